@@ -1,0 +1,42 @@
+"""The Lagrangian zoo: latent-variable generative models as points of one constrained problem.
+
+    minimise  alpha_q I_q(x;z) + alpha_p I_p(x;z)   subject to   D_i <= eps_i
+
+Declaring and explaining objectives needs no TensorFlow; it is imported with the first model.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from zoo.errors import InputError
+from zoo.family import names, objective
+from zoo.objective import Constraint, Objective
+from zoo.version import __version__
+
+if TYPE_CHECKING:
+    from zoo import terms
+    from zoo.builder import build
+    from zoo.model import LagrangianModel
+
+__all__ = [
+    "Constraint",
+    "InputError",
+    "LagrangianModel",
+    "Objective",
+    "__version__",
+    "build",
+    "names",
+    "objective",
+    "terms",
+]
+_LAZY = {"build": "zoo.builder", "LagrangianModel": "zoo.model"}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "terms":
+        return importlib.import_module("zoo.terms")
+    if name in _LAZY:
+        return getattr(importlib.import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'zoo' has no attribute {name!r}")

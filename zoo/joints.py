@@ -1,0 +1,110 @@
+"""Samples of the two joints q(x,z) = q(x)q(z|x) and p(x,z) = p(z)p(x|z), drawn when asked for."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import tensorflow as tf
+
+from zoo.conditionals import Conditional, stateless_seed
+
+_STREAMS = ("z_q", "z_p", "x_p")
+
+
+class SampledJoints:
+    """One batch of both joints and their log densities, each part computed at most once.
+
+    A form that needs no p samples never draws any. Noise is a pure function of `seed`.
+
+    Args:
+      x: [B, ...], a batch of the data q(x).
+      encoder: q(z|x).
+      decoder: p(x|z).
+      prior: p(z), event shape [K].
+      seed: two whole numbers; every draw gets its own stream of it.
+      training: passed to the networks.
+    """
+
+    def __init__(
+        self,
+        x: Any,
+        encoder: Conditional,
+        decoder: Conditional,
+        prior: Any,
+        seed: Any,
+        training: bool = False,
+    ):
+        self.x_q = x
+        self.encoder = encoder
+        self.decoder = decoder
+        self.prior = prior
+        self._seed = stateless_seed(seed)
+        self._training = training
+
+    @cached_property
+    def posterior(self) -> Any:
+        """q(z|x) at the data, batch shape [B]."""
+        return self.encoder(self.x_q, training=self._training)
+
+    @cached_property
+    def z_q(self) -> tf.Tensor:
+        """z ~ q(z|x), [B, K], reparameterised."""
+        return self.encoder.relaxed_sample(self.posterior, self._stream("z_q"))
+
+    @cached_property
+    def likelihood(self) -> Any:
+        """p(x|z) at z_q: the distribution of reconstructions, batch shape [B]."""
+        return self.decoder(self.z_q, training=self._training)
+
+    @cached_property
+    def z_p(self) -> tf.Tensor:
+        """z ~ p(z), [B, K]."""
+        return self.prior.sample(tf.shape(self.x_q)[0], seed=self._stream("z_p"))
+
+    @cached_property
+    def x_p(self) -> tf.Tensor:
+        """x ~ p(x|z) at z_p; the mean, where the likelihood is Bernoulli."""
+        generated = self.decoder(self.z_p, training=self._training)
+        return self.decoder.relaxed_sample(generated, self._stream("x_p"))
+
+    @cached_property
+    def log_p_x_given_z_q(self) -> tf.Tensor:
+        """log p(x|z) at (x, z) ~ q, [B], nats."""
+        return self.likelihood.log_prob(self.x_q)
+
+    @cached_property
+    def log_q_z_given_x_q(self) -> tf.Tensor:
+        """log q(z|x) at (x, z) ~ q, [B], nats."""
+        return self.posterior.log_prob(self.z_q)
+
+    @cached_property
+    def log_p_z_q(self) -> tf.Tensor:
+        """log p(z) at z ~ q(z), [B], nats."""
+        return self.prior.log_prob(self.z_q)
+
+    @cached_property
+    def log_q_z_given_x_p(self) -> tf.Tensor:
+        """log q(z|x) at (x, z) ~ p, [B], nats."""
+        return self.encoder(self.x_p, training=self._training).log_prob(self.z_p)
+
+    def expect_q(self, values: Any) -> tf.Tensor:
+        """E_q(x,z) of values [B] at samples of q."""
+        return tf.reduce_mean(values)
+
+    def expect_p(self, values: Any) -> tf.Tensor:
+        """E_p(x,z) of values [B] at samples of p."""
+        return tf.reduce_mean(values)
+
+    def expect_data(self, values: Any) -> tf.Tensor:
+        """E_q(x) of values [B] at the data."""
+        return tf.reduce_mean(values)
+
+    def samples(self, space: str) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        """Returns samples of q and of p on `space`: "x", "z" or "xz"."""
+        q = {"x": lambda: self.x_q, "z": lambda: self.z_q}
+        p = {"x": lambda: self.x_p, "z": lambda: self.z_p}
+        return tuple(q[v]() for v in space), tuple(p[v]() for v in space)
+
+    def _stream(self, name: str) -> tf.Tensor:
+        return tf.random.experimental.stateless_fold_in(self._seed, _STREAMS.index(name))

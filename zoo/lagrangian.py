@@ -1,0 +1,89 @@
+"""The Lagrangian as arrays: the coefficients of the trained form, affine in the multipliers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from zoo.affine import Affine, Number
+from zoo.algebra import TractableForm
+from zoo.errors import InputError
+
+
+class Lagrangian:
+    """L(theta, lambda) = sum_i c_i(lambda) term_i - sum_j lambda_j eps_j,  c = c_0 + C lambda.
+
+    Column j of C is the tractable form of constraint j itself, so that dL/dlambda_j, the
+    constraint's violation, needs no second derivation:
+
+        D_j - eps_j = sum_i C_ij term_i - eps_j
+
+    Attributes:
+      terms: names of the terms, in the order of the rows of C.
+      learned: the learned constraints, in the order of its columns.
+
+    Raises:
+      InputError: the form is not admissible (offers the repair), or a tolerance has no number.
+    """
+
+    def __init__(self, form: TractableForm):
+        if not form.admissible:
+            raise InputError(
+                f"{form.objective.name} cannot be trained: {' '.join(form.refusals)}"
+                + (f" Repair: {form.repair}." if form.repair else "")
+            )
+        objective = form.objective
+        self.terms = tuple(form.affine)
+        self.learned = tuple(constraint for _, constraint in objective.learned)
+        symbols = [symbol for symbol, _ in objective.learned]
+        for constraint in self.learned:
+            if constraint.at_most.needs_best:
+                raise InputError(
+                    f"The tolerance of {constraint.expression!r}, {str(constraint.at_most)!r}, "
+                    "needs a measured best: give a number, like "
+                    f"'{constraint.expression} <= 5e-4'."
+                )
+        self.offsets = np.array([_at_zero(form.affine[t]) for t in self.terms], np.float32)
+        self.slopes = np.array(
+            [[_slope(form.affine[t], s) for s in symbols] for t in self.terms], np.float32
+        ).reshape(len(self.terms), len(symbols))
+        self.tolerances = np.array([c.at_most.at(0.0) for c in self.learned], np.float32)
+        self.initial_multipliers = np.array([float(c.weight) for c in self.learned], np.float32)
+        # |alpha| + sum of the fixed multipliers
+        self._fixed_size = float(
+            abs(objective.alpha_q)
+            + abs(objective.alpha_p)
+            + sum(abs(c.weight) for c in objective.constraints if not c.learned)
+        )
+
+    def coefficients(self, multipliers: Any) -> tf.Tensor:
+        """c(lambda) = c_0 + C lambda, one number for each term."""
+        return self.offsets + tf.linalg.matvec(self.slopes, multipliers)
+
+    def value(self, terms: Mapping[str, Any], multipliers: Any) -> tf.Tensor:
+        """Returns L(theta, lambda) at these term values, nats per example."""
+        c = self.coefficients(multipliers)
+        total = tf.add_n([c[i] * terms[name] for i, name in enumerate(self.terms)])
+        # L = sum_i c_i(lambda) term_i - sum_j lambda_j eps_j
+        return total - tf.reduce_sum(multipliers * self.tolerances)
+
+    def violations(self, terms: Mapping[str, Any]) -> tf.Tensor:
+        """Returns D_j - eps_j for each learned constraint, in its own units."""
+        values = tf.stack([terms[name] for name in self.terms])
+        # D_j = sum_i C_ij term_i
+        return tf.linalg.matvec(self.slopes, values, transpose_a=True) - self.tolerances
+
+    def size(self, multipliers: Any) -> tf.Tensor:
+        """|alpha| + sum lambda, which the primal step is divided by so as not to grow with lambda."""
+        return self._fixed_size + tf.reduce_sum(tf.abs(multipliers))
+
+
+def _at_zero(number: Number) -> float:
+    return float(number.constant if isinstance(number, Affine) else number)
+
+
+def _slope(number: Number, symbol: str) -> float:
+    return float(number.slope(symbol)) if isinstance(number, Affine) else 0.0

@@ -1,0 +1,180 @@
+"""The distributions a network can parametrise: Bernoulli, Normal and Laplace."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar, Literal
+
+import keras
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from zoo import errors
+
+tfd = tfp.distributions
+
+Scale = float | Literal["learned", "per_element"]
+
+
+class Family:
+    """Turns a network's raw outputs into a distribution with independent elements.
+
+    `params_per_element` numbers are read for every element of the variable: the network's last
+    axis is that many times as long as the variable's. `learns_scale` says that the family needs
+    one trainable scalar beside the network, whose first value is `initial_raw_scale`.
+    """
+
+    name: ClassVar[str]
+    has_density = True
+    params_per_element = 1
+    learns_scale = False
+    initial_raw_scale = 0.0
+
+    def distribution(self, params: tf.Tensor, raw_scale: tf.Tensor | None = None) -> Any:
+        """Returns the tfd.Independent distribution of `params`, float32 [B, ...]."""
+        raise NotImplementedError
+
+    def relaxed_sample(self, distribution: Any, seed: tf.Tensor) -> tf.Tensor:
+        """Returns a sample through which gradients reach the parameters."""
+        return distribution.sample(seed=seed)
+
+    def get_config(self) -> dict[str, Any]:
+        return {}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Family:
+        return cls(**config)
+
+
+@keras.saving.register_keras_serializable("zoo")
+class Bernoulli(Family):
+    """Independent Bernoulli elements, parametrised by logits.
+
+        log p(x|l) = sum_i [ x_i l_i - softplus(l_i) ]
+
+    For x between 0 and 1 this is minus the cross-entropy, the usual surrogate for grey images
+    (it is then no normalised density of x).
+    """
+
+    name = "bernoulli"
+
+    def distribution(self, params: tf.Tensor, raw_scale: tf.Tensor | None = None) -> Any:
+        # With its default dtype, int32, TFP would round a NumPy x down to whole numbers.
+        return _independent(tfd.Bernoulli(logits=params, dtype=tf.float32))
+
+    def relaxed_sample(self, distribution: Any, seed: tf.Tensor) -> tf.Tensor:
+        """Returns the mean: a Bernoulli sample has no gradient, so critics see probabilities."""
+        return distribution.mean()
+
+
+class _LocationScale(Family):
+    """Location from the network; scale fixed, one learned scalar, or from the network too.
+
+        scale = floor + softplus(raw)
+
+    The floor keeps the density bounded: without one, an objective that rewards information has
+    no lower bound. Learned scales start at 1 (at twice the floor where that is more), and a
+    per-element raw output of 0 means that same scale. A fixed scale is used as given.
+    """
+
+    def __init__(self, scale: Scale = 1.0, floor: float = 0.01) -> None:
+        if isinstance(scale, str):
+            if scale not in ("learned", "per_element"):
+                raise errors.unknown("scale", scale, ("learned", "per_element"))
+        elif not _is_positive(scale):
+            raise errors.InputError(
+                f"A {self.name} likelihood's scale is {scale!r}: give a positive number, "
+                "'learned' or 'per_element'."
+            )
+        if not _is_positive(floor):
+            raise errors.InputError(
+                f"A {self.name} likelihood's floor is {floor!r}: give a positive number."
+            )
+        self.scale = scale
+        self.floor = float(floor)
+        self.params_per_element = 2 if scale == "per_element" else 1
+        self.learns_scale = scale == "learned"
+        initial_softplus = max(1.0, 2.0 * self.floor) - self.floor
+        self.initial_raw_scale = math.log(math.expm1(initial_softplus))
+
+    def distribution(self, params: tf.Tensor, raw_scale: tf.Tensor | None = None) -> Any:
+        if self.scale == "per_element":
+            location, offset = tf.split(params, 2, axis=-1)
+            scale = self.floor + tf.nn.softplus(self.initial_raw_scale + offset)
+        elif self.scale == "learned":
+            location, scale = params, self.floor + tf.nn.softplus(raw_scale)
+        else:
+            location, scale = params, tf.constant(self.scale, params.dtype)
+        return _independent(self._elements(location, scale))
+
+    def _elements(self, location: tf.Tensor, scale: tf.Tensor) -> Any:
+        raise NotImplementedError
+
+    def get_config(self) -> dict[str, Any]:
+        return {"scale": self.scale, "floor": self.floor}
+
+
+@keras.saving.register_keras_serializable("zoo")
+class Normal(_LocationScale):
+    """Independent Normal elements.
+
+        log p(x|m,s) = sum_i [ -(x_i - m_i)^2 / (2 s_i^2) - log s_i - log(2 pi) / 2 ]
+
+    scale: a positive number, "learned" (one trainable scalar) or "per_element" (the network's
+    last axis holds the means, then as many raw scales); learned scales are floor + softplus(raw).
+    """
+
+    name = "normal"
+
+    def _elements(self, location: tf.Tensor, scale: tf.Tensor) -> Any:
+        return tfd.Normal(location, scale)
+
+
+@keras.saving.register_keras_serializable("zoo")
+class Laplace(_LocationScale):
+    """Independent Laplace elements.
+
+        log p(x|m,s) = sum_i [ -|x_i - m_i| / s_i - log(2 s_i) ]
+
+    scale: a positive number, "learned" (one trainable scalar) or "per_element" (the network's
+    last axis holds the means, then as many raw scales); learned scales are floor + softplus(raw).
+    """
+
+    name = "laplace"
+
+    def _elements(self, location: tf.Tensor, scale: tf.Tensor) -> Any:
+        return tfd.Laplace(location, scale)
+
+
+_FAMILIES: dict[str, type[Family]] = {each.name: each for each in (Bernoulli, Normal, Laplace)}
+
+
+def names() -> list[str]:
+    """Returns the names of the likelihoods."""
+    return sorted(_FAMILIES)
+
+
+def family(name: str, **options: Any) -> Family:
+    """Returns the likelihood called `name`, e.g. family("normal", scale="learned").
+
+    Raises InputError for an unknown name, an unknown option or an impossible value.
+    """
+    if name not in _FAMILIES:
+        raise errors.unknown("likelihood", name, names())
+    known = list(_FAMILIES[name]().get_config())
+    for option in options:
+        if not known:
+            raise errors.InputError(f"A {name} likelihood has no option {option!r}: leave it out.")
+        if option not in known:
+            raise errors.unknown(f"option of the {name} likelihood", option, known)
+    return _FAMILIES[name](**options)
+
+
+def _independent(elements: Any) -> Any:
+    """Joins every axis but the first into the event."""
+    return tfd.Independent(elements, reinterpreted_batch_ndims=len(elements.batch_shape) - 1)
+
+
+def _is_positive(value: Any) -> bool:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and math.isfinite(value) and value > 0

@@ -1,0 +1,317 @@
+"""LagrangianModel: any admissible objective of the family as a Keras model, with one train_step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from zoo import priors, terms
+from zoo.conditionals import Conditional, stateless_seed
+from zoo.errors import InputError
+from zoo.joints import SampledJoints
+from zoo.lagrangian import Lagrangian
+from zoo.multipliers import ProjectedAscent
+from zoo.objective import Objective
+
+_TRAIN, _TEST = 0, 1
+
+
+@keras.saving.register_keras_serializable("zoo")
+class LagrangianModel(keras.Model):
+    """Encoder, decoder, prior and critics, trained on the tractable form of one objective.
+
+        primal   theta  <- theta - grad [ sum_i c_i(lambda) surrogate_i ] / (|alpha| + sum lambda)
+        critic   phi    <- phi   - grad [ critic losses on the same samples ]
+        dual     lambda <- proj( lambda + rate (D - eps) / scale )
+
+    Players without variables are dropped. `fit` and `evaluate` take batches of x, or of
+    (x, labels), whose labels are ignored. Logs: `loss`, the Lagrangian
+    sum_i c_i term_i - sum_j lambda_j eps_j without constants; each term by name; each learned
+    multiplier as "lambda: EXPRESSION". `evaluate` adds REC_x, RATE and `mse`, the squared error
+    per element of reconstructions at the posterior mean. All in nats per example but `mse`.
+
+    Args:
+      objective: what is trained, or its config.
+      encoder: q(z|x).
+      decoder: p(x|z).
+      prior: p(z), any tfd distribution over vectors [K], or its config.
+      critics: term name -> Keras model giving one logit per example, for terms that need one.
+      term_options: term name -> options of its estimator.
+      multiplier_rule: how learned multipliers move.
+      seed: all noise is a function of it and the step.
+
+    Raises:
+      InputError: the objective is not admissible, a term has no estimator, a critic is missing,
+        or the parts' shapes do not fit.
+    """
+
+    def __init__(
+        self,
+        objective: Objective,
+        encoder: Conditional,
+        decoder: Conditional,
+        prior: Any,
+        critics: Mapping[str, keras.Model] | None = None,
+        term_options: Mapping[str, Mapping[str, Any]] | None = None,
+        multiplier_rule: ProjectedAscent | None = None,
+        seed: int = 0,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        self.objective = objective
+        self.lagrangian = Lagrangian(objective.tractable())
+        check_trainable(self.lagrangian.terms, objective.name)
+        self.encoder = encoder
+        self.decoder = decoder
+        self.prior = prior
+        self.critics = dict(critics or {})
+        self.term_options = {name: dict(o) for name, o in (term_options or {}).items()}
+        self.seed = int(seed)
+        self._check_shapes()
+        self._terms = {name: self._term(name) for name in self.lagrangian.terms}
+        for name in (*self.critics, *self.term_options):
+            if name not in self._terms:
+                raise InputError(
+                    f"{objective.name} trains {', '.join(self._terms)}: remove what is given "
+                    f"for {name!r}."
+                )
+        self._readings = {
+            name: term for name, term in self._monitors().items() if name not in self._terms
+        }
+        self.multipliers = multiplier_rule or ProjectedAscent()
+        self.multipliers.start(self.lagrangian.initial_multipliers)
+        self.step = self.add_weight(
+            name="step",
+            shape=(),
+            dtype="int64",
+            initializer="zeros",
+            trainable=False,
+            aggregation="only_first_replica",
+        )
+        self._batches = keras.metrics.Sum(name="batches", dtype="int64")
+        self._trackers = {
+            name: keras.metrics.Mean(name=name.replace(":", ""))
+            for name in ("loss", *self._terms, *self._readings, "mse")
+        }
+        self.built = True
+
+    # The two conditionals and the prior
+
+    def encode(self, x: Any) -> Any:
+        """Returns q(z|x), a tfd distribution, for images x [B, ...] with values in [0, 1]."""
+        return self.encoder(_checked(x, self.encoder.network.input_shape, "images"))
+
+    def decode(self, z: Any) -> Any:
+        """Returns p(x|z), a tfd distribution, for latents z [B, K]."""
+        return self.decoder(_checked(z, self.decoder.network.input_shape, "latents"))
+
+    def reconstruct(self, x: Any) -> tf.Tensor:
+        """Returns E[x|z] at the mean of q(z|x), [B, ...]."""
+        return self.decode(self.encode(x).mean()).mean()
+
+    def sample(self, n: int, seed: int = 0) -> tf.Tensor:
+        """Returns E[x|z] for n draws z ~ p(z), [n, ...]."""
+        return self.decode(self.prior.sample(n, seed=stateless_seed([self.seed, seed]))).mean()
+
+    def call(self, x: Any, training: bool = False) -> tf.Tensor:
+        return self.decoder.mean(self.encoder.mean(x, training=training), training=training)
+
+    # Training
+
+    def compile(
+        self,
+        optimizer: Any = None,
+        critic_optimizer: Any = None,
+        run_eagerly: bool = False,
+        steps_per_execution: int = 1,
+        jit_compile: bool | str = "auto",
+    ) -> None:
+        """Chooses the players' optimizers; the defaults are Adam(1e-3) and Adam(2e-4, beta_1=0.5).
+
+        With critics the primal default is Adam(2e-4, beta_1=0.5) as well (Radford et al. 2015).
+        """
+        adversarial = bool(self.critics)
+        optimizer = keras.optimizers.get(optimizer or _adam(adversarial))
+        self.critic_optimizer = keras.optimizers.get(critic_optimizer or _adam(True))
+        super().compile(
+            optimizer=optimizer,
+            run_eagerly=run_eagerly,
+            steps_per_execution=steps_per_execution,
+            jit_compile=jit_compile,
+        )
+        optimizer.build(self.primal_variables)
+        self.critic_optimizer.build(self.critic_variables)
+
+    @property
+    def primal_variables(self) -> list[Any]:
+        return self.encoder.trainable_variables + self.decoder.trainable_variables
+
+    @property
+    def critic_variables(self) -> list[Any]:
+        return [v for critic in self.critics.values() for v in critic.trainable_variables]
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        multipliers = tf.convert_to_tensor(self.multipliers.value)
+        replicas = self.distribute_strategy.num_replicas_in_sync
+        with tf.GradientTape(persistent=True) as tape:
+            joints = self.joints(x, self._step_seed(_TRAIN, self.step), training=True)
+            estimates = {name: term(joints, training=True) for name, term in self._terms.items()}
+            surrogates = {name: estimate.surrogate for name, estimate in estimates.items()}
+            # sum_i c_i(lambda) surrogate_i / (|alpha| + sum lambda)
+            primal = self.lagrangian.value(surrogates, multipliers)
+            primal /= self.lagrangian.size(multipliers) * replicas
+            losses = [e.critic_loss for e in estimates.values() if e.critic_loss is not None]
+            critic = tf.add_n(losses) / replicas if losses else None
+        _descend(self.optimizer, tape, primal, self.primal_variables)
+        if critic is not None:
+            _descend(self.critic_optimizer, tape, critic, self.critic_variables)
+        del tape
+        values = {name: estimate.value for name, estimate in estimates.items()}
+        if self.lagrangian.learned:
+            self.multipliers.update(self.lagrangian.violations(values))
+        self.step.assign_add(1)
+        return self._track({"loss": self.lagrangian.value(values, multipliers), **values}, x)
+
+    def test_step(self, data: Any) -> dict[str, Any]:
+        x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        joints = self.joints(x, self._step_seed(_TEST, self._batches.result()))
+        self._batches.update_state(1)
+        values = {
+            name: term(joints, training=False).value
+            for name, term in {**self._terms, **self._readings}.items()
+        }
+        loss = self.lagrangian.value(values, tf.convert_to_tensor(self.multipliers.value))
+        # mse = mean (x - E[x|z])^2 at z = E[z|x]
+        error = tf.reduce_mean(tf.square(x - self.decoder.mean(joints.posterior.mean())))
+        return self._track({"loss": loss, **values, "mse": error}, x)
+
+    def joints(self, x: Any, seed: Any, training: bool = False) -> SampledJoints:
+        """Returns the samples of both joints that the terms are estimated on."""
+        return SampledJoints(x, self.encoder, self.decoder, self.prior, seed, training)
+
+    @property
+    def metrics(self) -> list[Any]:
+        return [self._batches, *self._trackers.values()]
+
+    def _track(self, values: Mapping[str, Any], x: Any) -> dict[str, Any]:
+        for name, value in values.items():
+            self._trackers[name].update_state(value, sample_weight=tf.shape(x)[0])
+        logs = {name: self._trackers[name].result() for name in values}
+        for index, constraint in enumerate(self.lagrangian.learned):
+            logs[f"lambda: {constraint.expression}"] = self.multipliers.value[index]
+        return logs
+
+    def _step_seed(self, stream: int, step: Any) -> tf.Tensor:
+        """Returns the noise seed of this step, and of this replica."""
+        seed = tf.random.experimental.stateless_fold_in([self.seed, stream], tf.cast(step, "int32"))
+        replica = tf.distribute.get_replica_context()
+        if replica is not None and replica.num_replicas_in_sync > 1:
+            seed = tf.random.experimental.stateless_fold_in(
+                seed, replica.replica_id_in_sync_group
+            )
+        return seed
+
+    def _term(self, name: str) -> terms.Term:
+        return terms.make(name, critic=self.critics.get(name), **self.term_options.get(name, {}))
+
+    def _monitors(self) -> dict[str, terms.Term]:
+        """Returns what evaluation reads even where the objective does not train it."""
+        names = ["REC_x"] if self.decoder.has_density else []
+        names += ["RATE"] if self.encoder.has_density else []
+        return {name: self._term(name) for name in names}
+
+    def _check_shapes(self) -> None:
+        latent, image = (priors.latent_dim(self.prior),), self.decoder.event_shape
+        for what, found, needed in (
+            ("The encoder's latents", self.encoder.event_shape, latent),
+            ("The decoder's input", tuple(self.decoder.network.input_shape[1:]), latent),
+            ("The encoder's input", tuple(self.encoder.network.input_shape[1:]), image),
+        ):
+            if tuple(found) != tuple(needed):
+                raise InputError(f"{what} have shape {found} where {needed} is needed.")
+
+    # Saving
+
+    def get_config(self) -> dict[str, Any]:
+        serialise = keras.saving.serialize_keras_object
+        return {
+            "name": self.name,
+            "objective": self.objective.to_config(),
+            "encoder": serialise(self.encoder),
+            "decoder": serialise(self.decoder),
+            "prior": priors.serialise(self.prior),
+            "critics": {name: serialise(critic) for name, critic in self.critics.items()},
+            "term_options": self.term_options,
+            "multiplier_rule": serialise(self.multipliers),
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> LagrangianModel:
+        def read(part: Any) -> Any:
+            return keras.saving.deserialize_keras_object(part, custom_objects)
+
+        return cls(
+            **{
+                **config,
+                "objective": Objective.from_config(config["objective"]),
+                "encoder": read(config["encoder"]),
+                "decoder": read(config["decoder"]),
+                "prior": priors.deserialise(config["prior"]),
+                "critics": {name: read(critic) for name, critic in config["critics"].items()},
+                "multiplier_rule": read(config["multiplier_rule"]),
+            }
+        )
+
+    def get_compile_config(self) -> dict[str, Any]:
+        if not self.compiled:
+            return {}
+        return {
+            "optimizer": keras.saving.serialize_keras_object(self.optimizer),
+            "critic_optimizer": keras.saving.serialize_keras_object(self.critic_optimizer),
+            "run_eagerly": self.run_eagerly,
+            "steps_per_execution": self.steps_per_execution,
+            "jit_compile": self.jit_compile,
+        }
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        self.compile(**keras.saving.deserialize_keras_object(config))
+
+
+def check_trainable(names: tuple[str, ...], objective: str) -> None:
+    """Raises InputError if a term of the trained form has no estimator."""
+    for name in names:
+        if name not in terms.names():
+            raise InputError(
+                f"{objective} trains {name}, which has no estimator yet: terms that train are "
+                + ", ".join(sorted(terms.names())) + "."
+            )
+
+
+def _adam(adversarial: bool) -> keras.optimizers.Optimizer:
+    if adversarial:
+        return keras.optimizers.Adam(2e-4, beta_1=0.5)
+    return keras.optimizers.Adam(1e-3)
+
+
+def _descend(optimizer: Any, tape: tf.GradientTape, loss: tf.Tensor, variables: list) -> None:
+    if variables:
+        gradients = tape.gradient(
+            loss, [v.value for v in variables], unconnected_gradients="zero"
+        )
+        optimizer.apply_gradients(zip(gradients, variables, strict=True))
+
+
+def _checked(values: Any, input_shape: tuple, what: str) -> tf.Tensor:
+    tensor = tf.convert_to_tensor(values, tf.float32)
+    expected = tf.TensorShape([None, *input_shape[1:]])
+    if not expected.is_compatible_with(tensor.shape):
+        raise InputError(
+            f"These {what} have shape {tuple(tensor.shape)}: the model needs "
+            f"(batch, {', '.join(str(size) for size in input_shape[1:])})."
+        )
+    return tensor

@@ -1,0 +1,285 @@
+"""Objectives of the family as frozen data: information preferences and constraints.
+
+    minimise  alpha_q I_q(x;z) + alpha_p I_p(x;z)   subject to   D_i <= eps_i      ([U] eq. 5-8)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from zoo import grammar
+from zoo.affine import Affine, Number, exact, number_text, variable
+from zoo.errors import InputError
+from zoo.grammar import Tolerance
+
+if TYPE_CHECKING:
+    from zoo.algebra import TractableForm
+
+KL_ESTIMATORS = ("ratio", "stein")
+
+
+@dataclass(frozen=True, init=False)
+class Constraint:
+    """One consistency constraint D with its multiplier: fixed (`weight`) or learned (`at_most`).
+
+    Args:
+      expression: the divergence, e.g. "KL(q(z)||p(z))", or a likelihood term, e.g. "REC_x"; may
+        carry its weight and tolerance itself, "0.5*JS(q(x)||p(x))", "RATE <= 20".
+      weight: the multiplier if fixed (default 1), its first value if learned. Any exact number;
+        a float stands for the decimal it prints as.
+      at_most: the tolerance eps in nats per example, a number or "best + 4" or "1.2 * best";
+        with it the multiplier is learned.
+
+    Raises:
+      InputError: the expression does not parse, or says weight or tolerance twice.
+    """
+
+    divergence: str
+    space: str
+    direction: str
+    weight: Number
+    at_most: Tolerance | None
+
+    def __init__(
+        self,
+        expression: str,
+        weight: Number | float | str | None = None,
+        at_most: float | str | Tolerance | None = None,
+    ):
+        parsed = grammar.parse(expression)
+        if parsed.weight is not None and weight is not None:
+            raise InputError(f"Constraint {expression!r} has a weight; do not give {weight!r} too.")
+        if parsed.at_most is not None and at_most is not None:
+            raise InputError(
+                f"Constraint {expression!r} has a tolerance; do not give {at_most!r} too."
+            )
+        if at_most is not None and not isinstance(at_most, Tolerance):
+            at_most = grammar.parse_tolerance(
+                at_most if isinstance(at_most, str) else str(exact(at_most))
+            )
+        if weight is None:
+            weight = parsed.weight if parsed.weight is not None else Fraction(1)
+        weight = exact(weight)
+        learned = at_most or parsed.at_most
+        if learned is not None and isinstance(weight, Fraction) and weight < 0:
+            raise InputError(
+                f"The learned multiplier of {expression!r} starts at {number_text(weight)}: "
+                "give a start that is not negative."
+            )
+        values = (parsed.divergence, parsed.space, parsed.direction, weight, learned)
+        for name, value in zip(self.__dataclass_fields__, values, strict=True):
+            object.__setattr__(self, name, value)
+
+    @property
+    def expression(self) -> str:
+        """The constrained quantity alone, in canonical form."""
+        if not self.space:
+            return self.divergence
+        first, second = self.direction
+        variables = "x,z" if self.space == "xz" else self.space
+        return f"{self.divergence}({first}({variables})||{second}({variables}))"
+
+    @property
+    def learned(self) -> bool:
+        return self.at_most is not None
+
+    @property
+    def term(self) -> str:
+        """Name of the term that estimates a divergence other than KL: "MMD_z", "CHI2_x_pq"."""
+        from zoo.divergences import DIVERGENCES
+
+        suffix = "" if DIVERGENCES[self.divergence].symmetric else f"_{self.direction}"
+        return f"{self.divergence}_{self.space}{suffix}"
+
+    def __str__(self) -> str:
+        text = self.expression
+        if self.weight != 1:
+            text = f"{number_text(self.weight)}*{text}"
+        return f"{text} <= {self.at_most}" if self.learned else text
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A point of the family: what is preferred, and under which constraints.
+
+    Args:
+      alpha_q: weight of I_q(x;z); positive minimises information ([U] alpha_1).
+      alpha_p: weight of I_p(x;z) ([U] alpha_2).
+      constraints: `Constraint`s, or strings in their grammar.
+      name: the model's name, for reading.
+      implicit_encoder: q(z|x) can be sampled but has no density; RATE becomes RATE_ratio.
+      reverse_rate: estimate RATE_p = KL(p(x,z)||p(z)q(x)) by density ratio, so that
+        alpha_p > 0 is admissible: J_pq = REC_z + RATE_p - H_p(z).
+      estimators: term name -> "ratio" or "stein", for KL terms that samples must estimate.
+      edits: substitutions already made, in words; an edit is not an equivalence.
+      parameters: the declaration's own parameters, kept for reading.
+
+    Raises:
+      InputError: a number is not finite or a constraint does not parse.
+    """
+
+    alpha_q: Number = Fraction(0)
+    alpha_p: Number = Fraction(0)
+    constraints: tuple[Constraint, ...] = ()
+    name: str = "objective"
+    implicit_encoder: bool = False
+    reverse_rate: bool = False
+    estimators: Mapping[str, str] = field(default_factory=dict)
+    edits: tuple[str, ...] = ()
+    parameters: Mapping[str, Number] = field(default_factory=dict)
+
+    def __post_init__(self):
+        def put(name, value):
+            object.__setattr__(self, name, value)
+
+        put("alpha_q", exact(self.alpha_q))
+        put("alpha_p", exact(self.alpha_p))
+        if isinstance(self.constraints, str | Constraint):
+            put("constraints", (self.constraints,))
+        put(
+            "constraints",
+            tuple(c if isinstance(c, Constraint) else Constraint(c) for c in self.constraints),
+        )
+        put("edits", tuple(self.edits))
+        for term, estimator in self.estimators.items():
+            if estimator not in KL_ESTIMATORS:
+                raise InputError(
+                    f"Estimator {estimator!r} of {term} is unknown: choose one of "
+                    + ", ".join(KL_ESTIMATORS) + "."
+                )
+
+    def __hash__(self):
+        return hash((self.alpha_q, self.alpha_p, self.constraints, self.name))
+
+    @property
+    def learned(self) -> tuple[tuple[str, Constraint], ...]:
+        """The learned constraints with the symbols of their multipliers, l or l1, l2, ..."""
+        learned = [constraint for constraint in self.constraints if constraint.learned]
+        if len(learned) == 1:
+            return (("l", learned[0]),)
+        return tuple((f"l{index}", constraint) for index, constraint in enumerate(learned, 1))
+
+    def multiplier(self, constraint: Constraint) -> Number:
+        """Returns the constraint's multiplier: its weight, or its symbol if it is learned."""
+        for symbol, learned in self.learned:
+            if learned is constraint:
+                return variable(symbol)
+        return constraint.weight
+
+    @property
+    def initial_multipliers(self) -> dict[str, Number]:
+        return {symbol: constraint.weight for symbol, constraint in self.learned}
+
+    def tractable(self) -> TractableForm:
+        """Derives what is trained; see `zoo.algebra.tractable`."""
+        from zoo import algebra
+
+        return algebra.tractable(self)
+
+    def explain(self) -> str:
+        """Returns the derivation of what is trained, step by step, as text."""
+        from zoo import derivation
+
+        return derivation.explain(self)
+
+    def raised(self, expression: str, amount: Number) -> Objective:
+        """Returns the objective with the fixed multiplier on `expression` raised by `amount`."""
+        wanted = Constraint(expression).expression
+        constraints = list(self.constraints)
+        for index, constraint in enumerate(constraints):
+            if constraint.expression == wanted and not constraint.learned:
+                constraints[index] = Constraint(wanted, weight=constraint.weight + amount)
+                break
+        else:
+            constraints.append(Constraint(wanted, weight=amount))
+        return replace(self, constraints=tuple(constraints))
+
+    def substitute(self, expression: str, divergence: str) -> Objective:
+        """Replaces what the form leaves of a marginal or joint KL by another divergence.
+
+        The coefficient c of the KL in the tractable form is taken off and c D put in its place:
+        the InfoVAE of [V] with MMD for KL(q(z)||p(z)). An edit, not an equivalence; it is
+        recorded in `edits`.
+
+        Raises:
+          InputError: the coefficient is negative, or there is nothing to replace.
+        """
+        from zoo import algebra
+
+        kl = Constraint(expression)
+        term = algebra.KL_TERM.get(kl.expression)
+        if term is None:
+            raise InputError(
+                f"{kl.expression} is not a term of its own: substitute one of "
+                + ", ".join(algebra.KL_TERM) + "."
+            )
+        form = algebra.tractable(self)
+        coefficient = form.affine[term]
+        if algebra.is_negative(form.at_initial(coefficient)):
+            raise InputError(
+                f"{term} has coefficient {number_text(coefficient)}: only a non-negative one "
+                f"can become {divergence}; repair the objective first."
+            )
+        variables = kl.expression.removeprefix("KL")
+        new = Constraint(divergence + variables, weight=coefficient)
+        edited = self.raised(kl.expression, -coefficient)
+        kept = tuple(c for c in edited.constraints if c.learned or c.weight != 0)
+        return replace(
+            edited,
+            constraints=(*kept, new),
+            edits=(*self.edits, f"{term} became {new.term}: an edit, not an equivalence"),
+        )
+
+    def bounded(self) -> Objective:
+        """Returns the objective with each information replaced by its convex bound, [U] eq. 13.
+
+            alpha I_upper = alpha I_q + alpha KL(q(z)||p(z))                     alpha > 0
+            -a I_lower   = -a I_q + a E_q(z) KL(q(x|z)||p(x|z)), up to a constant
+
+        Using a bound is raising a multiplier; likewise for I_p with p and q exchanged.
+        """
+        result = self
+        for alpha, above, below in (
+            (self.alpha_q, "KL(q(z)||p(z))", "KL(q(x|z)||p(x|z))"),
+            (self.alpha_p, "KL(p(x)||q(x))", "KL(p(z|x)||q(z|x))"),
+        ):
+            if isinstance(alpha, Affine):
+                raise InputError(f"The sign of alpha = {alpha} is open: give it a value first.")
+            if alpha:
+                result = result.raised(above if alpha > 0 else below, abs(alpha))
+        return result
+
+    def to_config(self) -> dict[str, Any]:
+        """Returns a JSON-able dict that `from_config` reads back exactly."""
+        return {
+            "name": self.name,
+            "alpha_q": number_text(self.alpha_q),
+            "alpha_p": number_text(self.alpha_p),
+            "constraints": [str(constraint) for constraint in self.constraints],
+            "implicit_encoder": self.implicit_encoder,
+            "reverse_rate": self.reverse_rate,
+            "estimators": dict(self.estimators),
+            "edits": list(self.edits),
+            "parameters": {name: number_text(value) for name, value in self.parameters.items()},
+        }
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Objective:
+        """Reads back `to_config`."""
+        known = set(cls.__dataclass_fields__)
+        if not isinstance(config, Mapping) or not set(config) <= known:
+            raise InputError(f"{config!r} is not an objective's config: it has {sorted(known)}.")
+        return cls(
+            **{
+                **config,
+                "parameters": {n: exact(v) for n, v in dict(config.get("parameters", {})).items()},
+            }
+        )
+
+
+def as_constraints(texts: Iterable[str]) -> tuple[Constraint, ...]:
+    """Parses constraint strings as a command line gives them."""
+    return tuple(Constraint(text) for text in texts)
