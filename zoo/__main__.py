@@ -94,6 +94,10 @@ def chosen(arguments: argparse.Namespace) -> Objective | None:
         return family.objective(arguments.model, **assignments(arguments.set))
     if arguments.set:
         raise InputError(f"--set {arguments.set[0]!r} needs a model: python -m zoo NAME --set ...")
+    if capability and not free:
+        raise InputError(
+            "--implicit_encoder and --reverse_rate describe an objective: give --constraint too."
+        )
     if not free:
         return None
     return Objective(

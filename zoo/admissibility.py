@@ -23,7 +23,11 @@ def hardness(objective: Objective, coefficients: Coefficients) -> str:
     """
     if _not_computable(objective):
         return "not computable"
-    other = {c.space for c in objective.constraints if _likelihood_free(c) and c.weight != 0}
+    other = {
+        c.space
+        for c in objective.constraints
+        if _likelihood_free(c) and (c.learned or c.weight != 0)
+    }
     if "xz" in other or any(coefficients[name] for name in JOINT_RATIO_TERMS):
         return "binary"
     if other or any(coefficients[name] for name in MARGINAL_TERMS):
@@ -75,7 +79,8 @@ def notes(objective: Objective) -> tuple[str, ...]:
     total = objective.alpha_q + objective.alpha_p
     if not isinstance(total, Affine) and total < 0:
         sentences.append(
-            "alpha_q + alpha_p < 0: no lower bound for continuous x and z, so variances have a floor"
+            "alpha_q + alpha_p < 0: no lower bound for continuous x and z, "
+            "so variances have a floor"
         )
     for constraint in objective.constraints:
         if constraint.learned and constraint.expression == "KL(q(x,z)||p(x,z))":

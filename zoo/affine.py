@@ -14,6 +14,7 @@ from zoo.errors import InputError
 
 Number = Union[Fraction, "Affine"]
 _OVERSIZED = re.compile(r"[eE][+-]?\d{4}|\d{400}")  # 1e999999999 would fill the memory
+_LARGEST_BITS = 1100  # every float fits, and what `number_text` prints stays readable
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class Affine:
     __rmul__ = __mul__
 
     def __truediv__(self, other) -> Number:
-        return self * (1 / Fraction(other))
+        return self * (1 / Fraction(exact(other)))
 
     def __str__(self) -> str:
         parts = [] if self.constant == 0 else [(self.constant, "")]
@@ -103,12 +104,13 @@ def exact(value) -> Number:
     if isinstance(value, Affine | Fraction):
         return value
     if isinstance(value, Rational) and not isinstance(value, bool):
-        return Fraction(value)
+        return Fraction(int(value.numerator), int(value.denominator))
     try:
         if isinstance(value, str) and not _OVERSIZED.search(value):
-            return Fraction(value.strip())
-        as_float = float(value)
-        if not isinstance(value, bool) and math.isfinite(as_float):
+            number = Fraction(value.strip())
+            if max(abs(number.numerator), number.denominator).bit_length() <= _LARGEST_BITS:
+                return number
+        elif not isinstance(value, str | bool) and math.isfinite(as_float := float(value)):
             return Fraction(repr(as_float))
     except (TypeError, ValueError, ZeroDivisionError, OverflowError):
         pass
@@ -125,7 +127,10 @@ def number_text(number: Number) -> str:
             denominator //= prime
     if number.denominator == 1 or denominator != 1:
         return str(number)
-    decimal = repr(float(number))
+    try:
+        decimal = repr(float(number))
+    except OverflowError:
+        return str(number)
     return decimal if Fraction(decimal) == number else str(number)
 
 

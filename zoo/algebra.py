@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property, lru_cache
 
-from zoo.affine import Affine, Number, exact
+from zoo.affine import Affine, Number, exact, variable
+from zoo.errors import InputError
 from zoo.objective import Constraint, Objective
 
 ATOMS = tuple(f"{side}({v})" for side in "pq" for v in ("x,z", "x|z", "z|x", "x", "z"))
@@ -233,6 +234,13 @@ class TractableForm:
         """Whether nothing is trained to maximise a divergence or minimise a likelihood."""
         return not self.refusals
 
+    def require_admissible(self) -> None:
+        """Raises InputError, with the reasons and the repair, unless the form is admissible."""
+        if not self.admissible:
+            mend = f" Repair: {self.repair}." if self.repair else ""
+            reasons = " ".join(self.refusals)
+            raise InputError(f"{self.objective.name} cannot be trained: {reasons}{mend}")
+
     @cached_property
     def coefficients(self) -> Coefficients:
         """Term name -> exact coefficient, at the first value of each learned multiplier."""
@@ -264,9 +272,11 @@ def tractable(objective: Objective) -> TractableForm:
     coefficients = Coefficients({name: c for name, c in terms.items() if c})
     constant = {h: -1 * nulls[null] for null, h in _ENTROPY.items() if nulls[null]}
 
-    if objective.reverse_rate and is_negative(coefficients["REC_z"]):
-        # c J_pq - c REC_z = c RATE_p - c H_p(z)
-        c = -1 * coefficients.pop("REC_z")
+    rec_z = coefficients["REC_z"]
+    if objective.reverse_rate and is_negative(rec_z):
+        # c J_pq - c REC_z = c RATE_p - c H_p(z), for the part that is negative
+        c = -1 * (rec_z.constant if isinstance(rec_z, Affine) and rec_z.constant < 0 else rec_z)
+        coefficients["REC_z"] = rec_z + c
         coefficients["J_pq"] = coefficients["J_pq"] - c
         coefficients["RATE_p"] = c
         constant["H_p(z)"] = constant.get("H_p(z)", Fraction(0)) - c
@@ -277,8 +287,10 @@ def tractable(objective: Objective) -> TractableForm:
             weight = objective.multiplier(constraint)
             coefficients[constraint.term] = coefficients[constraint.term] + weight
     coefficients = Coefficients({name: c for name, c in coefficients.items() if c})
-    for symbol, _ in objective.learned:
+    for symbol, constraint in objective.learned:
         constant[f"{symbol} e{symbol[1:]}"] = Fraction(-1)
+        if constraint.expression == "KL(q(x,z)||p(x,z))":  # eps bounds -ELBO = KL + H_q(x)
+            constant["H_q(x)"] = constant.get("H_q(x)", Fraction(0)) + variable(symbol)
     return TractableForm(
         objective=objective,
         affine=coefficients,

@@ -101,14 +101,14 @@ class Conditional(keras.layers.Layer):
 def stateless_seed(seed: Any) -> tf.Tensor:
     """Returns `seed`, two whole numbers of any integer type, as the int32 [2] TFP asks for.
 
-    keras.random.SeedGenerator gives int64. Raises InputError for any other shape.
+    keras.random.SeedGenerator gives int64. Raises InputError for anything else.
     """
-    seed = tf.cast(tf.convert_to_tensor(seed), tf.int32)
-    if seed.shape != (2,):
+    seed = tf.convert_to_tensor(seed)
+    if seed.shape != (2,) or not seed.dtype.is_integer:
         raise errors.InputError(
-            f"A seed has shape {tuple(seed.shape)}: give two whole numbers, shape (2,)."
+            f"A seed has dtype {seed.dtype.name} and shape {seed.shape}: give two whole numbers."
         )
-    return seed
+    return tf.cast(seed, tf.int32)
 
 
 def _event_shape(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from zoo.affine import Affine, Number, join_signed, number_text
+from zoo.affine import Affine, Number, number_text
 from zoo.algebra import (
     BASIS,
     TERMS,
@@ -26,7 +26,7 @@ def weighted_text(coefficients: Mapping[str, Number], separator: str = " ") -> s
     text = ""
     for name in sorted(coefficients, key=lambda n: (order.get(n, len(order)), n)):
         value = coefficients[name]
-        negative = not isinstance(value, Affine) and value < 0
+        negative = _is_minus(value)
         magnitude = -value if negative else value
         body = name if magnitude == 1 else f"{_factor(magnitude)}{separator}{name}"
         if text:
@@ -34,6 +34,12 @@ def weighted_text(coefficients: Mapping[str, Number], separator: str = " ") -> s
         else:
             text = f"-{body}" if negative else body
     return text or "0"
+
+
+def _is_minus(number: Number) -> bool:
+    if isinstance(number, Affine):
+        return number.constant <= 0 and all(slope < 0 for _, slope in number.slopes)
+    return number < 0
 
 
 def _factor(number: Number) -> str:
@@ -96,7 +102,7 @@ def explain(objective: Objective) -> str:
 
     lines += ["", "3. Elementary nulls added (chain rule, entropies of the data and the prior)"]
     for null, weight in form.nulls.items():
-        lines.append(f"   {join_signed([(weight, '')]) if not isinstance(weight, Affine) else weight} * ({null})")
+        lines.append(f"   {_factor(weight)} * ({null})")
     if not form.nulls:
         lines.append("   none")
 

@@ -20,7 +20,7 @@ SPACES = ("xz", "x", "z", "z|x", "x|z")
 LIKELIHOOD_TERMS = ("REC_x", "REC_z", "RATE")
 
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?(?:/\d+)?"
-_TOKEN = re.compile(rf"\s*(?:({_NUMBER})|(\|\||<=|[A-Za-z_]\w*|[(),|*+<=-])|(.))", re.DOTALL)
+_TOKEN = re.compile(rf"\s*(?:({_NUMBER})|(\|\||<=|[A-Za-z_]\w*|[(),|*+<=-])|(\S))")
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,9 @@ class _Reader:
 
     def error(self, reason: str) -> InputError:
         found, position = (
-            self.tokens[self.index] if self.index < len(self.tokens) else ("the end", len(self.text))
+            self.tokens[self.index]
+            if self.index < len(self.tokens)
+            else ("the end", len(self.text))
         )
         found = repr(found) if found != "the end" else found
         return InputError(

@@ -30,11 +30,7 @@ class Lagrangian:
     """
 
     def __init__(self, form: TractableForm):
-        if not form.admissible:
-            raise InputError(
-                f"{form.objective.name} cannot be trained: {' '.join(form.refusals)}"
-                + (f" Repair: {form.repair}." if form.repair else "")
-            )
+        form.require_admissible()
         objective = form.objective
         self.terms = tuple(form.affine)
         self.learned = tuple(constraint for _, constraint in objective.learned)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 from typing import Any, ClassVar, Literal
 
 import keras
@@ -90,7 +91,7 @@ class _LocationScale(Family):
             raise errors.InputError(
                 f"A {self.name} likelihood's floor is {floor!r}: give a positive number."
             )
-        self.scale = scale
+        self.scale = scale if isinstance(scale, str) else float(scale)
         self.floor = float(floor)
         self.params_per_element = 2 if scale == "per_element" else 1
         self.learns_scale = scale == "learned"
@@ -176,5 +177,5 @@ def _independent(elements: Any) -> Any:
 
 
 def _is_positive(value: Any) -> bool:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
+    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
     return number and math.isfinite(value) and value > 0

@@ -133,8 +133,7 @@ class LagrangianModel(keras.Model):
 
         With critics the primal default is Adam(2e-4, beta_1=0.5) as well (Radford et al. 2015).
         """
-        adversarial = bool(self.critics)
-        optimizer = keras.optimizers.get(optimizer or _adam(adversarial))
+        optimizer = keras.optimizers.get(optimizer or _adam(self.adversarial))
         self.critic_optimizer = keras.optimizers.get(critic_optimizer or _adam(True))
         super().compile(
             optimizer=optimizer,
@@ -144,6 +143,11 @@ class LagrangianModel(keras.Model):
         )
         optimizer.build(self.primal_variables)
         self.critic_optimizer.build(self.critic_variables)
+
+    @property
+    def adversarial(self) -> bool:
+        """Whether a critic is trained."""
+        return bool(self.critics)
 
     @property
     def primal_variables(self) -> list[Any]:
@@ -285,10 +289,10 @@ class LagrangianModel(keras.Model):
 def check_trainable(names: tuple[str, ...], objective: str) -> None:
     """Raises InputError if a term of the trained form has no estimator."""
     for name in names:
-        if name not in terms.names():
+        if name not in terms.available():
             raise InputError(
                 f"{objective} trains {name}, which has no estimator yet: terms that train are "
-                + ", ".join(sorted(terms.names())) + "."
+                + ", ".join(sorted(terms.available())) + "."
             )
 
 

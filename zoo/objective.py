@@ -97,7 +97,8 @@ class Constraint:
     def __str__(self) -> str:
         text = self.expression
         if self.weight != 1:
-            text = f"{number_text(self.weight)}*{text}"
+            weight = number_text(self.weight)
+            text = f"({weight})*{text}" if " " in weight else f"{weight}*{text}"
         return f"{text} <= {self.at_most}" if self.learned else text
 
 
@@ -115,7 +116,8 @@ class Objective:
         alpha_p > 0 is admissible: J_pq = REC_z + RATE_p - H_p(z).
       estimators: term name -> "ratio" or "stein", for KL terms that samples must estimate.
       edits: substitutions already made, in words; an edit is not an equivalence.
-      parameters: the declaration's own parameters, kept for reading.
+      parameters: the declaration's own parameters, kept for reading: numbers, or the text of
+        a tolerance.
 
     Raises:
       InputError: a number is not finite or a constraint does not parse.
@@ -129,7 +131,7 @@ class Objective:
     reverse_rate: bool = False
     estimators: Mapping[str, str] = field(default_factory=dict)
     edits: tuple[str, ...] = ()
-    parameters: Mapping[str, Number] = field(default_factory=dict)
+    parameters: Mapping[str, Number | str] = field(default_factory=dict)
 
     def __post_init__(self):
         def put(name, value):
@@ -144,6 +146,7 @@ class Objective:
             tuple(c if isinstance(c, Constraint) else Constraint(c) for c in self.constraints),
         )
         put("edits", tuple(self.edits))
+        put("parameters", {name: _parameter(value) for name, value in self.parameters.items()})
         for term, estimator in self.estimators.items():
             if estimator not in KL_ESTIMATORS:
                 raise InputError(
@@ -223,6 +226,12 @@ class Objective:
                 f"{term} has coefficient {number_text(coefficient)}: only a non-negative one "
                 f"can become {divergence}; repair the objective first."
             )
+        learned = {symbol for symbol, _ in self.learned}
+        if isinstance(coefficient, Affine) and coefficient.symbols & learned:
+            raise InputError(
+                f"{term} has the learned coefficient {coefficient}: declare {divergence} with "
+                "the tolerance instead."
+            )
         variables = kl.expression.removeprefix("KL")
         new = Constraint(divergence + variables, weight=coefficient)
         edited = self.raised(kl.expression, -coefficient)
@@ -263,7 +272,10 @@ class Objective:
             "reverse_rate": self.reverse_rate,
             "estimators": dict(self.estimators),
             "edits": list(self.edits),
-            "parameters": {name: number_text(value) for name, value in self.parameters.items()},
+            "parameters": {
+                name: value if isinstance(value, str) else number_text(value)
+                for name, value in self.parameters.items()
+            },
         }
 
     @classmethod
@@ -272,12 +284,19 @@ class Objective:
         known = set(cls.__dataclass_fields__)
         if not isinstance(config, Mapping) or not set(config) <= known:
             raise InputError(f"{config!r} is not an objective's config: it has {sorted(known)}.")
-        return cls(
-            **{
-                **config,
-                "parameters": {n: exact(v) for n, v in dict(config.get("parameters", {})).items()},
-            }
-        )
+        try:
+            return cls(**config)
+        except (TypeError, AttributeError) as error:
+            raise InputError(f"{config!r} is not an objective's config: {error}.") from None
+
+
+def _parameter(value: Number | float | str) -> Number | str:
+    try:
+        return exact(value)
+    except InputError:
+        if isinstance(value, str):
+            return value
+        raise
 
 
 def as_constraints(texts: Iterable[str]) -> tuple[Constraint, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import math
 from typing import Any
@@ -82,6 +83,7 @@ def deserialise(config: dict[str, Any]) -> Any:
     return prior
 
 
+@functools.cache
 def _public_classes() -> dict[str, type]:
     members = {name: getattr(tfd, name) for name in dir(tfd) if not name.startswith("_")}
     return {
@@ -102,7 +104,8 @@ def _serialise_distribution(distribution: Any, where: str) -> dict[str, Any]:
     parameters = {}
     for name, value in distribution.parameters.items():
         default = signature[name].default if name in signature else inspect.Parameter.empty
-        if value is default or (isinstance(value, int | str) and value == default):
+        plain = isinstance(value, int | str) and type(value) is type(default)
+        if value is default or (plain and value == default):
             continue
         parameters[name] = _serialise_value(value, f"{where}.{name}")
     return {"class_name": kind.__name__, "parameters": parameters}
@@ -158,7 +161,7 @@ def _deserialise_distribution(config: Any, where: str) -> Any:
     values = {key: _deserialise_value(item, f"{where}.{key}") for key, item in parameters.items()}
     try:
         return classes[name](**values)
-    except (TypeError, ValueError, AttributeError, NotImplementedError) as error:
+    except (TypeError, ValueError, AttributeError, tf.errors.OpError) as error:
         raise errors.InputError(
             f"{where} cannot be built, {name} refuses its parameters: {error}"
         ) from error

@@ -34,7 +34,7 @@ def repair(form: TractableForm) -> Repair | None:
     if reverse_rate:
         objective = replace(objective, reverse_rate=True)
     for constraint in objective.constraints:
-        deficit = form.affine[constraint.term] if constraint.space else 0
+        deficit = tractable(objective).affine[constraint.term] if constraint.space else 0
         if constraint.divergence != "KL" and is_negative(deficit):
             raises.append((constraint.expression, _deficit(deficit)))
             objective = objective.raised(*raises[-1])

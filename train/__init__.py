@@ -1,0 +1,1 @@
+"""Training: data, runs, evaluation, sweeps, reproductions of the papers' tables, benchmarks."""

@@ -1,0 +1,96 @@
+"""From a run's configuration to its data and its compiled model."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from train import data
+from train.config import RunConfig
+from zoo.algebra import TractableForm
+from zoo.errors import InputError
+
+
+def compares_images(form: TractableForm) -> bool:
+    """Whether a term compares images by samples: MMD_x, JS_xz and their like."""
+    return any(
+        constraint.term in form.affine
+        for constraint in form.objective.constraints
+        if constraint.divergence != "KL" and "x" in constraint.space
+    )
+
+
+def load_dataset(config: RunConfig) -> data.Dataset:
+    """Loads the run's images with its binarization decided.
+
+    A critic would tell binary images from a Bernoulli decoder's means at sight, so images stay
+    grey where a term compares them, unless the configuration says otherwise.
+
+    Raises:
+      InputError: the data cannot be had or used, or a batch does not fit in it.
+    """
+    dataset = data.load(config.dataset, data_dir=config.data_dir, binarization=config.binarization)
+    if dataset.binarization == "auto" and compares_images(config.declared.tractable()):
+        dataset = dataclasses.replace(dataset, binarization="none")
+    dataset = dataset.resolved(config.likelihood)
+    dataset.steps_per_epoch(config.batch_size)
+    return dataset
+
+
+def build_model(config: RunConfig, image_shape: tuple[int, int, int]) -> Any:
+    """Builds and compiles the run's model.
+
+    Raises:
+      InputError: a name or option is unknown, or a term has no estimator.
+    """
+    import keras
+
+    import zoo
+    from zoo import likelihoods, networks, terms
+
+    objective = config.declared
+    layers = networks.get(config.network)
+    scale = {} if config.likelihood_scale is None else {"scale": _scale(config.likelihood_scale)}
+    model = zoo.build(
+        objective,
+        image_shape=image_shape,
+        latent_dim=config.latent_dim,
+        network=config.network,
+        likelihood=likelihoods.family(config.likelihood, **scale),
+        spectral_norm=config.spectral_norm,
+        term_options={
+            name: {"r1_gamma": config.r1_gamma}
+            for name in objective.tractable().affine
+            if config.r1_gamma and name in terms.available() and terms.critic_space(name)
+        },
+        seed=config.seed,
+    )
+    model.compile(
+        optimizer=_optimizer(keras, config.learning_rate, model.adversarial),
+        critic_optimizer=_optimizer(keras, config.critic_learning_rate, True),
+        steps_per_execution=steps_per_execution(config),
+        jit_compile=layers.JIT_COMPILE,
+    )
+    return model
+
+
+def steps_per_execution(config: RunConfig) -> int:
+    """Returns how many steps run between two looks of the host: a divisor of every interval."""
+    return next(n for n in (10, 5, 2, 1) if config.log_every % n == 0)
+
+
+def _optimizer(keras: Any, learning_rate: float | None, adversarial: bool) -> Any:
+    if learning_rate is None:
+        return None
+    return keras.optimizers.Adam(learning_rate, beta_1=0.5 if adversarial else 0.9)
+
+
+def _scale(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        if text in ("learned", "per_element"):
+            return text
+        raise InputError(
+            f"--likelihood_scale={text} is neither a number nor 'learned' nor 'per_element'."
+        ) from None

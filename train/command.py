@@ -1,0 +1,62 @@
+"""What every command line here shares: flags, --help, and errors as one sentence."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+
+from absl import flags
+
+from zoo.errors import InputError
+
+DONE, FAILED, WRONG_INPUT = 0, 1, 2
+
+
+class RunError(RuntimeError):
+    """A run failed although its input was right; the message is one sentence."""
+
+
+def run(main: Callable[[], int | None], usage: str) -> None:
+    """Parses the flags, calls `main` and exits.
+
+    Exit codes: 0 done; 2 the command or its input was wrong; 1 the run failed. Both failures
+    print one sentence on stderr.
+    """
+    flags.DEFINE_bool("help", False, "Show this help.", short_name="h", allow_override=True)
+    try:
+        extra = flags.FLAGS(sys.argv)[1:]
+        if flags.FLAGS.help:
+            print(usage.strip(), flags.FLAGS.main_module_help(), sep="\n")
+            sys.exit(DONE)
+        if extra:
+            raise InputError(f"{extra[0]!r} is not a flag: write flags like --model=alice.")
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        code = main()
+    except (flags.Error, InputError) as error:
+        sys.exit(_say(error, WRONG_INPUT))
+    except RunError as error:
+        sys.exit(_say(error, FAILED))
+    except KeyboardInterrupt:
+        sys.exit(_say("Interrupted.", 130))
+    sys.exit(code or DONE)
+
+
+def _say(error: object, code: int) -> int:
+    print(" ".join(str(error).split()), file=sys.stderr)
+    return code
+
+
+def assignments(texts: list[str]) -> dict[str, str]:
+    """Reads NAME=VALUE pairs as --set gives them.
+
+    Raises:
+      InputError: a text is not NAME=VALUE.
+    """
+    pairs = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not (name and equals and value):
+            raise InputError(f"--set {text!r} is not NAME=VALUE: write it like --set beta=4.")
+        pairs[name.strip()] = value.strip()
+    return pairs

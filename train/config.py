@@ -1,0 +1,132 @@
+"""A run's configuration: everything needed to build it again, checked before anything starts."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+from zoo import family
+from zoo.errors import InputError, unknown
+from zoo.objective import Objective
+
+# A run may be continued with other values of these: they change how long, not what.
+EXTENDABLE = ("steps", "epochs", "log_every", "checkpoint_every", "data_dir")
+PRECISIONS = ("float32", "bfloat16")
+STRATEGIES = ("auto", "one", "mirrored")
+
+
+@dataclasses.dataclass(frozen=True)
+class RunConfig:
+    """What `python -m train.run` was asked for, in plain data.
+
+    `objective` is an `Objective.to_config()`. Learning rates None mean the model's defaults.
+
+    Raises:
+      InputError: a value is out of range; the message names the flag.
+    """
+
+    objective: dict[str, Any]
+    dataset: str = "mnist_5k"
+    data_dir: str | None = None
+    binarization: str = "auto"
+    network: str = "mlp"
+    latent_dim: int = 16
+    likelihood: str = "bernoulli"
+    likelihood_scale: str | None = None
+    spectral_norm: bool = False
+    r1_gamma: float = 0.0
+    steps: int | None = None
+    epochs: int | None = None
+    batch_size: int = 128
+    learning_rate: float | None = None
+    critic_learning_rate: float | None = None
+    seed: int = 0
+    precision: str = "float32"
+    strategy: str = "auto"
+    log_every: int = 100
+    checkpoint_every: int = 1000
+
+    def __post_init__(self) -> None:
+        for name in ("latent_dim", "batch_size", "log_every", "checkpoint_every"):
+            if getattr(self, name) < 1:
+                raise InputError(f"--{name}={getattr(self, name)} must be at least 1.")
+        for name in ("steps", "epochs", "learning_rate", "critic_learning_rate"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise InputError(f"--{name}={value} must be positive.")
+        if self.steps and self.epochs:
+            raise InputError(
+                f"Give --steps={self.steps} or --epochs={self.epochs}, not both: steps are batches."
+            )
+        if not 0 <= self.seed < 2**31:
+            raise InputError(f"--seed={self.seed} must be from 0 to {2**31 - 1}.")
+        if self.precision not in PRECISIONS:
+            raise unknown("precision", self.precision, PRECISIONS)
+        if self.strategy not in STRATEGIES:
+            raise unknown("strategy", self.strategy, STRATEGIES)
+
+    @property
+    def declared(self) -> Objective:
+        return Objective.from_config(self.objective)
+
+    def to_json(self) -> str:
+        return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, source: str) -> RunConfig:
+        """Reads `to_json`; `source` is named in errors.
+
+        Raises:
+          InputError: the text is not a run's configuration.
+        """
+        try:
+            values = json.loads(text)
+            config = cls(**values)
+            config.declared.tractable()
+            return config
+        except (ValueError, TypeError, AttributeError) as error:
+            raise InputError(
+                f"{source} is not a run's configuration ({error}): use another --workdir."
+            ) from None
+
+    def differences(self, other: RunConfig) -> list[str]:
+        """Returns what makes `other` a different run, as "flag: ours, theirs"."""
+        ours, theirs = dataclasses.asdict(self), dataclasses.asdict(other)
+        return [
+            f"{name}: {ours[name]!r} here, {theirs[name]!r} there"
+            for name in ours
+            if name not in EXTENDABLE and ours[name] != theirs[name]
+        ]
+
+
+def declared_objective(
+    model: str | None,
+    parameters: dict[str, str],
+    alpha_q: str | None,
+    alpha_p: str | None,
+    constraints: list[str],
+) -> Objective:
+    """Returns the objective of a command line: a named model, or one given term by term.
+
+    Raises:
+      InputError: both or neither are given, a name is unknown, or the objective is not
+        admissible (with its repair).
+    """
+    free = alpha_q is not None or alpha_p is not None or bool(constraints)
+    if model and free:
+        raise InputError(
+            f"Give either --model={model} or --alpha_q, --alpha_p and --constraint, not both."
+        )
+    if not model and not free:
+        raise InputError("Nothing to train: give --model, one of " + ", ".join(family.names()))
+    if model:
+        objective = family.objective(model, **parameters)
+    elif parameters:
+        raise InputError(f"--set {next(iter(parameters))} needs --model: it sets its parameter.")
+    else:
+        objective = Objective(
+            alpha_q=alpha_q or "0", alpha_p=alpha_p or "0", constraints=tuple(constraints)
+        )
+    objective.tractable().require_admissible()
+    return objective

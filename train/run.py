@@ -1,0 +1,148 @@
+"""Trains a model: python -m train.run --model=alice --dataset=mnist --workdir=runs/alice."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from absl import flags
+
+from train import command
+from train.config import PRECISIONS, STRATEGIES, RunConfig, declared_objective
+from train.workdir import Workdir
+
+_FLAGS = flags.FLAGS
+flags.DEFINE_string("model", None, "A model of the family; `python -m zoo` lists them.")
+flags.DEFINE_multi_string("set", [], "One of the model's own parameters, e.g. beta=4.")
+flags.DEFINE_string("alpha_q", None, "Instead of --model: the weight of I_q(x;z).")
+flags.DEFINE_string("alpha_p", None, "Instead of --model: the weight of I_p(x;z).")
+flags.DEFINE_multi_string("constraint", [], "Instead of --model: e.g. 'JS(q(x,z)||p(x,z))'.")
+flags.DEFINE_string("dataset", "mnist_5k", "mnist_5k, a TFDS name, a folder, .npz or .npy.")
+flags.DEFINE_string("data_dir", None, "Where TFDS data lies; TFDS_DATA_DIR if not given.")
+flags.DEFINE_string("binarization", "auto", "auto, dynamic, static or none.")
+flags.DEFINE_string("workdir", None, "The run's folder; runs/MODEL-DATASET if not given.")
+flags.DEFINE_string("network", "mlp", "mlp or dcgan.")
+flags.DEFINE_integer("latent_dim", 16, "The length of z.")
+flags.DEFINE_string("likelihood", "bernoulli", "Of p(x|z): bernoulli, normal or laplace.")
+flags.DEFINE_string("likelihood_scale", None, "A number, learned or per_element.")
+flags.DEFINE_bool("spectral_norm", False, "Normalise the critics spectrally.")
+flags.DEFINE_float("r1_gamma", 0.0, "Weight of the critics' R1 gradient penalty.")
+flags.DEFINE_integer("steps", None, "Length of the run in batches; 5000 if not given.")
+flags.DEFINE_integer("epochs", None, "Length of the run in passes over the data.")
+flags.DEFINE_integer("batch_size", 128, "Examples in a batch.")
+flags.DEFINE_float("learning_rate", None, "Adam's, for encoder and decoder.")
+flags.DEFINE_float("critic_learning_rate", None, "Adam's, for the critics.")
+flags.DEFINE_integer("seed", 0, "Of weights, data order and noise.")
+flags.DEFINE_enum("precision", "float32", PRECISIONS, "Of the matrix products.")
+flags.DEFINE_enum("strategy", "auto", STRATEGIES, "auto: mirrored where there are several GPUs.")
+flags.DEFINE_integer("log_every", 100, "Steps between records of metrics.jsonl.")
+flags.DEFINE_integer("checkpoint_every", 1000, "Steps between checkpoints, a multiple of it.")
+
+DEFAULT_STEPS = 5000
+
+
+def config_from_flags() -> RunConfig:
+    """Returns the configuration the command line asks for; raises InputError if it is wrong."""
+    objective = declared_objective(
+        _FLAGS.model,
+        command.assignments(_FLAGS.set),
+        _FLAGS.alpha_q,
+        _FLAGS.alpha_p,
+        _FLAGS.constraint,
+    )
+    names = set(RunConfig.__dataclass_fields__) - {"objective"}
+    values = {name: _FLAGS[name].value for name in names}
+    if not values["steps"] and not values["epochs"]:
+        values["steps"] = DEFAULT_STEPS
+    return RunConfig(objective=objective.to_config(), **values)
+
+
+def main() -> int:
+    config = config_from_flags()
+    name = config.dataset.strip("/").split("/")[-1].removesuffix(".npz").removesuffix(".npy")
+    workdir = Workdir(_FLAGS.workdir or f"runs/{config.objective['name']}-{name}")
+    workdir.check(config)
+    from train import data
+
+    data.check_name(config.dataset)
+    return train(config, workdir)
+
+
+def train(config: RunConfig, workdir: Workdir) -> int:
+    """Trains from the workdir's newest checkpoint, or from the start, to the configured step."""
+    import keras
+
+    from train import assembly
+    from train.strategy import scope
+
+    if config.precision == "bfloat16":
+        keras.config.set_dtype_policy("mixed_bfloat16")
+    dataset = assembly.load_dataset(config)
+    total = config.steps or config.epochs * dataset.steps_per_epoch(config.batch_size)
+    with scope(config.strategy):
+        checkpoint = workdir.latest_checkpoint()
+        if checkpoint:
+            model = workdir.load(checkpoint)
+        else:
+            model = assembly.build_model(config, dataset.image_shape)
+    start = int(model.step)
+    workdir.create(config)
+    workdir.forget_after(start)
+    if start:
+        print(f"continuing {workdir.path} from step {start}", file=sys.stderr)
+    fit(model, dataset, config, workdir, total)
+    return 0
+
+
+def fit(model: Any, dataset: Any, config: RunConfig, workdir: Workdir, total: int) -> None:
+    """Runs `fit` up to step `total` and writes records, checkpoints, plots and test terms."""
+    from train import plots
+    from train.callbacks import Recorder, row, summary
+
+    def batches(split: str) -> Any:
+        return dataset.batches(
+            split, config.batch_size, config.seed, drop_remainder=False, repeat=False, shuffle=False
+        )
+
+    def evaluate(split: str) -> dict[str, float]:
+        return model.evaluate(batches(split), return_dict=True, verbose=0)
+
+    def plot() -> None:
+        plots.draw_all(model, dataset, batches("test"), workdir)
+
+    recorder = Recorder(
+        workdir, lambda: evaluate("validation"), total, config.checkpoint_every, plot
+    )
+    for step, epochs, steps in segments(int(model.step), total, config.log_every):
+        training = dataset.batches("train", config.batch_size, config.seed, start_step=step)
+        model.fit(
+            training.take(epochs * steps),
+            epochs=epochs,
+            steps_per_epoch=steps,
+            verbose=0,
+            callbacks=[recorder],
+        )
+    record = row(total, "test", evaluate("test"))
+    workdir.record(record)
+    plot()
+    print(f"test  {summary(record)}")
+    print(f"everything is in {workdir.path}")
+
+
+def segments(start: int, stop: int, every: int) -> list[tuple[int, int, int]]:
+    """Splits start..stop at multiples of `every`: (first step, epochs, steps per epoch)."""
+    parts = []
+    if start % every and start < stop:
+        head = min(every - start % every, stop - start)
+        parts.append((start, 1, head))
+        start += head
+    body, tail = divmod(max(stop - start, 0), every)
+    if body:
+        parts.append((start, body, every))
+    if tail:
+        parts.append((start + body * every, 1, tail))
+    return parts
+
+
+if __name__ == "__main__":
+    command.run(main, __doc__)

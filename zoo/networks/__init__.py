@@ -1,0 +1,31 @@
+"""Networks: plain Keras models, layers only, by name."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+from zoo import errors
+from zoo.networks import dcgan, mlp
+
+_NETWORKS: dict[str, ModuleType] = {"dcgan": dcgan, "mlp": mlp}
+
+
+def names() -> list[str]:
+    """Returns the names of the networks."""
+    return sorted(_NETWORKS)
+
+
+def get(name: str) -> ModuleType:
+    """Returns the network called `name`: its module, whose functions each build one role.
+
+        encoder(image_shape, outputs)              [B, ...] -> [B, outputs]
+        decoder(latent_dim, image_shape, params)   [B, K] -> [B, ..., C * params]
+        critic_x(image_shape)                      [B, ...] -> [B]
+        critic_z(latent_dim)                       [B, K] -> [B]
+        critic_xz(image_shape, latent_dim)         [B, ...], [B, K] -> [B]
+
+    Each takes keyword options, listed in its `.options`. Raises InputError for an unknown name.
+    """
+    if name not in _NETWORKS:
+        raise errors.unknown("network", name, names())
+    return _NETWORKS[name]

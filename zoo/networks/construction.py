@@ -1,0 +1,124 @@
+"""What every network is built with: checked options and seeded, named layers."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import zlib
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, ParamSpec
+
+import keras
+
+from zoo import errors
+
+P = ParamSpec("P")
+
+
+class Role(Generic[P]):
+    """A function that builds one role's network, refusing options it does not have.
+
+    `options` holds the names of its keyword options.
+    """
+
+    def __init__(self, function: Callable[P, keras.Model]) -> None:
+        functools.update_wrapper(self, function)
+        self._function = function
+        parameters = inspect.signature(function).parameters.values()
+        self._names = {parameter.name for parameter in parameters}
+        self.options = tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> keras.Model:
+        for name in kwargs:
+            if name not in self._names:
+                raise errors.unknown("option", name, self.options)
+        return self._function(*args, **kwargs)
+
+
+class Layers:
+    """Makes the layers of one network; their weights depend on seed, scope and name alone.
+
+    `scope` tells networks apart ("mlp/encoder"), so that two roles of one shape and seed differ.
+    Without a seed the weights are drawn afresh. With `spectral_norm` every layer with a kernel
+    divides it by its largest singular value whenever it is called with training=True
+    (Miyato et al. 2018, one power iteration per call).
+    """
+
+    def __init__(self, scope: str, seed: int | None, spectral_norm: bool = False) -> None:
+        if seed is not None and not _is_whole(seed):
+            raise errors.InputError(f"A network's seed is {seed!r}: give a whole number or none.")
+        self.scope = scope
+        self.seed = seed
+        self.spectral_norm = spectral_norm
+
+    def dense(self, units: int, name: str, **options: Any) -> keras.layers.Layer:
+        return self._with_kernel(keras.layers.Dense, units, name, **options)
+
+    def conv(self, maps: int, name: str, **options: Any) -> keras.layers.Layer:
+        options = {"kernel_size": 4, "strides": 2, "padding": "same", **options}
+        return self._with_kernel(keras.layers.Conv2D, maps, name, **options)
+
+    def conv_transpose(self, maps: int, name: str, **options: Any) -> keras.layers.Layer:
+        options = {"kernel_size": 4, "strides": 2, "padding": "same", **options}
+        return self._with_kernel(keras.layers.Conv2DTranspose, maps, name, **options)
+
+    def scalar(self, features: Any) -> Any:
+        """Returns one float32 number per example, [B], from features [B, F]."""
+        logit = self.dense(1, "logit", dtype="float32")(features)
+        return keras.layers.Reshape((), name="scalar", dtype="float32")(logit)
+
+    def model(self, inputs: Any, outputs: Any) -> keras.Model:
+        """Returns the Functional model, named after its role."""
+        model = keras.Model(inputs, outputs, name=self.scope.rpartition("/")[2])
+        if self.seed is not None:
+            for layer in model.layers:
+                if isinstance(layer, keras.layers.SpectralNormalization):
+                    vector = layer.vector_u
+                    start = keras.initializers.RandomNormal(seed=self._seed(layer.name, "u"))
+                    vector.assign(start(vector.shape, vector.dtype))
+        return model
+
+    def _with_kernel(
+        self, kind: type, size: int, name: str, initializer: str = "glorot_uniform", **options: Any
+    ) -> keras.layers.Layer:
+        config = {"seed": self._seed(name, "kernel")}
+        kernel = keras.initializers.get({"class_name": initializer, "config": config})
+        if not self.spectral_norm:
+            return kind(size, name=name, kernel_initializer=kernel, **options)
+        layer = kind(size, name=f"{name}_raw", kernel_initializer=kernel, **options)
+        return keras.layers.SpectralNormalization(layer, name=name, dtype=layer.dtype_policy)
+
+    def _seed(self, layer: str, weight: str) -> int | None:
+        if self.seed is None:
+            return None
+        return zlib.crc32(f"{self.seed}/{self.scope}/{layer}/{weight}".encode()) & 0x7FFFFFFF
+
+
+def positive(what: str, value: Any) -> int:
+    """Returns `value` if it is a positive whole number, else raises InputError."""
+    if not _is_whole(value) or value < 1:
+        raise errors.InputError(f"{what} is {value!r}: give a positive whole number.")
+    return int(value)
+
+
+def shape(image_shape: Sequence[int]) -> tuple[int, ...]:
+    """Returns the shape of one example as a tuple, having checked it."""
+    sizes = tuple(image_shape)
+    if not sizes or not all(_is_whole(size) and size > 0 for size in sizes):
+        raise errors.InputError(
+            f"image_shape is {sizes!r}: give positive whole numbers, such as (28, 28, 1)."
+        )
+    return sizes
+
+
+def known_activation(name: str) -> str:
+    """Returns the name of a Keras activation, having checked it."""
+    known = [n for n, f in vars(keras.activations).items() if inspect.isfunction(f)]
+    known = [n for n in known if n not in ("get", "serialize", "deserialize")]
+    if name not in known:
+        raise errors.unknown("activation", str(name), known)
+    return name
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)

@@ -1,0 +1,162 @@
+"""Convolutional networks after DCGAN (Radford et al. 2016), for 28, 32 and 64 pixels a side.
+
+Strided 4x4 convolutions with leaky ReLU of slope 0.2 on the way in (maps double at each halving
+of the side, from width to 4 * width), transposed ones with ReLU on the way out (the other way
+round). Two things differ from the paper: no batch normalisation, which would tie the examples of
+a batch together; and therefore He and Glorot initialisation, because N(0, 0.02) needs it.
+
+Against a convolutional critic without spectral normalisation a decoder easily collapses: play
+games on images with spectral_norm=True.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from zoo import errors
+from zoo.networks.construction import Layers, Role, positive, shape
+
+WIDTH = 32
+SIDES = (28, 32, 64)
+NORMALIZATIONS = ("none", "layer", "group")
+
+
+@Role
+def encoder(
+    image_shape: Sequence[int],
+    outputs: int,
+    *,
+    width: int = WIDTH,
+    normalization: str = "none",
+    seed: int | None = None,
+) -> keras.Model:
+    """Returns the network [B, H, W, C] -> [B, outputs]; `width` maps in its first layer."""
+    layers = Layers("dcgan/encoder", seed)
+    image = keras.Input(_image_shape(image_shape), name="image")
+    features = _features(layers, image, width, normalization)
+    return layers.model(image, layers.dense(positive("outputs", outputs), "params")(features))
+
+
+@Role
+def decoder(
+    latent_dim: int,
+    image_shape: Sequence[int],
+    params_per_element: int = 1,
+    *,
+    width: int = WIDTH,
+    normalization: str = "none",
+    seed: int | None = None,
+) -> keras.Model:
+    """Returns the network [B, K] -> [B, H, W, C * params_per_element] of raw parameters."""
+    layers = Layers("dcgan/decoder", seed)
+    side, _, channels = _image_shape(image_shape)
+    outputs = channels * positive("params_per_element", params_per_element)
+    start = 7 if side == 28 else 4
+    doublings = int(math.log2(side // start))
+    maps = [max(4 * positive("width", width) // 2**index, width) for index in range(doublings)]
+
+    latent = keras.Input((positive("latent_dim", latent_dim),), name="latent")
+    features = layers.dense(start * start * maps[0], "dense", initializer="he_normal")(latent)
+    features = keras.layers.Reshape((start, start, maps[0]), name="start")(features)
+    features = _activate(features, "start", normalization, "relu")
+    for index, size in enumerate(maps[1:]):
+        name = f"deconv_{index}"
+        features = layers.conv_transpose(size, name, initializer="he_normal")(features)
+        features = _activate(features, name, normalization, "relu")
+    return layers.model(latent, layers.conv_transpose(outputs, "params")(features))
+
+
+@Role
+def critic_x(
+    image_shape: Sequence[int],
+    *,
+    spectral_norm: bool = False,
+    width: int = WIDTH,
+    seed: int | None = None,
+) -> keras.Model:
+    """Returns the critic [B, H, W, C] -> [B], a float32 logit per image."""
+    layers = Layers("dcgan/critic_x", seed, spectral_norm)
+    image = keras.Input(_image_shape(image_shape), name="image")
+    return layers.model(image, layers.scalar(_features(layers, image, width)))
+
+
+@Role
+def critic_z(
+    latent_dim: int,
+    *,
+    spectral_norm: bool = False,
+    width: int = WIDTH,
+    seed: int | None = None,
+) -> keras.Model:
+    """Returns the critic [B, K] -> [B] with two dense layers of 16 * width units."""
+    layers = Layers("dcgan/critic_z", seed, spectral_norm)
+    latent = keras.Input((positive("latent_dim", latent_dim),), name="latent")
+    features = _dense(layers, latent, 16 * positive("width", width), "latent_0")
+    features = _dense(layers, features, 16 * width, "latent_1")
+    return layers.model(latent, layers.scalar(features))
+
+
+@Role
+def critic_xz(
+    image_shape: Sequence[int],
+    latent_dim: int,
+    *,
+    spectral_norm: bool = False,
+    width: int = WIDTH,
+    seed: int | None = None,
+) -> keras.Model:
+    """Returns the critic ([B, H, W, C], [B, K]) -> [B], a float32 logit per pair.
+
+    As in ALI and BiGAN (Dumoulin et al. 2017, Donahue et al. 2017): convolutional features of the
+    image and dense features of the latent are joined and read by one more dense layer.
+    """
+    layers = Layers("dcgan/critic_xz", seed, spectral_norm)
+    image = keras.Input(_image_shape(image_shape), name="image")
+    latent = keras.Input((positive("latent_dim", latent_dim),), name="latent")
+    of_image = _features(layers, image, width)
+    of_latent = _dense(layers, latent, 8 * width, "latent_0")
+    of_latent = _dense(layers, of_latent, 8 * width, "latent_1")
+    pair = keras.layers.Concatenate(name="pair")([of_image, of_latent])
+    return layers.model([image, latent], layers.scalar(_dense(layers, pair, 8 * width, "joint")))
+
+
+def _features(layers: Layers, image: Any, width: int, normalization: str = "none") -> Any:
+    """Halves the image down to 4x4 and returns its features, [B, F]."""
+    features, side, index = image, image.shape[1], 0
+    while side > 4:
+        name = f"conv_{index}"
+        maps = positive("width", width) * 2 ** min(index, 2)
+        features = layers.conv(maps, name, initializer="he_normal")(features)
+        features = _activate(features, name, normalization, "leaky_relu")
+        side, index = math.ceil(side / 2), index + 1
+    return keras.layers.Flatten(name="flat")(features)
+
+
+def _dense(layers: Layers, features: Any, units: int, name: str) -> Any:
+    dense = layers.dense(units, name, initializer="he_normal", activation="leaky_relu")
+    return dense(features)
+
+
+def _activate(features: Any, name: str, normalization: str, function: str) -> Any:
+    if normalization == "layer":
+        features = keras.layers.GroupNormalization(groups=1, name=f"{name}_norm")(features)
+    elif normalization == "group":
+        groups = math.gcd(8, features.shape[-1])
+        features = keras.layers.GroupNormalization(groups=groups, name=f"{name}_norm")(features)
+    elif normalization != "none":
+        raise errors.unknown("normalization", str(normalization), NORMALIZATIONS)
+    return keras.layers.Activation(function, name=f"{name}_{function}")(features)
+
+
+def _image_shape(image_shape: Sequence[int]) -> tuple[int, int, int]:
+    sizes = shape(image_shape)
+    if len(sizes) != 3 or sizes[0] != sizes[1] or sizes[0] not in SIDES or sizes[2] not in (1, 3):
+        raise errors.InputError(
+            f"The dcgan network cannot take images of shape {sizes}: it works for 28x28, 32x32 "
+            "and 64x64 with 1 or 3 channels; use --network=mlp for other shapes."
+        )
+    return sizes[0], sizes[1], sizes[2]

@@ -1,0 +1,117 @@
+"""Multilayer perceptrons over flattened examples of any shape.
+
+Encoder and decoder default to two layers of 1024 softplus units, as in the code of the family's
+authors; critics to the same sizes with leaky ReLU of slope 0.2.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from zoo import errors
+from zoo.networks.construction import Layers, Role, known_activation, positive, shape
+
+HIDDEN = (1024, 1024)
+
+
+@Role
+def encoder(
+    image_shape: Sequence[int],
+    outputs: int,
+    *,
+    hidden: Sequence[int] = HIDDEN,
+    activation: str = "softplus",
+    seed: int | None = None,
+) -> keras.Model:
+    """Returns the network [B, *image_shape] -> [B, outputs]."""
+    layers = Layers("mlp/encoder", seed)
+    image = keras.Input(shape(image_shape), name="image")
+    features = _stack(layers, _flat(image), hidden, activation)
+    return layers.model(image, layers.dense(positive("outputs", outputs), "params")(features))
+
+
+@Role
+def decoder(
+    latent_dim: int,
+    image_shape: Sequence[int],
+    params_per_element: int = 1,
+    *,
+    hidden: Sequence[int] = HIDDEN,
+    activation: str = "softplus",
+    seed: int | None = None,
+) -> keras.Model:
+    """Returns the network [B, K] -> [B, ..., C * params_per_element] of raw parameters."""
+    layers = Layers("mlp/decoder", seed)
+    *sizes, channels = shape(image_shape)
+    output_shape = (*sizes, channels * positive("params_per_element", params_per_element))
+    latent = keras.Input((positive("latent_dim", latent_dim),), name="latent")
+    features = _stack(layers, latent, hidden, activation)
+    params = layers.dense(math.prod(output_shape), "params")(features)
+    return layers.model(latent, keras.layers.Reshape(output_shape, name="image")(params))
+
+
+@Role
+def critic_x(
+    image_shape: Sequence[int],
+    *,
+    spectral_norm: bool = False,
+    hidden: Sequence[int] = HIDDEN,
+    activation: str = "leaky_relu",
+    seed: int | None = None,
+) -> keras.Model:
+    """Returns the critic [B, *image_shape] -> [B], a float32 logit per example."""
+    layers = Layers("mlp/critic_x", seed, spectral_norm)
+    image = keras.Input(shape(image_shape), name="image")
+    return layers.model(image, layers.scalar(_stack(layers, _flat(image), hidden, activation)))
+
+
+@Role
+def critic_z(
+    latent_dim: int,
+    *,
+    spectral_norm: bool = False,
+    hidden: Sequence[int] = HIDDEN,
+    activation: str = "leaky_relu",
+    seed: int | None = None,
+) -> keras.Model:
+    """Returns the critic [B, K] -> [B], a float32 logit per example."""
+    layers = Layers("mlp/critic_z", seed, spectral_norm)
+    latent = keras.Input((positive("latent_dim", latent_dim),), name="latent")
+    return layers.model(latent, layers.scalar(_stack(layers, latent, hidden, activation)))
+
+
+@Role
+def critic_xz(
+    image_shape: Sequence[int],
+    latent_dim: int,
+    *,
+    spectral_norm: bool = False,
+    hidden: Sequence[int] = HIDDEN,
+    activation: str = "leaky_relu",
+    seed: int | None = None,
+) -> keras.Model:
+    """Returns the critic ([B, *image_shape], [B, K]) -> [B], a float32 logit per pair."""
+    layers = Layers("mlp/critic_xz", seed, spectral_norm)
+    image = keras.Input(shape(image_shape), name="image")
+    latent = keras.Input((positive("latent_dim", latent_dim),), name="latent")
+    pair = keras.layers.Concatenate(name="pair")([_flat(image), latent])
+    scalar = layers.scalar(_stack(layers, pair, hidden, activation))
+    return layers.model([image, latent], scalar)
+
+
+def _flat(image: Any) -> Any:
+    return keras.layers.Flatten(name="flat")(image)
+
+
+def _stack(layers: Layers, features: Any, hidden: Sequence[int], activation: str) -> Any:
+    if isinstance(hidden, str) or not isinstance(hidden, Sequence):
+        raise errors.InputError(f"hidden is {hidden!r}: give a list of sizes, such as (512, 512).")
+    activation = known_activation(activation)
+    for index, units in enumerate(hidden):
+        units = positive(f"hidden[{index}]", units)
+        features = layers.dense(units, f"dense_{index}", activation=activation)(features)
+    return features

@@ -1,0 +1,97 @@
+"""RATE: what the code of an example costs under the prior."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from zoo import errors
+from zoo.terms import base
+from zoo.terms.diagonal_normal import diagonal_normal
+from zoo.terms.estimate import Estimate
+
+ESTIMATORS = ("auto", "closed_form", "monte_carlo")
+
+
+def rate(
+    posterior: Any,
+    prior: Any,
+    z: Any = None,
+    estimator: str = "auto",
+    expect: Callable[[Any], Any] = tf.reduce_mean,
+) -> Any:
+    """The rate, an upper bound on the information I_q(x;z).
+
+    ```none
+    RATE = E_q(x) KL(q(z|x) || p(z)) = I_q(x;z) + KL(q(z) || p(z))
+    ```
+
+    The closed form is that of two diagonal normals, or what TensorFlow Probability has registered.
+    Monte Carlo is E_q(x,z)[ log q(z|x) - log p(z) ] with one z for each x: unbiased, noisier, and
+    negative at times.
+
+    Args:
+      posterior: q(z|x), batch shape [B].
+      prior: p(z), batch shape [].
+      z: [B, ...], samples of `posterior`; Monte Carlo needs them.
+      estimator: "closed_form", "monte_carlo", or "auto": the closed form where there is one.
+      expect: Takes [B] to a scalar; the mean unless the examples carry other weights.
+
+    Returns:
+      rate: Scalar, nats per example.
+
+    Raises:
+      InputError: if `estimator` is unknown, there is no closed form though it was asked for, or `z`
+        is needed and missing.
+    """
+    _check(estimator)
+    divergence = _closed_form(posterior, prior, estimator)
+    if divergence is None:
+        if z is None:
+            raise errors.InputError("This rate is estimated by Monte Carlo: pass z=samples of q.")
+        divergence = posterior.log_prob(z) - prior.log_prob(z)
+    return expect(divergence)
+
+
+@base.register("RATE")
+@dataclasses.dataclass(frozen=True)
+class Rate(base.Term):
+    """RATE = E_q(x) KL(q(z|x) || p(z)); the option `estimator` is that of `rate`."""
+
+    estimator: str = "auto"
+
+    def __post_init__(self) -> None:
+        _check(self.estimator)
+
+    def __call__(self, joints: base.Joints, training: bool = True) -> Estimate:
+        divergence = _closed_form(joints.posterior, joints.prior, self.estimator)
+        if divergence is not None:
+            return Estimate.of(joints.expect_data(divergence))
+        return Estimate.of(joints.expect_q(joints.log_q_z_given_x_q - joints.log_p_z_q))
+
+
+def _closed_form(posterior: Any, prior: Any, estimator: str) -> Any | None:
+    """Returns KL(q(z|x) || p(z)), [B], or `None` where Monte Carlo has to do."""
+    if estimator == "monte_carlo":
+        return None
+    q, p = diagonal_normal(posterior), diagonal_normal(prior)
+    if q is not None and p is not None:
+        # TFP has no KL between Independent(Normal) and MultivariateNormalDiag.
+        return q.kl_divergence(p)
+    try:
+        return posterior.kl_divergence(prior)
+    except NotImplementedError:
+        if estimator == "auto":
+            return None
+        kinds = f"{type(posterior).__name__} and {type(prior).__name__}"
+        raise errors.InputError(
+            f"There is no closed-form KL between {kinds}: use estimator='monte_carlo'."
+        ) from None
+
+
+def _check(estimator: str) -> None:
+    if estimator not in ESTIMATORS:
+        raise errors.unknown("estimator", estimator, ESTIMATORS)
