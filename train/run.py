@@ -96,7 +96,7 @@ def train(config: RunConfig, workdir: Workdir) -> int:
 
 def fit(model: Any, dataset: Any, config: RunConfig, workdir: Workdir, total: int) -> None:
     """Runs `fit` up to step `total` and writes records, checkpoints, plots and test terms."""
-    from train import plots
+    from train import pictures
     from train.callbacks import Recorder, row, summary
 
     def batches(split: str) -> Any:
@@ -108,7 +108,7 @@ def fit(model: Any, dataset: Any, config: RunConfig, workdir: Workdir, total: in
         return model.evaluate(batches(split), return_dict=True, verbose=0)
 
     def plot() -> None:
-        plots.draw_all(model, dataset, batches("test"), workdir)
+        pictures.draw(model, dataset, batches("test"), workdir)
 
     recorder = Recorder(
         workdir, lambda: evaluate("validation"), total, config.checkpoint_every, plot
