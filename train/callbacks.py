@@ -78,6 +78,7 @@ class Recorder(keras.callbacks.Callback):
             MofNCompleteColumn(),
             TimeRemainingColumn(),
             console=self._console,
+            disable=not self._console.is_terminal,
         )
         self._task = self._progress.add_task("training", total=total)
         self._since = time.monotonic()
@@ -88,7 +89,7 @@ class Recorder(keras.callbacks.Callback):
         self._since = time.monotonic()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        if self._console.is_terminal:
+        if not self._progress.disable:
             self._progress.update(self._task, completed=int(self.model.step))
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:

@@ -34,7 +34,7 @@ class RunConfig:
     latent_dim: int = 16
     likelihood: str = "bernoulli"
     likelihood_scale: str | None = None
-    spectral_norm: bool = False
+    spectral_norm: bool = True
     r1_gamma: float = 0.0
     steps: int | None = None
     epochs: int | None = None

@@ -25,7 +25,7 @@ flags.DEFINE_string("network", "mlp", "mlp or dcgan.")
 flags.DEFINE_integer("latent_dim", 16, "The length of z.")
 flags.DEFINE_string("likelihood", "bernoulli", "Of p(x|z): bernoulli, normal or laplace.")
 flags.DEFINE_string("likelihood_scale", None, "A number, learned or per_element.")
-flags.DEFINE_bool("spectral_norm", False, "Normalise the critics spectrally.")
+flags.DEFINE_bool("spectral_norm", True, "Normalise the critics spectrally.")
 flags.DEFINE_float("r1_gamma", 0.0, "Weight of the critics' R1 gradient penalty.")
 flags.DEFINE_integer("steps", None, "Length of the run in batches; 5000 if not given.")
 flags.DEFINE_integer("epochs", None, "Length of the run in passes over the data.")
@@ -64,7 +64,7 @@ def main() -> int:
     workdir.check(config)
     from train import data
 
-    data.check_name(config.dataset)
+    data.check_name(config.dataset, config.data_dir)
     return train(config, workdir)
 
 
@@ -119,6 +119,7 @@ def fit(model: Any, dataset: Any, config: RunConfig, workdir: Workdir, total: in
             training.take(epochs * steps),
             epochs=epochs,
             steps_per_epoch=steps,
+            shuffle=False,
             verbose=0,
             callbacks=[recorder],
         )

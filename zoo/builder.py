@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from zoo import family, likelihoods, networks, priors, terms
 from zoo.conditionals import Conditional
-from zoo.errors import InputError
+from zoo.errors import InputError, unknown
 from zoo.lagrangian import Lagrangian
 from zoo.model import LagrangianModel, check_trainable
 from zoo.objective import Objective
 
+ROLES = ("encoder", "decoder", "critic_x", "critic_z", "critic_xz")
 
 def build(
     model: str | Objective,
@@ -22,7 +23,7 @@ def build(
     likelihood: str | likelihoods.Family = "bernoulli",
     posterior: str | likelihoods.Family = "normal",
     prior: Any = None,
-    spectral_norm: bool = False,
+    spectral_norm: bool = True,
     network_options: Mapping[str, Any] | None = None,
     term_options: Mapping[str, Mapping[str, Any]] | None = None,
     seed: int = 0,
@@ -38,8 +39,10 @@ def build(
       likelihood: the family of p(x|z): "bernoulli", "normal", "laplace", or one with options.
       posterior: the family of q(z|x); "normal" has a scale for every element.
       prior: p(z), any tfd distribution over [latent_dim]; standard normal if None.
-      spectral_norm: whether critics are spectrally normalised.
-      network_options: the network's own options, e.g. {"hidden": (512, 512)}.
+      spectral_norm: whether critics are spectrally normalised; without it they overpower the
+        decoder, whose samples collapse.
+      network_options: the network's own options, e.g. {"hidden": (512, 512)}; each part takes
+        those it has.
       term_options: term name -> its estimator's options, e.g. {"JS_xz": {"r1_gamma": 1.0}}.
       seed: of the initial weights and of all noise.
       **parameters: the named model's own parameters, e.g. beta=4.
@@ -73,15 +76,10 @@ def build(
     elif isinstance(posterior, str):
         posterior = likelihoods.family(posterior)
 
-    layers = networks.get(network)
-    options = {**(network_options or {}), "seed": seed}
-    encoder = layers.encoder(image_shape, latent_dim * posterior.params_per_element, **options)
-    decoder = layers.decoder(latent_dim, image_shape, likelihood.params_per_element, **options)
-    critic_of = {
-        "x": lambda **o: layers.critic_x(image_shape, **o),
-        "z": lambda **o: layers.critic_z(latent_dim, **o),
-        "xz": lambda **o: layers.critic_xz(image_shape, latent_dim, **o),
-    }
+    part = _parts(network, {**(network_options or {}), "seed": seed})
+    encoder = part("encoder", image_shape, latent_dim * posterior.params_per_element)
+    decoder = part("decoder", latent_dim, image_shape, likelihood.params_per_element)
+    sizes = {"x": (image_shape,), "z": (latent_dim,), "xz": (image_shape, latent_dim)}
     form = objective.tractable()
     names = Lagrangian(form).terms
     check_trainable(names, objective.name)
@@ -91,7 +89,7 @@ def build(
         Conditional(decoder, likelihood, image_shape, name="decoder"),
         prior,
         critics={
-            name: critic_of[space](spectral_norm=spectral_norm, **options)
+            name: part(f"critic_{space}", *sizes[space], spectral_norm=spectral_norm)
             for name in names
             if (space := terms.critic_space(name))
         },
@@ -99,3 +97,18 @@ def build(
         seed=seed,
         name=objective.name,
     )
+
+
+def _parts(network: str, options: Mapping[str, Any]) -> Callable[..., Any]:
+    """Returns a function that builds a part of the network by its role."""
+    roles = {role: getattr(networks.get(network), role) for role in ROLES}
+    known = {option for role in roles.values() for option in role.options}
+    for option in options:
+        if option not in known:
+            raise unknown(f"option of {network!r}", option, known)
+
+    def build_part(role: str, *sizes: Any, **more: Any) -> Any:
+        taken = {name: value for name, value in options.items() if name in roles[role].options}
+        return roles[role](*sizes, **taken, **more)
+
+    return build_part

@@ -101,7 +101,8 @@ class Conditional(keras.layers.Layer):
 def stateless_seed(seed: Any) -> tf.Tensor:
     """Returns `seed`, two whole numbers of any integer type, as the int32 [2] TFP asks for.
 
-    keras.random.SeedGenerator gives int64. Raises InputError for anything else.
+    keras.random.SeedGenerator gives int64. One seed draws the same numbers every time, but others
+    under XLA than without it. Raises InputError for anything that is no seed.
     """
     seed = tf.convert_to_tensor(seed)
     if seed.shape != (2,) or not seed.dtype.is_integer:

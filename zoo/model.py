@@ -288,12 +288,12 @@ class LagrangianModel(keras.Model):
 
 def check_trainable(names: tuple[str, ...], objective: str) -> None:
     """Raises InputError if a term of the trained form has no estimator."""
-    for name in names:
-        if name not in terms.available():
-            raise InputError(
-                f"{objective} trains {name}, which has no estimator yet: terms that train are "
-                + ", ".join(sorted(terms.available())) + "."
-            )
+    missing = [name for name in names if name not in terms.available()]
+    if missing:
+        raise InputError(
+            f"{objective} trains {', '.join(missing)}, for which there is no estimator yet: terms "
+            f"that train are {', '.join(sorted(terms.available()))}."
+        )
 
 
 def _adam(adversarial: bool) -> keras.optimizers.Optimizer:

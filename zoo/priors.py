@@ -161,7 +161,7 @@ def _deserialise_distribution(config: Any, where: str) -> Any:
     values = {key: _deserialise_value(item, f"{where}.{key}") for key, item in parameters.items()}
     try:
         return classes[name](**values)
-    except (TypeError, ValueError, AttributeError, tf.errors.OpError) as error:
+    except (TypeError, ValueError, AttributeError, RuntimeError, tf.errors.OpError) as error:
         raise errors.InputError(
             f"{where} cannot be built, {name} refuses its parameters: {error}"
         ) from error

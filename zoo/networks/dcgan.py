@@ -21,6 +21,7 @@ from zoo import errors
 from zoo.networks.construction import Layers, Role, positive, shape
 
 WIDTH = 32
+JIT_COMPILE = False  # XLA slows convolutions on a CPU
 SIDES = (28, 32, 64)
 NORMALIZATIONS = ("none", "layer", "group")
 

@@ -16,6 +16,7 @@ from zoo import errors
 from zoo.networks.construction import Layers, Role, known_activation, positive, shape
 
 HIDDEN = (1024, 1024)
+JIT_COMPILE = True  # XLA fuses its elementwise work
 
 
 @Role

@@ -1,0 +1,24 @@
+"""Image datasets by name: embedded digits, TFDS, folders of images, `.npz` and `.npy` files.
+
+    dataset = load("mnist_5k", binarization="dynamic")
+    for x in dataset.batches("train", batch_size=128, seed=0):    # [128, 28, 28, 1] in {0, 1}
+        ...
+
+Importing this package, checking a name and loading anything but TFDS need no TensorFlow.
+"""
+
+from train.data.dataset import BINARIZATIONS, Dataset, resolve_binarization
+from train.data.loading import MEMORY_LIMIT, check_name, load
+from train.data.splits import SPLITS, Split, StreamedSplit
+
+__all__ = [
+    "BINARIZATIONS",
+    "MEMORY_LIMIT",
+    "SPLITS",
+    "Dataset",
+    "Split",
+    "StreamedSplit",
+    "check_name",
+    "load",
+    "resolve_binarization",
+]

@@ -1,0 +1,128 @@
+"""What every source becomes: three splits of images and the batches made from them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from train.data.splits import Split, StreamedSplit
+from zoo.errors import InputError, unknown
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+BINARIZATIONS = ("auto", "dynamic", "static", "none")
+
+
+def resolve_binarization(binarization: str, likelihood: str, channels: int = 1) -> str:
+    """Returns `binarization` with "auto" decided by the decoder's likelihood.
+
+    "auto" is "dynamic" for a Bernoulli likelihood of 1-channel images, otherwise "none".
+
+    Raises:
+      InputError: `binarization` is not one of BINARIZATIONS.
+    """
+    if binarization not in BINARIZATIONS:
+        raise unknown("binarization", binarization, BINARIZATIONS)
+    if binarization != "auto":
+        return binarization
+    return "dynamic" if likelihood == "bernoulli" and channels == 1 else "none"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Dataset:
+    """Images of one shape in three separate splits, and how they are binarized.
+
+    image_shape: (H, W, C).
+    splits: "train", "validation", "test"; resident ones hold NumPy `images` and `labels`.
+    binarization: "dynamic" (each visit to an image draws x ~ Bernoulli(grey level) anew),
+      "static" (x >= 0.5), "none", or "auto", which `resolved` decides.
+    skipped: unreadable image files left out at the user's wish.
+    """
+
+    name: str
+    image_shape: tuple[int, int, int]
+    splits: Mapping[str, Split] | Mapping[str, StreamedSplit] = dataclasses.field(repr=False)
+    binarization: str = "auto"
+    skipped: int = 0
+
+    @property
+    def resident(self) -> bool:
+        """Whether all images are in memory; otherwise they are streamed from disk."""
+        return all(isinstance(split, Split) for split in self.splits.values())
+
+    def split(self, name: str) -> Split | StreamedSplit:
+        """Returns the split called `name`; raises InputError if there is none."""
+        if name not in self.splits:
+            raise unknown("split", name, self.splits)
+        return self.splits[name]
+
+    def resolved(self, likelihood: str) -> Dataset:
+        """Returns this dataset with "auto" binarization decided by the likelihood's name."""
+        binarization = resolve_binarization(self.binarization, likelihood, self.image_shape[-1])
+        return dataclasses.replace(self, binarization=binarization)
+
+    def steps_per_epoch(
+        self, batch_size: int, split: str = "train", drop_remainder: bool = True
+    ) -> int:
+        """Returns the number of batches in one pass over a split.
+
+        Raises:
+          InputError: batch_size is below 1, or larger than a split that must fill a batch.
+        """
+        size = self.split(split).size
+        if batch_size < 1:
+            raise InputError(f"batch_size is {batch_size}: it must be at least 1.")
+        if not drop_remainder:
+            return -(-size // batch_size)
+        if batch_size > size:
+            raise InputError(
+                f"batch_size {batch_size} is larger than the {size} images of the {split} split "
+                f"of {self.name!r}: use at most {size}."
+            )
+        return size // batch_size
+
+    def batches(
+        self,
+        split: str,
+        batch_size: int,
+        seed: int,
+        start_step: int = 0,
+        drop_remainder: bool = True,
+        repeat: bool = True,
+        shuffle: bool = True,
+    ) -> tf.data.Dataset:
+        """Returns batches of float32 images [B, H, W, C] in [0, 1], binarized as declared.
+
+        Batch number `step` is a pure function of (seed, step): the pipeline begun at
+        start_step = k gives, bit for bit, what an uninterrupted one gives from its k-th batch
+        on. Each epoch has its own permutation, and drops its own remainder.
+
+        To evaluate: shuffle=False, repeat=False, drop_remainder=False gives the split once, in
+        the order of its labels; under dynamic binarization the images drawn depend on the seed
+        alone, not on batch_size.
+
+        Raises:
+          InputError: unknown split, impossible batch_size, or binarization still "auto".
+        """
+        if self.binarization == "auto":
+            raise InputError(
+                f"Dataset {self.name!r} has binarization 'auto': call resolved(likelihood), or "
+                "load it with 'dynamic', 'static' or 'none'."
+            )
+        steps = self.steps_per_epoch(batch_size, split, drop_remainder)
+        # TensorFlow takes seconds to import, and names are checked before it is needed.
+        from train.data import pipeline
+
+        plan = pipeline.Plan(
+            size=self.split(split).size,
+            batch_size=batch_size,
+            steps_per_epoch=steps,
+            seed=seed,
+            stream=list(self.splits).index(split),
+            shuffle=shuffle,
+        )
+        return pipeline.batches(
+            self.split(split), self.image_shape, self.binarization, plan, start_step, repeat
+        )

@@ -1,0 +1,111 @@
+"""A folder of image files.
+
+    folder/**/*.png                                 images; held-out splits are carved
+    folder/<class>/**/*.png                         the same, with labels
+    folder/{train,validation,test}/**/*.png         the splits as given (train at least)
+    folder/{train,validation,test}/<class>/**/*.png the same, with labels
+
+Files are taken in sorted order; hidden ones are left out. Labels number the sorted class names.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from train.data.splits import SPLITS, Split
+from zoo.errors import InputError
+
+EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
+# 8-bit modes of Pillow and what they are read as; of an animation, the first frame.
+_READ_AS = {"1": "L", "L": "L", "LA": "L", "RGB": "RGB", "RGBA": "RGB", "P": "RGB", "CMYK": "RGB"}
+
+
+def load(root: Path, skip_bad: bool = False) -> tuple[dict[str, Split], int]:
+    """Returns the splits of a folder and the number of unreadable files skipped.
+
+    Grey images become [N, H, W, 1], colour images [N, H, W, 3] (transparency is dropped), uint8.
+
+    Raises:
+      InputError: no images; images of different sizes or channels; images both in `train` and
+        outside the splits; or, unless skip_bad, an unreadable image.
+    """
+    groups = _by_split(root, _image_files(root))
+    classes = sorted({name for _, names in groups.values() for name in names if name})
+    labelled = all(name for _, names in groups.values() for name in names)
+    first: tuple[Path, tuple[int, ...]] | None = None
+    splits, skipped = {}, 0
+    for split, (files, names) in groups.items():
+        images, labels = [], []
+        for file, name in zip(files, names, strict=True):
+            image = _read(file, skip_bad)
+            if image is None:
+                skipped += 1
+                continue
+            first = first or (file, image.shape)
+            if image.shape != first[1]:
+                raise InputError(
+                    f"Images must have one size, but {first[0]} is {_size(first[1])} and {file} "
+                    f"is {_size(image.shape)}: resize or remove the ones that differ."
+                )
+            images.append(image)
+            labels.append(classes.index(name) if labelled else 0)
+        if not images:
+            raise InputError(f"None of the images for {split} in {root} can be read.")
+        splits[split] = Split(np.stack(images), np.array(labels, np.int64) if labelled else None)
+    return splits, skipped
+
+
+def _image_files(root: Path) -> list[Path]:
+    files = sorted(
+        path
+        for path in root.rglob("*")
+        if path.suffix.lower() in EXTENSIONS
+        and not any(part.startswith(".") for part in path.relative_to(root).parts)
+        and path.is_file()
+    )
+    if not files:
+        raise InputError(f"The folder {root} holds no images ({', '.join(EXTENSIONS)}).")
+    return files
+
+
+def _by_split(root: Path, files: list[Path]) -> dict[str, tuple[list[Path], list[str]]]:
+    """Returns, for each split, its files and their class names ("" for none)."""
+    parts = [path.relative_to(root).parts for path in files]
+    if not any(len(part) > 1 and part[0] == "train" for part in parts):
+        return {"train": (files, [part[0] if len(part) > 1 else "" for part in parts])}
+    groups: dict[str, tuple[list[Path], list[str]]] = {}
+    for path, part in zip(files, parts, strict=True):
+        if len(part) == 1 or part[0] not in SPLITS:
+            raise InputError(
+                f"The folder {root} has a subfolder 'train' but also {path}: move it into train, "
+                "validation or test, or rename 'train' if it is not a split."
+            )
+        in_split, names = groups.setdefault(part[0], ([], []))
+        in_split.append(path)
+        names.append(part[1] if len(part) > 2 else "")
+    return {split: groups[split] for split in SPLITS if split in groups}
+
+
+def _read(file: Path, skip_bad: bool) -> np.ndarray | None:
+    """Returns an image [H, W, C] of uint8, or None for one to skip."""
+    from PIL import Image
+
+    try:
+        with Image.open(file) as image:
+            mode = image.mode
+            pixels = np.asarray(image.convert(_READ_AS.get(mode)))
+    except Exception as error:  # Pillow's decoders raise many kinds on damaged files.
+        if skip_bad:
+            return None
+        raise InputError(
+            f"The image {file} cannot be read: mend or remove it, or skip such files with skip_bad."
+        ) from error
+    if mode not in _READ_AS:
+        raise InputError(f"The image {file} has mode {mode}: save it with 8 bits a channel.")
+    return pixels if pixels.ndim == 3 else pixels[..., np.newaxis]
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return f"{shape[0]}x{shape[1]} with {shape[2]} channel(s)"

@@ -1,0 +1,98 @@
+"""From a dataset's name to a Dataset."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from train.data import arrays, embedded, folder, tfds_source
+from train.data.dataset import BINARIZATIONS, Dataset
+from train.data.splits import Split, StreamedSplit, with_held_out
+from zoo.errors import InputError, unknown
+
+MEMORY_LIMIT = 4 * 2**30
+ARRAY_EXTENSIONS = (".npz", ".npy")
+
+
+def check_name(name: str, data_dir: str | os.PathLike[str] | None = None) -> str:
+    """Returns where `name` leads: "embedded", "array", "folder" or "tfds"; reads no images.
+
+    `mnist_5k` is embedded. A name that ends in .npz or .npy, contains a path separator or is an
+    existing directory is the user's own data. Any other is a TFDS dataset, as is a TFDS name
+    with a configuration ("mnist_corrupted/fog") where there is no such path.
+
+    Raises:
+      InputError: there is no such path, or no such TFDS dataset (offering the nearest names).
+    """
+    if name == embedded.NAME:
+        return "embedded"
+    if name.endswith(ARRAY_EXTENSIONS):
+        if not _path(name).is_file():
+            raise InputError(f"There is no file {name}: check the path of the dataset.")
+        return "array"
+    if name and _path(name).is_dir():
+        return "folder"
+    known = tfds_source.known_names(data_dir)
+    base = re.split("[:/]", name)[0]
+    if base in known:
+        return "tfds"
+    if "/" in name or os.sep in name:
+        raise InputError(
+            f"There is no folder {name}: a dataset is {embedded.NAME}, a TFDS name, a folder of "
+            "images, or a .npz or .npy file."
+        )
+    options = [embedded.NAME, *known]
+    if not difflib.get_close_matches(name, options, cutoff=0.5):
+        raise InputError(
+            f"Unknown dataset {name!r}: it is neither {embedded.NAME}, one of the {len(known)} "
+            "datasets of TFDS (mnist, cifar10, ...), a folder of images, nor a .npz or .npy file."
+        )
+    raise unknown("dataset", name, options)
+
+
+def load(
+    name: str = embedded.NAME,
+    data_dir: str | os.PathLike[str] | None = None,
+    binarization: str = "auto",
+    skip_bad: bool = False,
+    memory_limit: int = MEMORY_LIMIT,
+) -> Dataset:
+    """Loads a dataset; `check_name` says how names are resolved.
+
+    Held-out data is always separate: the source's own validation and test splits, or else a
+    fixed tenth (at most 5000) of its images each, the same in every run.
+
+    data_dir: where TFDS datasets are (or will be) prepared; else $TFDS_DATA_DIR, else TFDS's own
+      default. Prepared data is never downloaded again.
+    binarization: "dynamic", "static", "none", or "auto", which is "static" for images that
+      are binary already and otherwise left to `Dataset.resolved`.
+    skip_bad: leave out (and count) unreadable files of a folder instead of refusing it.
+    memory_limit: bytes above which a TFDS dataset is streamed from disk.
+
+    Raises:
+      InputError: unknown name, or data that is missing, damaged or not images of one shape.
+    """
+    if binarization not in BINARIZATIONS:
+        raise unknown("binarization", binarization, BINARIZATIONS)
+    kind = check_name(name, data_dir)
+    splits: Mapping[str, Split] | Mapping[str, StreamedSplit]
+    skipped = 0
+    if kind == "tfds":
+        splits = tfds_source.load(name, data_dir, memory_limit)
+    elif kind == "embedded":
+        splits = embedded.load()
+    elif kind == "array":
+        splits = with_held_out(arrays.load(_path(name)), name)
+    else:
+        given, skipped = folder.load(_path(name), skip_bad)
+        splits = with_held_out(given, name)
+    if binarization == "auto" and all(split.binary for split in splits.values()):
+        binarization = "static"
+    return Dataset(name, splits["train"].image_shape, splits, binarization, skipped)
+
+
+def _path(name: str) -> Path:
+    return Path(name).expanduser()

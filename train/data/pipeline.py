@@ -1,0 +1,163 @@
+"""tf.data pipelines in which batch number `step` is a pure function of (seed, step).
+
+A step's place is arithmetic: its epoch is step // steps_per_epoch and its examples are
+consecutive offsets in that epoch's permutation, which is evaluated at those offsets only. So a
+resumed run begins at any step without replaying, and workers need no shared state.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import tensorflow as tf
+
+from train.data.splits import Split, StreamedSplit
+
+# RandomIndexShuffle is a Feistel-like cipher. With the 4 rounds of
+# tf.random.experimental.index_shuffle, permutations of 55,000 under neighbouring seeds have
+# correlations up to 0.8; from 12 rounds on they are indistinguishable from 0.
+_ROUNDS = 16
+# A streamed epoch is permuted within blocks of at most so many images and bytes.
+_BLOCK_IMAGES = 8192
+_BLOCK_BYTES = 2**28
+_PHILOX = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """Which examples each step holds, and where its noise lies in the seed's random stream.
+
+    stream: a small integer that separates the randomness of different splits.
+    """
+
+    size: int
+    batch_size: int
+    steps_per_epoch: int
+    seed: int
+    stream: int
+    shuffle: bool
+
+    def place(self, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns the epoch of `step` and the offset in it of the step's first example."""
+        return step // self.steps_per_epoch, step % self.steps_per_epoch * self.batch_size
+
+    def examples(self, step: tf.Tensor) -> tf.Tensor:
+        """Returns the indices [B] in the split of the examples of batch `step`."""
+        epoch, first = self.place(step)
+        if self.steps_per_epoch * self.batch_size <= self.size:
+            offsets = first + tf.range(self.batch_size, dtype=tf.int64)
+        else:
+            offsets = tf.range(first, tf.minimum(first + self.batch_size, self.size))
+        if not self.shuffle:
+            return offsets
+        return self.permute(offsets, tf.constant(self.size, tf.int64), epoch)
+
+    def permute(self, offsets: tf.Tensor, size: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
+        """Returns permutation `number` of range(size) at `offsets`."""
+        return tf.raw_ops.RandomIndexShuffle(
+            index=offsets,
+            seed=tf.stack([tf.constant(self.seed, tf.int64), self.stream, number]),
+            max_index=size - 1,
+            rounds=_ROUNDS,
+        )
+
+    def uniforms(self, step: tf.Tensor, count: tf.Tensor, pixels: int) -> tf.Tensor:
+        """Returns uniform noise [count, pixels] in [0, 1) for the examples of batch `step`.
+
+        The example at an offset owns a fixed stretch of the Philox counter, 4 numbers a count,
+        so its noise does not depend on the batch it is in.
+        """
+        epoch, first = self.place(step)
+        counts = -(-pixels // 4)
+        key, counter = tf.raw_ops.StatelessRandomGetKeyCounter(
+            seed=tf.constant([self.seed, self.stream], tf.int64)
+        )
+        start = tf.cast((epoch * self.size + first) * counts, tf.uint64)
+        noise = tf.raw_ops.StatelessRandomUniformV2(
+            shape=tf.stack([count, 4 * counts]),
+            key=key,
+            counter=tf.stack([start, counter[1]]),
+            alg=_PHILOX,
+        )
+        return noise[:, :pixels]
+
+
+def batches(
+    split: Split | StreamedSplit,
+    image_shape: tuple[int, int, int],
+    binarization: str,
+    plan: Plan,
+    start_step: int,
+    repeat: bool,
+) -> tf.data.Dataset:
+    """Returns the float32 batches [B, H, W, C] of `plan` from `start_step` on.
+
+    One epoch, or without end if `repeat`.
+    """
+
+    def finished(step: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
+        if images.dtype == tf.uint8:
+            images = tf.cast(images, tf.float32) / 255.0
+        if binarization == "static":
+            return tf.cast(images >= 0.5, tf.float32)
+        if binarization == "dynamic":
+            height, width, channels = image_shape
+            noise = plan.uniforms(step, tf.shape(images)[0], height * width * channels)
+            # x ~ Bernoulli(g): x = 1[u < g], u ~ U[0, 1)
+            return tf.cast(tf.reshape(noise, tf.shape(images)) < images, tf.float32)
+        return images
+
+    if isinstance(split, StreamedSplit):
+        numbered = _streamed(split, image_shape, plan, start_step, repeat)
+        made = numbered.map(finished, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    else:
+        with tf.device("CPU:0"):
+            resident = tf.constant(split.images)
+
+        def gathered(step: tf.Tensor) -> tf.Tensor:
+            return finished(step, tf.gather(resident, plan.examples(step)))
+
+        numbers = _numbers(start_step, None if repeat else plan.steps_per_epoch)
+        made = numbers.map(gathered, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+
+    options = tf.data.Options()
+    options.deterministic = True
+    # There are no files to share out between the workers of a strategy.
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+    return made.prefetch(tf.data.AUTOTUNE).with_options(options)
+
+
+def _numbers(first: int, end: int | None) -> tf.data.Dataset:
+    if end is None:
+        return tf.data.Dataset.counter(start=first, dtype=tf.int64)
+    return tf.data.Dataset.range(first, end)
+
+
+def _streamed(
+    split: StreamedSplit,
+    image_shape: tuple[int, int, int],
+    plan: Plan,
+    start_step: int,
+    repeat: bool,
+) -> tf.data.Dataset:
+    """Returns (step, uint8 batch) pairs, permuted within blocks of the source's fixed order."""
+    source = split.open()
+    height, width, channels = image_shape
+    block = max(plan.batch_size, min(_BLOCK_IMAGES, _BLOCK_BYTES // (height * width * channels)))
+    blocks = -(-plan.size // block)
+    drop_remainder = plan.steps_per_epoch * plan.batch_size <= plan.size
+
+    def epoch_batches(epoch: tf.Tensor) -> tf.data.Dataset:
+        def permuted(number: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
+            count = tf.shape(images, out_type=tf.int64)[0]
+            order = plan.permute(tf.range(count), count, epoch * blocks + number)
+            return tf.gather(images, order)
+
+        images = source
+        if plan.shuffle:
+            images = images.batch(block).enumerate().map(permuted).unbatch()
+        return images.batch(plan.batch_size, drop_remainder=drop_remainder)
+
+    first_epoch, skipped = divmod(start_step, plan.steps_per_epoch)
+    epochs = _numbers(first_epoch, None if repeat else 1)
+    return epochs.flat_map(epoch_batches).skip(skipped).enumerate(start=start_step)

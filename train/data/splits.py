@@ -1,0 +1,121 @@
+"""The parts of a dataset, and how held-out parts are carved when a source brings none."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Container, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from zoo.errors import InputError
+
+SPLITS = ("train", "validation", "test")
+HELD_OUT_CAP = 5000
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Images [N, H, W, C] in memory (uint8 0..255 or float32 in [0, 1]); labels [N] or None."""
+
+    images: np.ndarray = field(repr=False)
+    labels: np.ndarray | None = field(default=None, repr=False)
+
+    @property
+    def size(self) -> int:
+        return len(self.images)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        height, width, channels = self.images.shape[1:]
+        return height, width, channels
+
+    @functools.cached_property
+    def binary(self) -> bool:
+        """Whether every value is the least or the greatest there is, black or white."""
+        white = 255 if self.images.dtype == np.uint8 else 1
+        return all(((part == 0) | (part == white)).all() for part in _parts(self.images))
+
+    def as_float(self) -> np.ndarray:
+        """Returns the images as float32 in [0, 1], before any binarization."""
+        if self.images.dtype == np.uint8:
+            return self.images.astype(np.float32) / np.float32(255)
+        return self.images
+
+    def take(self, index: np.ndarray) -> Split:
+        """Returns the examples at `index`, in that order."""
+        return Split(self.images[index], None if self.labels is None else self.labels[index])
+
+
+@dataclass(frozen=True, eq=False)
+class StreamedSplit:
+    """A split too large for memory: `open()` gives a tf.data.Dataset of uint8 images [H, W, C]."""
+
+    size: int
+    image_shape: tuple[int, int, int]
+    binary: bool
+    open: Callable[[], Any] = field(repr=False)
+    labels: None = None
+
+    @property
+    def images(self) -> np.ndarray:
+        raise InputError(
+            f"These {self.size} images are streamed and have no array: "
+            "read them with batches(), or raise memory_limit."
+        )
+
+
+def _parts(images: np.ndarray) -> Iterator[np.ndarray]:
+    """Yields the images a thousand at a time, so that a test can end early and stay small."""
+    for start in range(0, len(images), 1000):
+        yield images[start : start + 1000]
+
+
+def stretched(splits: Mapping[str, Split]) -> dict[str, Split]:
+    """Returns the splits with uint8 images of only 0 and 1, as some sets store black and white,
+    made images of 0 and 255; others unchanged."""
+    images = [split.images for split in splits.values()]
+    if any(part.dtype != np.uint8 or part.max() > 1 for each in images for part in _parts(each)):
+        return dict(splits)
+    return {
+        name: Split(split.images * np.uint8(255), split.labels) for name, split in splits.items()
+    }
+
+
+def held_out_sizes(size: int, given: Container[str], name: str) -> dict[str, int]:
+    """Returns how many of `size` examples to carve for each held-out split that is not `given`.
+
+    A tenth each, between 1 and 5000.
+
+    Raises:
+      InputError: fewer examples than splits to make.
+    """
+    missing = [split for split in ("validation", "test") if split not in given]
+    if size <= len(missing):
+        raise InputError(
+            f"Dataset {name!r} has {size} image(s) to make {' and '.join(['train', *missing])} "
+            f"from: at least {len(missing) + 1} are needed."
+        )
+    return {split: max(1, min(HELD_OUT_CAP, size // 10)) for split in missing}
+
+
+def fixed_permutation(size: int) -> np.ndarray:
+    """Returns the one permutation of range(size) that carving uses, whatever a run's seed.
+
+    RandomState's streams are frozen (NEP 19), so a split is the same under every NumPy.
+    """
+    return np.random.RandomState(0).permutation(size)
+
+
+def with_held_out(given: Mapping[str, Split], name: str) -> dict[str, Split]:
+    """Returns train, validation and test: those `given`, the others carved out of `train`."""
+    train = given["train"]
+    order = fixed_permutation(train.size)
+    splits = dict(given)
+    for split, count in held_out_sizes(train.size, given, name).items():
+        splits[split] = train.take(order[:count])
+        order = order[count:]
+    if len(order) < train.size:
+        splits["train"] = train.take(order)
+    return {split: splits[split] for split in SPLITS}
