@@ -59,6 +59,11 @@ class RunConfig:
             raise InputError(
                 f"Give --steps={self.steps} or --epochs={self.epochs}, not both: steps are batches."
             )
+        if self.checkpoint_every % self.log_every:
+            raise InputError(
+                f"--checkpoint_every={self.checkpoint_every} must be a multiple of "
+                f"--log_every={self.log_every}."
+            )
         if not 0 <= self.seed < 2**31:
             raise InputError(f"--seed={self.seed} must be from 0 to {2**31 - 1}.")
         if self.precision not in PRECISIONS:

@@ -1,0 +1,1 @@
+"""Export: SavedModels with named signatures, in numbered versions as TensorFlow Serving reads."""

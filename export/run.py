@@ -1,0 +1,84 @@
+"""Exports a run's newest checkpoint as two SavedModels, OUT/encoder/1 and OUT/decoder/1.
+
+    python -m export.run --workdir=runs/alice --out=exports/alice
+
+Run again, it writes the next version beside the last.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from absl import flags
+
+from export import versions
+from train import command
+from train.workdir import Workdir
+from zoo.errors import InputError
+
+if TYPE_CHECKING:
+    from zoo.model import LagrangianModel
+
+
+def export_newest(workdir: str, out: str) -> dict[str, Path]:
+    """Exports the newest checkpoint of `workdir` to `out`, as `saved_models.export_model` does.
+
+    TensorFlow is imported only when the paths are in order.
+
+    Raises:
+      InputError: there is no such folder, checkpoint or place to write; nothing is written then.
+      RunError: writing failed, for want of space say.
+    """
+    if not Path(workdir).is_dir():
+        raise InputError(f"--workdir={workdir} is no folder: name the one that train.run made.")
+    checkpoint = Workdir(workdir).latest_checkpoint()
+    if checkpoint is None:
+        raise InputError(f"--workdir={workdir} has no checkpoint yet: train it with train.run.")
+    versions.check_writable(Path(out), ("encoder", "decoder"))
+
+    import tensorflow as tf
+
+    from export.saved_models import export_model
+
+    model = _load(checkpoint)
+    try:
+        return export_model(model, out, card={"checkpoint": checkpoint.name})
+    except (OSError, tf.errors.OpError) as error:
+        raise command.RunError(f"The export failed ({error}); {out} is as it was.") from error
+
+
+def _load(checkpoint: Path) -> LagrangianModel:
+    """Loads a checkpoint without its optimizers."""
+    import keras
+
+    from zoo.model import LagrangianModel
+
+    try:
+        model = keras.saving.load_model(checkpoint, compile=False)
+    except Exception as error:  # Keras raises whatever the broken part raises
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(
+            f"Checkpoint {checkpoint} cannot be read ({reason}): delete it to export the one "
+            "before."
+        ) from None
+    if not isinstance(model, LagrangianModel):
+        raise InputError(f"Checkpoint {checkpoint} is a {type(model).__name__}, no model of zoo.")
+    return model
+
+
+def main() -> int:
+    workdir, out = flags.FLAGS.workdir, flags.FLAGS.out
+    if not workdir:
+        raise InputError("--workdir is missing: name the run's folder, like runs/alice.")
+    if not out:
+        raise InputError("--out is missing: name the folder to write to, like exports/alice.")
+    for part, folder in export_newest(workdir, out).items():
+        print(f"{part}  {folder}")
+    return command.DONE
+
+
+if __name__ == "__main__":
+    flags.DEFINE_string("workdir", None, "The run's folder, as train.run made it.")
+    flags.DEFINE_string("out", None, "The folder to write to.")
+    command.run(main, __doc__)

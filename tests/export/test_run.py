@@ -1,0 +1,148 @@
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import zoo
+from export import run, saved_models
+from train.command import RunError
+from zoo.errors import InputError
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A workdir with checkpoints of steps 7 and 12, and the model of the latter."""
+    workdir = tmp_path_factory.mktemp("runs") / "alice"
+    (workdir / "checkpoints").mkdir(parents=True)
+    (workdir / "config.json").write_text("{}")
+    model = zoo.build("alice", latent_dim=3, network_options={"hidden": (64, 64)})
+    model.compile()
+    for step in (7, 12):
+        model.step.assign(step)
+        model.encoder.variables[-1].assign_add(tf.ones_like(model.encoder.variables[-1]))
+        model.save(workdir / "checkpoints" / f"step-{step:08d}.keras")
+    return workdir, model
+
+
+def command(*arguments, without_tensorflow=False):
+    """Runs `python -m export.run`, in a Python where TensorFlow cannot be imported if so asked."""
+    script = """
+        import runpy, sys
+        if sys.argv.pop(1) == "True":
+            sys.modules["tensorflow"] = sys.modules["keras"] = None  # importing it fails
+        runpy.run_module("export.run", run_name="__main__", alter_sys=True)
+    """
+    return subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script), str(without_tensorflow), *arguments],
+        cwd=ROOT,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_command_exports_the_newest_checkpoint(trained, tmp_path):
+    workdir, model = trained
+    out = tmp_path / "exports" / "alice"
+    done = command(f"--workdir={workdir}", f"--out={out}")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [f"encoder  {out}/encoder/1", f"decoder  {out}/decoder/1"]
+
+    card = json.loads((out / "encoder" / "1" / "assets.extra" / "model.json").read_text())
+    assert (card["step"], card["checkpoint"]) == (12, "step-00000012.keras")
+    image = np.random.default_rng(0).random((5, 28, 28, 1), np.float32)
+    loaded = tf.saved_model.load(str(out / "encoder" / "1")).signatures["encode"]
+    # The same weights and float32 kernels: only the last bits may differ.
+    np.testing.assert_allclose(
+        loaded(image=tf.constant(image))["mean"], model.encode(image).mean(), rtol=0, atol=1e-5
+    )
+
+
+def test_exporting_again_makes_the_next_version(trained, tmp_path):
+    workdir, _ = trained
+    first = run.export_newest(str(workdir), str(tmp_path))
+    second = run.export_newest(str(workdir), str(tmp_path))
+    assert [folder.name for folder in (*first.values(), *second.values())] == ["1", "1", "2", "2"]
+
+
+def test_help():
+    done = command("--help", without_tensorflow=True)
+    assert done.returncode == 0
+    assert "--workdir=runs/alice --out=exports/alice" in done.stdout
+    assert "--out: The folder to write to." in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("workdir", "out", "message"),
+    [
+        (None, "out", "--workdir is missing"),
+        ("full", None, "--out is missing"),
+        ("full", "", "--out is missing"),
+        ("nowhere", "out", "nowhere is no folder"),
+        ("a_file", "out", "a_file is no folder"),
+        ("empty", "out", "empty has no checkpoint yet"),
+        ("full", "a_file", "a_file is no folder; name another"),
+        ("full", "a_file/below", "a_file is no folder; name another"),
+    ],
+)
+def test_wrong_input_is_one_sentence_and_needs_no_tensorflow(tmp_path, workdir, out, message):
+    (tmp_path / "a_file").write_text("mine")
+    (tmp_path / "empty" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "full" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "full" / "checkpoints" / "step-00000012.keras").write_text("not reached")
+    before = sorted(tmp_path.rglob("*"))
+    flags = {"workdir": workdir, "out": out}
+    done = command(
+        *(f"--{k}={tmp_path / v if v else ''}" for k, v in flags.items() if v is not None),
+        without_tensorflow=True,
+    )
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_misspelt_flag():
+    done = command("--workdri=runs/alice", without_tensorflow=True)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "workdri" in done.stderr
+
+
+def test_a_broken_checkpoint(trained, tmp_path):
+    workdir = tmp_path / "run"
+    (workdir / "checkpoints").mkdir(parents=True)
+    whole = (trained[0] / "checkpoints" / "step-00000012.keras").read_bytes()
+    (workdir / "checkpoints" / "step-00000012.keras").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match="cannot be read"):
+        run.export_newest(str(workdir), str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_checkpoint_of_something_else(tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    other = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    other.save(tmp_path / "checkpoints" / "step-00000001.keras")
+    with pytest.raises(InputError, match="is a Sequential, no model of zoo"):
+        run.export_newest(str(tmp_path), str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_full_disk_fails_the_run(trained, tmp_path, monkeypatch):
+    def full(signatures, folder):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(saved_models, "_save", full)
+    with pytest.raises(RunError, match="No space left on device"):
+        run.export_newest(str(trained[0]), str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,73 @@
+import dataclasses
+
+import pytest
+
+from train.config import RunConfig, declared_objective
+from zoo import family
+from zoo.errors import InputError
+
+VAE = family.objective("vae").to_config()
+
+
+def test_json_round_trip():
+    config = RunConfig(family.objective("beta_vae", beta="1/3").to_config(), steps=7, seed=3)
+    again = RunConfig.from_json(config.to_json(), "here")
+    assert again == config
+    assert again.declared == config.declared
+
+
+def test_differences_name_the_flag_and_ignore_the_length():
+    config = RunConfig(VAE, steps=10)
+    longer = dataclasses.replace(config, steps=20, log_every=5, checkpoint_every=5)
+    assert config.differences(longer) == []
+    other = dataclasses.replace(config, latent_dim=4)
+    assert config.differences(other) == ["latent_dim: 16 here, 4 there"]
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"latent_dim": 0}, "--latent_dim=0"),
+        ({"batch_size": -1}, "--batch_size=-1"),
+        ({"steps": 0}, "--steps=0"),
+        ({"steps": 1, "epochs": 1}, "not both"),
+        ({"learning_rate": float("nan")}, "--learning_rate=nan"),
+        ({"seed": -1}, "--seed=-1"),
+        ({"precision": "flaot32"}, "float32"),
+        ({"strategy": "two"}, "two"),
+        ({"log_every": 30, "checkpoint_every": 100}, "multiple"),
+    ],
+)
+def test_bad_values_name_the_flag(values, words):
+    with pytest.raises(InputError, match=words.replace("[", r"\[")):
+        RunConfig(VAE, **values)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"objective": 3}', '{"objective": {}, "x": 1}'])
+def test_strange_configurations_are_one_sentence(text):
+    with pytest.raises(InputError, match=r"config\.json is not a run's configuration"):
+        RunConfig.from_json(text, "config.json")
+
+
+def test_declared_objective():
+    assert declared_objective("beta_vae", {"beta": "2"}, None, None, []).alpha_q == 1
+    free = declared_objective(None, {}, "-1", None, ["KL(q(x|z)||p(x|z))", "JS(q(z)||p(z))"])
+    assert free.tractable().coefficients == {"REC_x": 1, "JS_z": 1}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((None, {}, None, None, []), ["Nothing to train", "alice"]),
+        (("vae", {}, "1", None, []), ["not both"]),
+        (("vea", {}, None, None, []), ["vea", "vae"]),
+        ((None, {"beta": "2"}, "1", None, []), ["--set beta"]),
+        ((None, {}, "-1", None, []), ["RATE", "Repair"]),
+        ((None, {}, None, None, ["KL(q(z)|p(z))"]), ["position 8"]),
+    ],
+)
+def test_undeclarable_objectives(arguments, words):
+    with pytest.raises(InputError) as caught:
+        declared_objective(*arguments)
+    for word in words:
+        assert word in str(caught.value)

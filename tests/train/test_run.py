@@ -1,0 +1,146 @@
+"""The command as people type it: in a process of its own, on the embedded digits."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from train.run import segments
+
+SHORT = ["--dataset=mnist_5k", "--steps=20", "--log_every=10", "--checkpoint_every=10"]
+
+
+def run(*flags, cwd):
+    return subprocess.run(
+        [sys.executable, "-m", "train.run", *flags],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        check=False,
+    )
+
+
+def metrics(folder):
+    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    return [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in lines]
+
+
+def test_the_first_command_and_an_interrupted_one_agree(tmp_path):
+    whole = run("--model=alice", *SHORT, "--workdir=whole", cwd=tmp_path)
+    assert whole.returncode == 0, whole.stderr
+    assert "mse" in whole.stdout
+    folder = tmp_path / "whole"
+    assert {p.name for p in folder.iterdir()} == {
+        "config.json",
+        "metrics.jsonl",
+        "checkpoints",
+        "tensorboard",
+        "plots",
+    }
+    assert {p.name for p in (folder / "plots").iterdir()} == {
+        "samples.png",
+        "reconstructions.png",
+        "terms.png",
+    }
+    rows = metrics(folder)
+    assert [(r["step"], r["split"]) for r in rows] == [
+        (10, "train"),
+        (10, "validation"),
+        (20, "train"),
+        (20, "validation"),
+        (20, "test"),
+    ]
+    assert set(rows[0]["terms"]) == {"REC_x", "JS_xz"}
+
+    # Stopped at 10 and continued: data order and noise are functions of seed and step.
+    first = run(
+        "--model=alice", *SHORT[:1], "--steps=10", *SHORT[2:], "--workdir=parts", cwd=tmp_path
+    )
+    assert first.returncode == 0, first.stderr
+    second = run("--model=alice", *SHORT, "--workdir=parts", cwd=tmp_path)
+    assert "continuing parts from step 10" in second.stderr
+    assert metrics(tmp_path / "parts") == rows
+
+    other = run("--model=alice", *SHORT, "--workdir=parts", "--seed=1", cwd=tmp_path)
+    assert other.returncode == 2
+    assert "seed: 1 here, 0 there" in other.stderr
+    assert metrics(tmp_path / "parts") == rows
+
+
+def test_any_admissible_objective_trains_on_a_users_file(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (60, 16, 16), dtype=np.uint8)
+    np.save(tmp_path / "mine.npy", images)
+    done = run(
+        "--alpha_q=-1",
+        "--constraint=KL(q(x|z)||p(x|z))",
+        "--constraint=20*MMD(q(z)||p(z))",
+        "--dataset=mine.npy",
+        "--batch_size=16",
+        "--latent_dim=2",
+        "--steps=5",
+        "--likelihood=normal",
+        "--likelihood_scale=learned",
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "runs" / "objective-mine"
+    assert (folder / "plots" / "latent.png").exists()
+    assert set(metrics(folder)[0]["terms"]) == {"REC_x", "MMD_z"}
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--model=alise"], ["alise", "alice"]),
+        (["--model=vae", "--dataset=mnist_6k"], ["mnist_6k", "mnist_5k"]),
+        (["--model=vae", "--network=mpl"], ["mpl", "mlp"]),
+        (["--model=beta_vae", "--set", "bta=3"], ["bta", "beta"]),
+        (["--model=beta_vae", "--set", "beta"], ["NAME=VALUE"]),
+        (["--model=vae", "--lattent_dim=3"], ["lattent_dim", "latent_dim"]),
+        (["--alpha_q=-1", "--constraint=JS(q(z)||p(z))"], ["RATE", "Repair"]),
+        (["--model=vae", "--batch_size=100000"], ["100000", "4000"]),
+        (["--model=as_vae"], ["J_pq", "no estimator"]),
+        (["--model=lagvae_max"], ["best", "number"]),
+        (["--model=vae", "alice"], ["alice", "not a flag"]),
+    ],
+)
+def test_wrong_commands_say_one_sentence_and_write_nothing(flags, words, tmp_path):
+    done = run(*flags, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    message = done.stderr.strip().splitlines()[-1]
+    assert "Traceback" not in done.stderr
+    for word in words:
+        assert word in message
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_help_needs_no_tensorflow(tmp_path):
+    done = run("--help", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "--model" in done.stdout
+    script = "import sys, train.run; sys.exit('tensorflow' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        check=False,
+    )
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("start", "stop", "parts"),
+    [
+        (0, 1000, [(0, 10, 100)]),
+        (0, 250, [(0, 2, 100), (200, 1, 50)]),
+        (130, 400, [(130, 1, 70), (200, 2, 100)]),
+        (130, 150, [(130, 1, 20)]),
+        (400, 400, []),
+    ],
+)
+def test_segments_end_at_multiples_of_the_interval(start, stop, parts):
+    assert segments(start, stop, 100) == parts
