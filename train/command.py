@@ -45,18 +45,3 @@ def run(main: Callable[[], int | None], usage: str) -> None:
 def _say(error: object, code: int) -> int:
     print(" ".join(str(error).split()), file=sys.stderr)
     return code
-
-
-def assignments(texts: list[str]) -> dict[str, str]:
-    """Reads NAME=VALUE pairs as --set gives them.
-
-    Raises:
-      InputError: a text is not NAME=VALUE.
-    """
-    pairs = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not (name and equals and value):
-            raise InputError(f"--set {text!r} is not NAME=VALUE: write it like --set beta=4.")
-        pairs[name.strip()] = value.strip()
-    return pairs

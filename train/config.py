@@ -131,7 +131,7 @@ def declared_objective(
         raise InputError(f"--set {next(iter(parameters))} needs --model: it sets its parameter.")
     else:
         objective = Objective(
-            alpha_q=alpha_q or "0", alpha_p=alpha_p or "0", constraints=tuple(constraints)
+            alpha_q=alpha_q or "0", alpha_p=alpha_p or "0", constraints=constraints
         )
     objective.tractable().require_admissible()
     return objective

@@ -10,6 +10,7 @@ from absl import flags
 from train import command
 from train.config import PRECISIONS, STRATEGIES, RunConfig, declared_objective
 from train.workdir import Workdir
+from zoo import family
 
 _FLAGS = flags.FLAGS
 flags.DEFINE_string("model", None, "A model of the family; `python -m zoo` lists them.")
@@ -45,13 +46,13 @@ def config_from_flags() -> RunConfig:
     """Returns the configuration the command line asks for; raises InputError if it is wrong."""
     objective = declared_objective(
         _FLAGS.model,
-        command.assignments(_FLAGS.set),
+        family.parse_parameters(_FLAGS.set),
         _FLAGS.alpha_q,
         _FLAGS.alpha_p,
         _FLAGS.constraint,
     )
     names = set(RunConfig.__dataclass_fields__) - {"objective"}
-    values = {name: _FLAGS[name].value for name in names}
+    values: dict[str, Any] = {name: _FLAGS[name].value for name in names}
     if not values["steps"] and not values["epochs"]:
         values["steps"] = DEFAULT_STEPS
     return RunConfig(objective=objective.to_config(), **values)
@@ -78,7 +79,8 @@ def train(config: RunConfig, workdir: Workdir) -> int:
     if config.precision == "bfloat16":
         keras.config.set_dtype_policy("mixed_bfloat16")
     dataset = assembly.load_dataset(config)
-    total = config.steps or config.epochs * dataset.steps_per_epoch(config.batch_size)
+    per_epoch = dataset.steps_per_epoch(config.batch_size)
+    total = config.steps or (config.epochs or 0) * per_epoch
     with scope(config.strategy):
         checkpoint = workdir.latest_checkpoint()
         if checkpoint:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 
 from zoo import derivation, family
 from zoo.affine import number_text
 from zoo.errors import InputError
-from zoo.objective import Objective, as_constraints
+from zoo.objective import Objective
 
 COLUMNS = ("model", "alpha_q", "alpha_p", "constraints", "class", "trained")
 
@@ -71,17 +72,6 @@ def parser() -> argparse.ArgumentParser:
     return result
 
 
-def assignments(texts: list[str]) -> dict[str, str]:
-    """Reads NAME=VALUE pairs as --set gives them."""
-    pairs = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not (name and equals and value):
-            raise InputError(f"--set {text!r} is not NAME=VALUE: write it like --set beta=4.")
-        pairs[name.strip()] = value.strip()
-    return pairs
-
-
 def chosen(arguments: argparse.Namespace) -> Objective | None:
     """Returns the objective the command line asks about, or None for the whole table."""
     free = arguments.alpha_q is not None or arguments.alpha_p is not None or arguments.constraint
@@ -91,7 +81,7 @@ def chosen(arguments: argparse.Namespace) -> Objective | None:
             f"Give either the model {arguments.model!r} or --alpha_q, --alpha_p and --constraint."
         )
     if arguments.model:
-        return family.objective(arguments.model, **assignments(arguments.set))
+        return family.objective(arguments.model, **family.parse_parameters(arguments.set))
     if arguments.set:
         raise InputError(f"--set {arguments.set[0]!r} needs a model: python -m zoo NAME --set ...")
     if capability and not free:
@@ -103,7 +93,7 @@ def chosen(arguments: argparse.Namespace) -> Objective | None:
     return Objective(
         alpha_q=arguments.alpha_q or "0",
         alpha_p=arguments.alpha_p or "0",
-        constraints=as_constraints(arguments.constraint),
+        constraints=arguments.constraint,
         implicit_encoder=arguments.implicit_encoder,
         reverse_rate=arguments.reverse_rate,
     )
@@ -129,4 +119,6 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    if hasattr(signal, "SIGPIPE"):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `python -m zoo | head` ends quietly
     sys.exit(main())

@@ -102,4 +102,8 @@ def _likelihood_free(constraint: Constraint) -> bool:
 
 
 def _not_computable(objective: Objective) -> list[Constraint]:
-    return [c for c in objective.constraints if _likelihood_free(c) and "|" in c.space]
+    return [
+        c
+        for c in objective.constraints
+        if _likelihood_free(c) and "|" in c.space and (c.learned or c.weight != 0)
+    ]

@@ -13,6 +13,7 @@ from typing import Union
 from zoo.errors import InputError
 
 Number = Union[Fraction, "Affine"]
+NumberLike = Number | int | float | str
 _OVERSIZED = re.compile(r"[eE][+-]?\d{4}|\d{400}")  # 1e999999999 would fill the memory
 _LARGEST_BITS = 1100  # every float fits, and what `number_text` prints stays readable
 
@@ -75,7 +76,7 @@ class Affine:
     __rmul__ = __mul__
 
     def __truediv__(self, other) -> Number:
-        return self * (1 / Fraction(exact(other)))
+        return self * (1 / rational(exact(other)))
 
     def __str__(self) -> str:
         parts = [] if self.constant == 0 else [(self.constant, "")]
@@ -115,6 +116,17 @@ def exact(value) -> Number:
     except (TypeError, ValueError, ZeroDivisionError, OverflowError):
         pass
     raise InputError(f"{value!r} is not a finite number: give something like 4, 0.5, 5e-4 or 1/3.")
+
+
+def rational(number: Number) -> Fraction:
+    """Returns a number that has no open symbol.
+
+    Raises:
+      InputError: it has one.
+    """
+    if isinstance(number, Affine):
+        raise InputError(f"{number} is still open: give its symbols values first.")
+    return number
 
 
 def number_text(number: Number) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property, lru_cache
 
-from zoo.affine import Affine, Number, exact, variable
+from zoo.affine import Affine, Number, exact, rational, variable
 from zoo.errors import InputError
 from zoo.objective import Constraint, Objective
 
@@ -39,7 +39,7 @@ def combine(*weighted: tuple[Number, Vector]) -> Vector:
 
 def kl(direction: str, space: str) -> Vector:
     """KL(a(s)||b(s)) = E_a[log a(s) - log b(s)]; a conditional is averaged under a."""
-    a, b = direction
+    a, b = tuple(direction)
     variables = "x,z" if space == "xz" else space
     return vector(**{a: {f"{a}({variables})": 1, f"{b}({variables})": -1}})
 
@@ -105,7 +105,7 @@ TOOLBOXES: dict[str, list[Vector]] = {
 
 def rank(vectors: Sequence[Vector]) -> int:
     """Returns the dimension of the span, in exact rational arithmetic."""
-    rows = [list(map(Fraction, row)) for row in vectors]
+    rows = [[rational(entry) for entry in row] for row in vectors]
     found = 0
     for column in range(len(BASIS)):
         pivot = next((r for r in range(found, len(rows)) if rows[r][column]), None)
@@ -131,7 +131,7 @@ def _decomposition() -> tuple[tuple[Fraction, ...], ...]:
     columns = [*TERMS.values(), *NULLS.values()]
     size = len(BASIS)
     unit = [[Fraction(int(i == j)) for j in range(size)] for i in range(size)]
-    rows = [[Fraction(c[i]) for c in columns] + unit[i] for i in range(size)]
+    rows = [[rational(c[i]) for c in columns] + unit[i] for i in range(size)]
     for column in range(len(columns)):
         pivot = next(r for r in range(column, size) if rows[r][column])
         rows[column], rows[pivot] = rows[pivot], rows[column]

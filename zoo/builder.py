@@ -14,6 +14,7 @@ from zoo.objective import Objective
 
 ROLES = ("encoder", "decoder", "critic_x", "critic_z", "critic_xz")
 
+
 def build(
     model: str | Objective,
     image_shape: Sequence[int] = (28, 28, 1),

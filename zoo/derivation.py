@@ -114,6 +114,8 @@ def explain(objective: Objective) -> str:
     if objective.implicit_encoder:
         lines.append("   RATE by density ratio, RATE_ratio: the encoder has no density")
     for term, estimator in objective.estimators.items():
+        if term not in form.affine:
+            continue
         lines.append(f"   {term} by {estimator}")
 
     alpha_q, alpha_p = effective_alpha(form)

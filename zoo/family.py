@@ -8,7 +8,7 @@ numbers to train, and on symbols to print.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -96,6 +96,21 @@ def objective(name: str, **parameters) -> Objective:
     return get(name).objective(**parameters)
 
 
+def parse_parameters(texts: Iterable[str]) -> dict[str, str]:
+    """Reads a model's parameters as --set gives them: "beta=4".
+
+    Raises:
+      InputError: a text is not NAME=VALUE.
+    """
+    pairs = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not (name and equals and value):
+            raise InputError(f"--set {text!r} is not NAME=VALUE: write it like --set beta=4.")
+        pairs[name.strip()] = value.strip()
+    return pairs
+
+
 def _on(expression: str) -> Callable[..., Constraint]:
     return lambda weight=Fraction(1), at_most=None: Constraint(expression, weight, at_most)
 
@@ -125,9 +140,7 @@ def vmi():
 
 @member("Zhao et al. 2017, [V] eq. 6")
 def infovae_kl(a=0, l=2):
-    return Objective(
-        alpha_q=-a, constraints=(C_x(), Dz_qp(l)), estimators={"Dz_qp": "ratio"}
-    )
+    return Objective(alpha_q=-a, constraints=(C_x(), Dz_qp(l)), estimators={"Dz_qp": "ratio"})
 
 
 @member("Zhao et al. 2017, [V] section 4")
@@ -137,9 +150,7 @@ def infovae_mmd(a=0, l=1000):
 
 @member("Zhao et al. 2017, [V] section 4 and appendix B with its sign mended")
 def infovae_stein(a=0, l=2):
-    return Objective(
-        alpha_q=-a, constraints=(C_x(), Dz_qp(l)), estimators={"Dz_qp": "stein"}
-    )
+    return Objective(alpha_q=-a, constraints=(C_x(), Dz_qp(l)), estimators={"Dz_qp": "stein"})
 
 
 @member("Zhao et al. 2017, [V] section 4")
@@ -214,16 +225,12 @@ def as_vae():
 
 @member("[U] eq. 17-18, alpha_1 < 0")
 def lagvae_max(a1=1, e1="best + 4", e2="1.2 * best"):
-    return Objective(
-        alpha_q=-a1, constraints=(C_x(a1), J_qp(at_most=e1), MMD_z(100, at_most=e2))
-    )
+    return Objective(alpha_q=-a1, constraints=(C_x(a1), J_qp(at_most=e1), MMD_z(100, at_most=e2)))
 
 
 @member("[U] eq. 17-18, alpha_1 > 0")
 def lagvae_min(a1=1, e1="best + 4", e2="1.2 * best"):
-    return Objective(
-        alpha_q=a1, constraints=(Dz_qp(a1), J_qp(at_most=e1), MMD_z(100, at_most=e2))
-    )
+    return Objective(alpha_q=a1, constraints=(Dz_qp(a1), J_qp(at_most=e1), MMD_z(100, at_most=e2)))
 
 
 @member("Rezende & Viola 2018, [G] eq. 2")

@@ -1,9 +1,9 @@
 """The grammar of constraints: "0.5*JS(q(x,z)||p(x,z))", "MMD(q(z)||p(z)) <= 1.2 * best + 1e-4".
 
-    constraint := [number "*"] subject ["<=" tolerance]
-    subject    := NAME "(" distribution "||" distribution ")" | "REC_x" | "REC_z" | "RATE"
-    distribution := ("p" | "q") "(" ("x" | "z" | "x,z" | "x|z" | "z|x") ")"
-    tolerance  := number | [number "*"] "best" [("+" | "-") number]
+constraint := [number "*"] subject ["<=" tolerance]
+subject    := NAME "(" distribution "||" distribution ")" | "REC_x" | "REC_z" | "RATE"
+distribution := ("p" | "q") "(" ("x" | "z" | "x,z" | "x|z" | "z|x") ")"
+tolerance  := number | [number "*"] "best" [("+" | "-") number]
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 
-from zoo.affine import Number, exact, number_text
+from zoo.affine import Number, exact, number_text, rational
 from zoo.divergences import divergence
 from zoo.errors import InputError, unknown
 
@@ -98,7 +98,7 @@ class _Reader:
     def number(self) -> Fraction:
         if not self.at_number():
             raise self.error("expected a number")
-        return Fraction(exact(self.take()))
+        return rational(exact(self.take()))
 
     def error(self, reason: str) -> InputError:
         found, position = (

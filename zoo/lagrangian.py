@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from zoo.affine import Affine, Number
+from zoo.affine import Affine, Number, rational
 from zoo.algebra import TractableForm
 from zoo.errors import InputError
 
@@ -35,24 +35,26 @@ class Lagrangian:
         self.terms = tuple(form.affine)
         self.learned = tuple(constraint for _, constraint in objective.learned)
         symbols = [symbol for symbol, _ in objective.learned]
-        for constraint in self.learned:
-            if constraint.at_most.needs_best:
+        tolerances = [(c.expression, c.at_most) for c in self.learned if c.at_most is not None]
+        for expression, tolerance in tolerances:
+            if tolerance.needs_best:
                 raise InputError(
-                    f"The tolerance of {constraint.expression!r}, {str(constraint.at_most)!r}, "
-                    "needs a measured best: give a number, like "
-                    f"'{constraint.expression} <= 5e-4'."
+                    f"The tolerance of {expression!r}, {str(tolerance)!r}, needs a measured "
+                    f"best: give a number, like '{expression} <= 5e-4'."
                 )
         self.offsets = np.array([_at_zero(form.affine[t]) for t in self.terms], np.float32)
         self.slopes = np.array(
             [[_slope(form.affine[t], s) for s in symbols] for t in self.terms], np.float32
         ).reshape(len(self.terms), len(symbols))
-        self.tolerances = np.array([c.at_most.at(0.0) for c in self.learned], np.float32)
-        self.initial_multipliers = np.array([float(c.weight) for c in self.learned], np.float32)
+        self.tolerances = np.array([t.at(0.0) for _, t in tolerances], np.float32)
+        self.initial_multipliers = np.array(
+            [float(rational(c.weight)) for c in self.learned], np.float32
+        )
         # |alpha| + sum of the fixed multipliers
         self._fixed_size = float(
-            abs(objective.alpha_q)
-            + abs(objective.alpha_p)
-            + sum(abs(c.weight) for c in objective.constraints if not c.learned)
+            abs(rational(objective.alpha_q))
+            + abs(rational(objective.alpha_p))
+            + sum(abs(rational(c.weight)) for c in objective.constraints if not c.learned)
         )
 
     def coefficients(self, multipliers: Any) -> tf.Tensor:
@@ -73,7 +75,7 @@ class Lagrangian:
         return tf.linalg.matvec(self.slopes, values, transpose_a=True) - self.tolerances
 
     def size(self, multipliers: Any) -> tf.Tensor:
-        """|alpha| + sum lambda, which the primal step is divided by so as not to grow with lambda."""
+        """|alpha| + sum lambda, by which the primal step is divided so as not to grow with it."""
         return self._fixed_size + tf.reduce_sum(tf.abs(multipliers))
 
 

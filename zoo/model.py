@@ -82,7 +82,7 @@ class LagrangianModel(keras.Model):
             name: term for name, term in self._monitors().items() if name not in self._terms
         }
         self.multipliers = multiplier_rule or ProjectedAscent()
-        self.multipliers.start(self.lagrangian.initial_multipliers)
+        self.multipliers.start(self.lagrangian.initial_multipliers.tolist())
         self.step = self.add_weight(
             name="step",
             shape=(),
@@ -214,9 +214,7 @@ class LagrangianModel(keras.Model):
         seed = tf.random.experimental.stateless_fold_in([self.seed, stream], tf.cast(step, "int32"))
         replica = tf.distribute.get_replica_context()
         if replica is not None and replica.num_replicas_in_sync > 1:
-            seed = tf.random.experimental.stateless_fold_in(
-                seed, replica.replica_id_in_sync_group
-            )
+            seed = tf.random.experimental.stateless_fold_in(seed, replica.replica_id_in_sync_group)
         return seed
 
     def _term(self, name: str) -> terms.Term:
@@ -304,9 +302,7 @@ def _adam(adversarial: bool) -> keras.optimizers.Optimizer:
 
 def _descend(optimizer: Any, tape: tf.GradientTape, loss: tf.Tensor, variables: list) -> None:
     if variables:
-        gradients = tape.gradient(
-            loss, [v.value for v in variables], unconnected_gradients="zero"
-        )
+        gradients = tape.gradient(loss, [v.value for v in variables], unconnected_gradients="zero")
         optimizer.apply_gradients(zip(gradients, variables, strict=True))
 
 

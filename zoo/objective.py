@@ -1,18 +1,20 @@
 """Objectives of the family as frozen data: information preferences and constraints.
 
-    minimise  alpha_q I_q(x;z) + alpha_p I_p(x;z)   subject to   D_i <= eps_i      ([U] eq. 5-8)
+The problem whose Lagrangians they are is [U] eq. 5-8:
+
+    minimise  alpha_q I_q(x;z) + alpha_p I_p(x;z)   subject to   D_i <= eps_i
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from zoo import grammar
-from zoo.affine import Affine, Number, exact, number_text, variable
-from zoo.errors import InputError
+from zoo.affine import Affine, Number, NumberLike, exact, number_text, variable
+from zoo.errors import InputError, unknown
 from zoo.grammar import Tolerance
 
 if TYPE_CHECKING:
@@ -46,9 +48,13 @@ class Constraint:
     def __init__(
         self,
         expression: str,
-        weight: Number | float | str | None = None,
+        weight: NumberLike | None = None,
         at_most: float | str | Tolerance | None = None,
     ):
+        if not isinstance(expression, str):
+            raise InputError(
+                f"A constraint is {expression!r}: write it like 'MMD(q(z)||p(z)) <= 5e-4'."
+            )
         parsed = grammar.parse(expression)
         if parsed.weight is not None and weight is not None:
             raise InputError(f"Constraint {expression!r} has a weight; do not give {weight!r} too.")
@@ -78,7 +84,7 @@ class Constraint:
         """The constrained quantity alone, in canonical form."""
         if not self.space:
             return self.divergence
-        first, second = self.direction
+        first, second = tuple(self.direction)
         variables = "x,z" if self.space == "xz" else self.space
         return f"{self.divergence}({first}({variables})||{second}({variables}))"
 
@@ -102,7 +108,7 @@ class Constraint:
         return f"{text} <= {self.at_most}" if self.learned else text
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Objective:
     """A point of the family: what is preferred, and under which constraints.
 
@@ -120,39 +126,58 @@ class Objective:
         a tolerance.
 
     Raises:
-      InputError: a number is not finite or a constraint does not parse.
+      InputError: a number is not finite, a constraint does not parse, or one is learned twice.
     """
 
-    alpha_q: Number = Fraction(0)
-    alpha_p: Number = Fraction(0)
-    constraints: tuple[Constraint, ...] = ()
-    name: str = "objective"
-    implicit_encoder: bool = False
-    reverse_rate: bool = False
-    estimators: Mapping[str, str] = field(default_factory=dict)
-    edits: tuple[str, ...] = ()
-    parameters: Mapping[str, Number | str] = field(default_factory=dict)
+    alpha_q: Number
+    alpha_p: Number
+    constraints: tuple[Constraint, ...]
+    name: str
+    implicit_encoder: bool
+    reverse_rate: bool
+    estimators: Mapping[str, str]
+    edits: tuple[str, ...]
+    parameters: Mapping[str, Number | str]
 
-    def __post_init__(self):
-        def put(name, value):
-            object.__setattr__(self, name, value)
+    def __init__(
+        self,
+        alpha_q: NumberLike = 0,
+        alpha_p: NumberLike = 0,
+        constraints: str | Constraint | Iterable[str | Constraint] = (),
+        name: str = "objective",
+        implicit_encoder: bool = False,
+        reverse_rate: bool = False,
+        estimators: Mapping[str, str] | None = None,
+        edits: Iterable[str] = (),
+        parameters: Mapping[str, NumberLike] | None = None,
+    ):
+        if isinstance(constraints, str | Constraint):
+            constraints = (constraints,)
+        values = {
+            "alpha_q": exact(alpha_q),
+            "alpha_p": exact(alpha_p),
+            "constraints": tuple(
+                c if isinstance(c, Constraint) else Constraint(c) for c in constraints
+            ),
+            "name": name,
+            "implicit_encoder": bool(implicit_encoder),
+            "reverse_rate": bool(reverse_rate),
+            "estimators": dict(estimators or {}),
+            "edits": tuple(edits),
+            "parameters": {n: _parameter(value) for n, value in (parameters or {}).items()},
+        }
+        for field, value in values.items():
+            object.__setattr__(self, field, value)
+        self._check()
 
-        put("alpha_q", exact(self.alpha_q))
-        put("alpha_p", exact(self.alpha_p))
-        if isinstance(self.constraints, str | Constraint):
-            put("constraints", (self.constraints,))
-        put(
-            "constraints",
-            tuple(c if isinstance(c, Constraint) else Constraint(c) for c in self.constraints),
-        )
-        put("edits", tuple(self.edits))
-        put("parameters", {name: _parameter(value) for name, value in self.parameters.items()})
+    def _check(self) -> None:
         for term, estimator in self.estimators.items():
             if estimator not in KL_ESTIMATORS:
-                raise InputError(
-                    f"Estimator {estimator!r} of {term} is unknown: choose one of "
-                    + ", ".join(KL_ESTIMATORS) + "."
-                )
+                raise unknown(f"estimator of {term}", estimator, KL_ESTIMATORS)
+        learned = [constraint.expression for _, constraint in self.learned]
+        for expression in learned:
+            if learned.count(expression) > 1:
+                raise InputError(f"{expression} has two tolerances: keep the smaller one.")
 
     def __hash__(self):
         return hash((self.alpha_q, self.alpha_p, self.constraints, self.name))
@@ -208,7 +233,7 @@ class Objective:
         recorded in `edits`.
 
         Raises:
-          InputError: the coefficient is negative, or there is nothing to replace.
+          InputError: the coefficient is negative, or the expression is no term of its own.
         """
         from zoo import algebra
 
@@ -217,10 +242,12 @@ class Objective:
         if term is None:
             raise InputError(
                 f"{kl.expression} is not a term of its own: substitute one of "
-                + ", ".join(algebra.KL_TERM) + "."
+                f"{', '.join(algebra.KL_TERM)}."
             )
         form = algebra.tractable(self)
         coefficient = form.affine[term]
+        if not coefficient:
+            return self
         if algebra.is_negative(form.at_initial(coefficient)):
             raise InputError(
                 f"{term} has coefficient {number_text(coefficient)}: only a non-negative one "
@@ -290,15 +317,10 @@ class Objective:
             raise InputError(f"{config!r} is not an objective's config: {error}.") from None
 
 
-def _parameter(value: Number | float | str) -> Number | str:
+def _parameter(value: NumberLike) -> Number | str:
     try:
         return exact(value)
     except InputError:
         if isinstance(value, str):
             return value
         raise
-
-
-def as_constraints(texts: Iterable[str]) -> tuple[Constraint, ...]:
-    """Parses constraint strings as a command line gives them."""
-    return tuple(Constraint(text) for text in texts)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
 
-from zoo.affine import Number, number_text
+from zoo.affine import Affine, Number, number_text
 from zoo.algebra import Repair, TractableForm, is_negative, tractable
 
 # The constraint whose multiplier lifts a deficient term, in an order in which lifting one
@@ -34,8 +35,10 @@ def repair(form: TractableForm) -> Repair | None:
     if reverse_rate:
         objective = replace(objective, reverse_rate=True)
     for constraint in objective.constraints:
-        deficit = tractable(objective).affine[constraint.term] if constraint.space else 0
-        if constraint.divergence != "KL" and is_negative(deficit):
+        if not constraint.space or constraint.divergence == "KL":
+            continue
+        deficit = tractable(objective).affine[constraint.term]
+        if is_negative(deficit):
             raises.append((constraint.expression, _deficit(deficit)))
             objective = objective.raised(*raises[-1])
     for term, expression in _LIFTS.items():
@@ -53,5 +56,5 @@ def repair(form: TractableForm) -> Repair | None:
 
 def _deficit(coefficient: Number) -> Number:
     """Returns what must be added so that the coefficient is >= 0 for every multiplier >= 0."""
-    constant = coefficient if not hasattr(coefficient, "constant") else coefficient.constant
-    return max(-constant, 0 * constant)
+    constant = coefficient.constant if isinstance(coefficient, Affine) else coefficient
+    return max(-constant, Fraction(0))

@@ -28,7 +28,7 @@ def test_another_configuration_is_refused_and_named(tmp_path, config):
     workdir = Workdir(tmp_path)
     workdir.create(config)
     other = RunConfig(family.objective("vae").to_config(), steps=10, seed=1)
-    with pytest.raises(InputError, match="another configuration .seed: 1 here, 0 there"):
+    with pytest.raises(InputError, match=r"another configuration \(seed: 1 here, 0 there\)"):
         workdir.check(other)
     longer = RunConfig(family.objective("vae").to_config(), steps=20)
     workdir.check(longer)

@@ -118,6 +118,7 @@ LEARNABLE = (
         st.tuples(st.sampled_from(LEARNABLE), rationals, st.sampled_from(("0.25", "1.2*best - 1"))),
         min_size=1,
         max_size=3,
+        unique_by=lambda row: row[0],
     ),
     st.lists(
         st.tuples(

@@ -96,8 +96,15 @@ def test_alpha_is_a_number(alpha):
 
 
 def test_estimators_are_known_by_name():
-    with pytest.raises(InputError, match="Estimator 'mmd' of Dz_qp is unknown: choose one of"):
+    with pytest.raises(InputError, match="Unknown estimator of Dz_qp 'mmd': choose one of"):
         Objective(constraints="RATE", estimators={"Dz_qp": "mmd"})
+
+
+def test_one_tolerance_for_each_divergence():
+    with pytest.raises(InputError, match="RATE has two tolerances"):
+        Objective(constraints=["RATE <= 4", "2*RATE <= 5"])
+    with pytest.raises(InputError, match="A constraint is 5"):
+        Objective(constraints=[5])
 
 
 def test_learned_multipliers_are_numbered_in_order():
@@ -138,6 +145,7 @@ def test_raised_changes_the_fixed_multiplier_and_no_other():
             st.sampled_from((None, "0.5", "best", "1.2*best - 1/3")),
         ),
         max_size=5,
+        unique_by=lambda row: row[0],
     ),
     st.booleans(),
     st.booleans(),
