@@ -8,7 +8,6 @@ Run again, it writes the next version beside the last.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from absl import flags
 
@@ -16,9 +15,6 @@ from export import versions
 from train import command
 from train.workdir import Workdir
 from zoo.errors import InputError
-
-if TYPE_CHECKING:
-    from zoo.model import LagrangianModel
 
 
 def export_newest(workdir: str, out: str) -> dict[str, Path]:
@@ -37,34 +33,16 @@ def export_newest(workdir: str, out: str) -> dict[str, Path]:
         raise InputError(f"--workdir={workdir} has no checkpoint yet: train it with train.run.")
     versions.check_writable(Path(out), ("encoder", "decoder"))
 
+    command.import_tensorflow()
     import tensorflow as tf
 
     from export.saved_models import export_model
 
-    model = _load(checkpoint)
+    model = Workdir(workdir).load(checkpoint, compiled=False)
     try:
         return export_model(model, out, card={"checkpoint": checkpoint.name})
     except (OSError, tf.errors.OpError) as error:
         raise command.RunError(f"The export failed ({error}); {out} is as it was.") from error
-
-
-def _load(checkpoint: Path) -> LagrangianModel:
-    """Loads a checkpoint without its optimizers."""
-    import keras
-
-    from zoo.model import LagrangianModel
-
-    try:
-        model = keras.saving.load_model(checkpoint, compile=False)
-    except Exception as error:  # Keras raises whatever the broken part raises
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(
-            f"Checkpoint {checkpoint} cannot be read ({reason}): delete it to export the one "
-            "before."
-        ) from None
-    if not isinstance(model, LagrangianModel):
-        raise InputError(f"Checkpoint {checkpoint} is a {type(model).__name__}, no model of zoo.")
-    return model
 
 
 def main() -> int:

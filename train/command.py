@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from collections.abc import Callable
 
 from absl import flags
@@ -31,15 +32,37 @@ def run(main: Callable[[], int | None], usage: str) -> None:
             sys.exit(DONE)
         if extra:
             raise InputError(f"{extra[0]!r} is not a flag: write flags like --model=alice.")
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         code = main()
     except (flags.Error, InputError) as error:
         sys.exit(_say(error, WRONG_INPUT))
     except RunError as error:
         sys.exit(_say(error, FAILED))
     except KeyboardInterrupt:
-        sys.exit(_say("Interrupted.", 130))
+        sys.exit(_say("Interrupted: run the same command again to continue.", 130))
     sys.exit(code or DONE)
+
+
+def import_tensorflow() -> None:
+    """Imports TensorFlow and finds its devices, without the start-up lines of its C++ side.
+
+    They are printed after all if the import fails.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    sys.stderr.flush()
+    shown = os.dup(2)
+    with tempfile.TemporaryFile() as lines:
+        os.dup2(lines.fileno(), 2)
+        try:
+            import tensorflow as tf
+
+            tf.config.list_logical_devices()
+        except BaseException:
+            lines.seek(0)
+            os.write(shown, lines.read())
+            raise
+        finally:
+            os.dup2(shown, 2)
+            os.close(shown)
 
 
 def _say(error: object, code: int) -> int:

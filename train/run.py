@@ -71,6 +71,7 @@ def main() -> int:
 
 def train(config: RunConfig, workdir: Workdir) -> int:
     """Trains from the workdir's newest checkpoint, or from the start, to the configured step."""
+    command.import_tensorflow()
     import keras
 
     from train import assembly

@@ -92,8 +92,8 @@ class Workdir:
             old.unlink()
         return path
 
-    def load(self, path: Path) -> LagrangianModel:
-        """Loads a checkpoint as it was saved, ready to continue.
+    def load(self, path: Path, compiled: bool = True) -> LagrangianModel:
+        """Loads a checkpoint as it was saved, ready to continue; without optimizers if asked.
 
         Raises:
           InputError: the file is not a readable checkpoint.
@@ -103,12 +103,12 @@ class Workdir:
         import zoo.model
 
         try:
-            model = keras.saving.load_model(path)
+            model = keras.saving.load_model(path, compile=compiled)
         except Exception as error:  # Keras raises whatever the broken part raises
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise InputError(
-                f"Checkpoint {path} cannot be read ({reason}): delete it to continue from the "
-                "one before."
+                f"Checkpoint {path} cannot be read ({reason}): delete it, and the one before "
+                "is used."
             ) from None
         if not isinstance(model, zoo.model.LagrangianModel):
             raise InputError(f"Checkpoint {path} is a {type(model).__name__}, not a model of zoo.")

@@ -158,7 +158,7 @@ class LagrangianModel(keras.Model):
         return [v for critic in self.critics.values() for v in critic.trainable_variables]
 
     def train_step(self, data: Any) -> dict[str, Any]:
-        x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        x = self._images(data)
         multipliers = tf.convert_to_tensor(self.multipliers.value)
         replicas = self.distribute_strategy.num_replicas_in_sync
         with tf.GradientTape(persistent=True) as tape:
@@ -181,17 +181,25 @@ class LagrangianModel(keras.Model):
         return self._track({"loss": self.lagrangian.value(values, multipliers), **values}, x)
 
     def test_step(self, data: Any) -> dict[str, Any]:
-        x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-        joints = self.joints(x, self._step_seed(_TEST, self._batches.result()))
+        x = self._images(data)
+        seed = self._step_seed(_TEST, self._batches.result())
         self._batches.update_state(1)
-        values = {
+        values = self.term_values(x, seed)
+        loss = self.lagrangian.value(values, tf.convert_to_tensor(self.multipliers.value))
+        # mse = mean (x - E[x|z])^2 at z = E[z|x]
+        error = tf.reduce_mean(tf.square(x - self.call(x)))
+        return self._track({"loss": loss, **values, "mse": error}, x)
+
+    def term_values(self, x: Any, seed: Any) -> dict[str, tf.Tensor]:
+        """Returns every term of the form, and REC_x and RATE where they exist, on images x.
+
+        Scalars, nats per example, with the estimators that training uses; `seed` as in joints.
+        """
+        joints = self.joints(x, seed)
+        return {
             name: term(joints, training=False).value
             for name, term in {**self._terms, **self._readings}.items()
         }
-        loss = self.lagrangian.value(values, tf.convert_to_tensor(self.multipliers.value))
-        # mse = mean (x - E[x|z])^2 at z = E[z|x]
-        error = tf.reduce_mean(tf.square(x - self.decoder.mean(joints.posterior.mean())))
-        return self._track({"loss": loss, **values, "mse": error}, x)
 
     def joints(self, x: Any, seed: Any, training: bool = False) -> SampledJoints:
         """Returns the samples of both joints that the terms are estimated on."""
@@ -200,6 +208,10 @@ class LagrangianModel(keras.Model):
     @property
     def metrics(self) -> list[Any]:
         return [self._batches, *self._trackers.values()]
+
+    def _images(self, data: Any) -> tf.Tensor:
+        x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        return _checked(x, self.encoder.network.input_shape, "images")
 
     def _track(self, values: Mapping[str, Any], x: Any) -> dict[str, Any]:
         for name, value in values.items():
@@ -307,11 +319,20 @@ def _descend(optimizer: Any, tape: tf.GradientTape, loss: tf.Tensor, variables: 
 
 
 def _checked(values: Any, input_shape: tuple, what: str) -> tf.Tensor:
-    tensor = tf.convert_to_tensor(values, tf.float32)
+    tensor = tf.convert_to_tensor(values)
+    if not tensor.dtype.is_floating:
+        raise InputError(
+            f"These {what} are {tensor.dtype.name}: give floats, and pixels between 0 and 1."
+        )
+    tensor = tf.cast(tensor, tf.float32)
     expected = tf.TensorShape([None, *input_shape[1:]])
     if not expected.is_compatible_with(tensor.shape):
         raise InputError(
-            f"These {what} have shape {tuple(tensor.shape)}: the model needs "
-            f"(batch, {', '.join(str(size) for size in input_shape[1:])})."
+            f"These {what} have shape {_shape_text(tensor.shape)}: the model needs "
+            f"{_shape_text(expected)}."
         )
     return tensor
+
+
+def _shape_text(shape: tf.TensorShape) -> str:
+    return f"({', '.join('batch' if size is None else str(size) for size in shape)})"
