@@ -37,8 +37,17 @@ def load_dataset(config: RunConfig) -> data.Dataset:
     return dataset
 
 
-def build_model(config: RunConfig, image_shape: tuple[int, int, int]) -> Any:
-    """Builds and compiles the run's model.
+def check_terms(config: RunConfig) -> None:
+    """Raises InputError if the form has a term without an estimator, or an implicit encoder."""
+    from zoo.model import check_trainable
+
+    check_trainable(tuple(config.declared.tractable().affine), config.declared.name)
+
+
+def build_model(config: RunConfig, image_shape: tuple[int, int, int], steps: int) -> Any:
+    """Builds and compiles the model of a run of `steps` steps.
+
+    Multipliers move at a speed that scales with the length of the run.
 
     Raises:
       InputError: a name or option is unknown, or a term has no estimator.
@@ -46,9 +55,13 @@ def build_model(config: RunConfig, image_shape: tuple[int, int, int]) -> Any:
     import keras
 
     import zoo
-    from zoo import likelihoods, networks, terms
+    from zoo import likelihoods, multipliers, networks, slack, terms
+    from zoo.affine import rational
 
-    objective = config.declared
+    objective = config.resolved
+    rule = config.rule
+    if rule == "auto":
+        rule = multipliers.default(rational(objective.alpha_q), rational(objective.alpha_p))
     layers = networks.get(config.network)
     scale = {} if config.likelihood_scale is None else {"scale": _scale(config.likelihood_scale)}
     model = zoo.build(
@@ -63,6 +76,8 @@ def build_model(config: RunConfig, image_shape: tuple[int, int, int]) -> Any:
             for name in objective.tractable().affine
             if config.r1_gamma and name in terms.available() and terms.critic_space(name)
         },
+        multiplier_rule=multipliers.get(rule, horizon=steps),
+        slacks=slack.slacks(config.declared, config.eps_hat),
         seed=config.seed,
     )
     model.compile(

@@ -15,22 +15,21 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from train.command import RunError
 from train.workdir import Workdir
 
-_MULTIPLIER = "lambda: "
-
 
 def row(step: int, split: str, logs: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns one record of metrics.jsonl: the loss, each term, each multiplier, by name."""
+    """Returns one record of metrics.jsonl: loss, terms, learned constraints and multipliers."""
     values = {name: float(value) for name, value in logs.items()}
     record: dict[str, Any] = {"step": step, "split": split, "loss": values.pop("loss")}
     if "mse" in values:
         record["mse"] = values.pop("mse")
-    record["multipliers"] = {
-        name.removeprefix(_MULTIPLIER): value
-        for name, value in values.items()
-        if name.startswith(_MULTIPLIER)
-    }
-    record["terms"] = {n: v for n, v in values.items() if not n.startswith(_MULTIPLIER)}
+    record["terms"] = {n: v for n, v in values.items() if ": " not in n}
+    record["constraints"] = _named(values, "D: ")
+    record["multipliers"] = _named(values, "lambda: ")
     return record
+
+
+def _named(values: Mapping[str, float], prefix: str) -> dict[str, float]:
+    return {n.removeprefix(prefix): v for n, v in values.items() if n.startswith(prefix)}
 
 
 def summary(record: Mapping[str, Any]) -> str:
@@ -38,7 +37,9 @@ def summary(record: Mapping[str, Any]) -> str:
     values = {"loss": record["loss"], **record["terms"]}
     if "mse" in record:
         values["mse"] = record["mse"]
-    values |= {f"lambda[{name}]": value for name, value in record["multipliers"].items()}
+    for name, value in record["constraints"].items():
+        values[f"D[{name}]"] = value
+        values[f"lambda[{name}]"] = record["multipliers"][name]
     return "  ".join(f"{name} {value:.4g}" for name, value in values.items())
 
 
@@ -101,7 +102,9 @@ class Recorder(keras.callbacks.Callback):
         if step % self._checkpoint_every == 0 or step == self._total:
             held_out = row(step, "validation", self._held_out())
             self._write(held_out)
-            self._console.print(f"step {step}  {summary(held_out)}", highlight=False)
+            self._console.print(
+                f"step {step}  {summary(held_out)}", highlight=False, soft_wrap=True
+            )
             self._workdir.save(self.model)
             self._at_checkpoint()
         self._since = time.monotonic()
@@ -118,8 +121,9 @@ class Recorder(keras.callbacks.Callback):
                 scalars["mse"] = record["mse"]
             for name, value in scalars.items():
                 tf.summary.scalar(f"{record['split']}/{name}", value)
-            for name, value in record["multipliers"].items():
-                tf.summary.scalar(f"multiplier/{name}", value)
+            for name, value in record["constraints"].items():
+                tf.summary.scalar(f"constraint/{name}", value)
+                tf.summary.scalar(f"multiplier/{name}", record["multipliers"][name])
 
     def _stop_unless_finite(self, record: Mapping[str, Any]) -> None:
         for name, value in {**record["terms"], "loss": record["loss"]}.items():

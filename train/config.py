@@ -6,14 +6,15 @@ import dataclasses
 import json
 from typing import Any
 
-from zoo import family
+from zoo import family, slack
 from zoo.errors import InputError, unknown
 from zoo.objective import Objective
 
 # A run may be continued with other values of these: they change how long, not what.
-EXTENDABLE = ("steps", "epochs", "log_every", "checkpoint_every", "data_dir")
+EXTENDABLE = ("steps", "epochs", "log_every", "checkpoint_every", "data_dir", "best")
 PRECISIONS = ("float32", "bfloat16")
 STRATEGIES = ("auto", "one", "mirrored")
+RULES = ("auto", "projected", "geco", "pi", "augmented")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,6 +22,8 @@ class RunConfig:
     """What `python -m train.run` was asked for, in plain data.
 
     `objective` is an `Objective.to_config()`. Learning rates None mean the model's defaults.
+    `best` is what the first phase measured: for each learned constraint its eps_hat on
+    validation data, its eps, and the checkpoint it came from ([U] section 6).
 
     Raises:
       InputError: a value is out of range; the message names the flag.
@@ -34,7 +37,7 @@ class RunConfig:
     latent_dim: int = 16
     likelihood: str = "bernoulli"
     likelihood_scale: str | None = None
-    spectral_norm: bool = True
+    spectral_norm: bool | None = None
     r1_gamma: float = 0.0
     steps: int | None = None
     epochs: int | None = None
@@ -44,6 +47,10 @@ class RunConfig:
     seed: int = 0
     precision: str = "float32"
     strategy: str = "auto"
+    rule: str = "auto"
+    warmup_steps: int | None = None
+    best_from: str | None = None
+    best: dict[str, Any] | None = None
     log_every: int = 100
     checkpoint_every: int = 1000
 
@@ -51,7 +58,7 @@ class RunConfig:
         for name in ("latent_dim", "batch_size", "log_every", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise InputError(f"--{name}={getattr(self, name)} must be at least 1.")
-        for name in ("steps", "epochs", "learning_rate", "critic_learning_rate"):
+        for name in ("steps", "epochs", "warmup_steps", "learning_rate", "critic_learning_rate"):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise InputError(f"--{name}={value} must be positive.")
@@ -70,6 +77,18 @@ class RunConfig:
             raise unknown("precision", self.precision, PRECISIONS)
         if self.strategy not in STRATEGIES:
             raise unknown("strategy", self.strategy, STRATEGIES)
+        if self.rule not in RULES:
+            raise unknown("rule", self.rule, RULES)
+
+    @property
+    def eps_hat(self) -> dict[str, float]:
+        """What the first phase reached, by constraint."""
+        return {name: float(row["eps_hat"]) for name, row in (self.best or {}).items()}
+
+    @property
+    def resolved(self) -> Objective:
+        """The objective with every tolerance a number, once its best is measured."""
+        return slack.resolved(self.declared, self.eps_hat)
 
     @property
     def declared(self) -> Objective:
@@ -111,6 +130,7 @@ def declared_objective(
     alpha_q: str | None,
     alpha_p: str | None,
     constraints: list[str],
+    slack_text: str | None = None,
 ) -> Objective:
     """Returns the objective of a command line: a named model, or one given term by term.
 
@@ -133,5 +153,7 @@ def declared_objective(
         objective = Objective(
             alpha_q=alpha_q or "0", alpha_p=alpha_p or "0", constraints=constraints
         )
+    if slack_text is not None:
+        objective = slack.with_slack(objective, slack_text)
     objective.tractable().require_admissible()
     return objective

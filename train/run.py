@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from typing import Any
 
 from absl import flags
 
-from train import command
-from train.config import PRECISIONS, STRATEGIES, RunConfig, declared_objective
+from train import command, two_phase
+from train.config import PRECISIONS, RULES, STRATEGIES, RunConfig, declared_objective
 from train.workdir import Workdir
-from zoo import family
+from zoo import family, slack
 
 _FLAGS = flags.FLAGS
 flags.DEFINE_string("model", None, "A model of the family; `python -m zoo` lists them.")
@@ -26,7 +27,7 @@ flags.DEFINE_string("network", "mlp", "mlp or dcgan.")
 flags.DEFINE_integer("latent_dim", 16, "The length of z.")
 flags.DEFINE_string("likelihood", "bernoulli", "Of p(x|z): bernoulli, normal or laplace.")
 flags.DEFINE_string("likelihood_scale", None, "A number, learned or per_element.")
-flags.DEFINE_bool("spectral_norm", True, "Normalise the critics spectrally.")
+flags.DEFINE_bool("spectral_norm", None, "Normalise critics spectrally; where alone if not given.")
 flags.DEFINE_float("r1_gamma", 0.0, "Weight of the critics' R1 gradient penalty.")
 flags.DEFINE_integer("steps", None, "Length of the run in batches; 5000 if not given.")
 flags.DEFINE_integer("epochs", None, "Length of the run in passes over the data.")
@@ -36,6 +37,10 @@ flags.DEFINE_float("critic_learning_rate", None, "Adam's, for the critics.")
 flags.DEFINE_integer("seed", 0, "Of weights, data order and noise.")
 flags.DEFINE_enum("precision", "float32", PRECISIONS, "Of the matrix products.")
 flags.DEFINE_enum("strategy", "auto", STRATEGIES, "auto: mirrored where there are several GPUs.")
+flags.DEFINE_enum("rule", "auto", RULES, "How learned multipliers move; auto: by alpha's sign.")
+flags.DEFINE_string("slack", None, "Sets the first tolerance to 'best + SLACK', in nats.")
+flags.DEFINE_integer("warmup_steps", None, "Length of the run that measures best; --steps if not.")
+flags.DEFINE_string("best_from", None, "The workdir of a run that measures best, done before.")
 flags.DEFINE_integer("log_every", 100, "Steps between records of metrics.jsonl.")
 flags.DEFINE_integer("checkpoint_every", 1000, "Steps between checkpoints, a multiple of it.")
 
@@ -50,8 +55,9 @@ def config_from_flags() -> RunConfig:
         _FLAGS.alpha_q,
         _FLAGS.alpha_p,
         _FLAGS.constraint,
+        _FLAGS.slack,
     )
-    names = set(RunConfig.__dataclass_fields__) - {"objective"}
+    names = set(RunConfig.__dataclass_fields__) - {"objective", "best"}
     values: dict[str, Any] = {name: _FLAGS[name].value for name in names}
     if not values["steps"] and not values["epochs"]:
         values["steps"] = DEFAULT_STEPS
@@ -63,15 +69,22 @@ def main() -> int:
     name = config.dataset.strip("/").split("/")[-1].removesuffix(".npz").removesuffix(".npy")
     workdir = Workdir(_FLAGS.workdir or f"runs/{config.objective['name']}-{name}")
     workdir.check(config)
+    if slack.needs_best(config.declared):
+        two_phase.check_neutral(config, workdir)
     from train import data
 
     data.check_name(config.dataset, config.data_dir)
-    return train(config, workdir)
-
-
-def train(config: RunConfig, workdir: Workdir) -> int:
-    """Trains from the workdir's newest checkpoint, or from the start, to the configured step."""
     command.import_tensorflow()
+    train(config, workdir)
+    return command.DONE
+
+
+def train(config: RunConfig, workdir: Workdir) -> None:
+    """Trains from the workdir's newest checkpoint, or from the start, to the configured step.
+
+    Where a tolerance is relative to a best, the run without an information preference comes
+    first, in a workdir of its own inside this one.
+    """
     import keras
 
     from train import assembly
@@ -80,21 +93,54 @@ def train(config: RunConfig, workdir: Workdir) -> int:
     if config.precision == "bfloat16":
         keras.config.set_dtype_policy("mixed_bfloat16")
     dataset = assembly.load_dataset(config)
-    per_epoch = dataset.steps_per_epoch(config.batch_size)
-    total = config.steps or (config.epochs or 0) * per_epoch
+    assembly.check_terms(config)
     with scope(config.strategy):
+        if slack.needs_best(config.declared):
+            config = first_phase(config, workdir, dataset)
+        total = config.steps or (config.epochs or 0) * dataset.steps_per_epoch(config.batch_size)
         checkpoint = workdir.latest_checkpoint()
         if checkpoint:
             model = workdir.load(checkpoint)
         else:
-            model = assembly.build_model(config, dataset.image_shape)
+            model = assembly.build_model(config, dataset.image_shape, total)
+            if config.best:
+                two_phase.warm_start(model, workdir.load(two_phase.neutral_path(config, workdir)))
     start = int(model.step)
     workdir.create(config)
     workdir.forget_after(start)
     if start:
         print(f"continuing {workdir.path} from step {start}", file=sys.stderr)
     fit(model, dataset, config, workdir, total)
-    return 0
+
+
+def first_phase(config: RunConfig, workdir: Workdir, dataset: Any) -> RunConfig:
+    """Returns the configuration with what the neutral run reached, training that if need be."""
+    there = workdir.config()
+    if there and there.best:
+        return dataclasses.replace(config, best=there.best)
+    workdir.create(config)
+    neutral = two_phase.neutral_workdir(config, workdir)
+    if config.best_from is None:
+        print(f"first phase, without an information preference: {neutral.path}", file=sys.stderr)
+        train(two_phase.neutral_config(config), neutral)
+    checkpoint = two_phase.neutral_path(config, workdir)
+    batches = held_out(dataset, config, "validation")
+    config = dataclasses.replace(
+        config, best=two_phase.measured(config, neutral.load(checkpoint), batches, checkpoint)
+    )
+    for expression, row in (config.best or {}).items():
+        print(
+            f"{expression} <= {row['tolerance']} = {row['eps']:.6g} (best {row['eps_hat']:.6g})",
+            file=sys.stderr,
+        )
+    return config
+
+
+def held_out(dataset: Any, config: RunConfig, split: str) -> Any:
+    """Returns a held-out split once, in the order of its labels."""
+    return dataset.batches(
+        split, config.batch_size, config.seed, drop_remainder=False, repeat=False, shuffle=False
+    )
 
 
 def fit(model: Any, dataset: Any, config: RunConfig, workdir: Workdir, total: int) -> None:
@@ -102,16 +148,11 @@ def fit(model: Any, dataset: Any, config: RunConfig, workdir: Workdir, total: in
     from train import pictures
     from train.callbacks import Recorder, row, summary
 
-    def batches(split: str) -> Any:
-        return dataset.batches(
-            split, config.batch_size, config.seed, drop_remainder=False, repeat=False, shuffle=False
-        )
-
     def evaluate(split: str) -> dict[str, float]:
-        return model.evaluate(batches(split), return_dict=True, verbose=0)
+        return model.evaluate(held_out(dataset, config, split), return_dict=True, verbose=0)
 
     def plot() -> None:
-        pictures.draw(model, dataset, batches("test"), workdir)
+        pictures.draw(model, dataset, held_out(dataset, config, "test"), workdir)
 
     recorder = Recorder(
         workdir, lambda: evaluate("validation"), total, config.checkpoint_every, plot

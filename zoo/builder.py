@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from zoo import family, likelihoods, networks, priors, terms
+from zoo import family, likelihoods, multipliers, networks, priors, terms
 from zoo.conditionals import Conditional
 from zoo.errors import InputError, unknown
 from zoo.lagrangian import Lagrangian
@@ -24,9 +24,11 @@ def build(
     likelihood: str | likelihoods.Family = "bernoulli",
     posterior: str | likelihoods.Family = "normal",
     prior: Any = None,
-    spectral_norm: bool = True,
+    spectral_norm: bool | None = None,
     network_options: Mapping[str, Any] | None = None,
     term_options: Mapping[str, Mapping[str, Any]] | None = None,
+    multiplier_rule: str | multipliers.MultiplierRule | None = None,
+    slacks: Sequence[float] | None = None,
     seed: int = 0,
     **parameters: Any,
 ) -> LagrangianModel:
@@ -40,11 +42,15 @@ def build(
       likelihood: the family of p(x|z): "bernoulli", "normal", "laplace", or one with options.
       posterior: the family of q(z|x); "normal" has a scale for every element.
       prior: p(z), any tfd distribution over [latent_dim]; standard normal if None.
-      spectral_norm: whether critics are spectrally normalised; without it they overpower the
-        decoder, whose samples collapse.
+      spectral_norm: whether critics are spectrally normalised. None: where no likelihood term
+        stands beside them. Alone, a free critic overpowers the decoder, whose samples collapse;
+        but the pull of a normalised one is bounded and lost beside a hundred nats of REC_x.
       network_options: the network's own options, e.g. {"hidden": (512, 512)}; each part takes
         those it has.
       term_options: term name -> its estimator's options, e.g. {"JS_xz": {"r1_gamma": 1.0}}.
+      multiplier_rule: how learned multipliers move: "projected", "geco", "pi", "augmented", or
+        one with options; by the sign of alpha if None.
+      slacks: the slack of each learned constraint; a tenth of its tolerance if None.
       seed: of the initial weights and of all noise.
       **parameters: the named model's own parameters, e.g. beta=4.
 
@@ -77,6 +83,9 @@ def build(
     elif isinstance(posterior, str):
         posterior = likelihoods.family(posterior)
 
+    if isinstance(multiplier_rule, str):
+        multiplier_rule = multipliers.get(multiplier_rule)
+
     part = _parts(network, {**(network_options or {}), "seed": seed})
     encoder = part("encoder", image_shape, latent_dim * posterior.params_per_element)
     decoder = part("decoder", latent_dim, image_shape, likelihood.params_per_element)
@@ -84,6 +93,8 @@ def build(
     form = objective.tractable()
     names = Lagrangian(form).terms
     check_trainable(names, objective.name)
+    if spectral_norm is None:
+        spectral_norm = not set(names) & {"REC_x", "REC_z", "RATE"}
     return LagrangianModel(
         objective,
         Conditional(encoder, posterior, (latent_dim,), name="encoder"),
@@ -95,6 +106,8 @@ def build(
             if (space := terms.critic_space(name))
         },
         term_options=term_options,
+        multiplier_rule=multiplier_rule,
+        slacks=slacks,
         seed=seed,
         name=objective.name,
     )

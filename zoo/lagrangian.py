@@ -12,6 +12,8 @@ from zoo.affine import Affine, Number, rational
 from zoo.algebra import TractableForm
 from zoo.errors import InputError
 
+CRITIC_ESTIMATED = ("JS",)
+
 
 class Lagrangian:
     """L(theta, lambda) = sum_i c_i(lambda) term_i - sum_j lambda_j eps_j,  c = c_0 + C lambda.
@@ -50,8 +52,8 @@ class Lagrangian:
         self.initial_multipliers = np.array(
             [float(rational(c.weight)) for c in self.learned], np.float32
         )
-        # |alpha| + sum of the fixed multipliers
-        self._fixed_size = float(
+        # |alpha| + sum of the fixed multipliers: what the learned ones weigh against
+        self.fixed_size = float(
             abs(rational(objective.alpha_q))
             + abs(rational(objective.alpha_p))
             + sum(abs(rational(c.weight)) for c in objective.constraints if not c.learned)
@@ -68,15 +70,32 @@ class Lagrangian:
         # L = sum_i c_i(lambda) term_i - sum_j lambda_j eps_j
         return total - tf.reduce_sum(multipliers * self.tolerances)
 
+    @property
+    def floors(self) -> list[float | None]:
+        """The least D_j - eps_j can truly be where a critic estimates D_j from below, else None."""
+        return [
+            -float(eps) if constraint.divergence in CRITIC_ESTIMATED else None
+            for constraint, eps in zip(self.learned, self.tolerances, strict=True)
+        ]
+
+    @property
+    def constrained_terms(self) -> tuple[str, ...]:
+        """The terms that the learned constraints are made of."""
+        return tuple(name for name, row in zip(self.terms, self.slopes, strict=True) if np.any(row))
+
+    def constraint_values(self, terms: Mapping[str, Any]) -> tf.Tensor:
+        """Returns D_j of each learned constraint, in its own units; the joint KL as -ELBO."""
+        values = tf.stack([tf.convert_to_tensor(terms[name]) for name in self.terms])
+        # D_j = sum_i C_ij term_i
+        return tf.linalg.matvec(self.slopes, values, transpose_a=True)
+
     def violations(self, terms: Mapping[str, Any]) -> tf.Tensor:
         """Returns D_j - eps_j for each learned constraint, in its own units."""
-        values = tf.stack([terms[name] for name in self.terms])
-        # D_j = sum_i C_ij term_i
-        return tf.linalg.matvec(self.slopes, values, transpose_a=True) - self.tolerances
+        return self.constraint_values(terms) - self.tolerances
 
     def size(self, multipliers: Any) -> tf.Tensor:
         """|alpha| + sum lambda, by which the primal step is divided so as not to grow with it."""
-        return self._fixed_size + tf.reduce_sum(tf.abs(multipliers))
+        return self.fixed_size + tf.reduce_sum(tf.abs(multipliers))
 
 
 def _at_zero(number: Number) -> float:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from zoo import priors, terms
+from zoo import multipliers, priors, slack, terms
+from zoo.affine import rational
 from zoo.conditionals import Conditional, stateless_seed
 from zoo.errors import InputError
 from zoo.joints import SampledJoints
 from zoo.lagrangian import Lagrangian
-from zoo.multipliers import ProjectedAscent
 from zoo.objective import Objective
 
 _TRAIN, _TEST = 0, 1
@@ -25,13 +25,14 @@ class LagrangianModel(keras.Model):
 
         primal   theta  <- theta - grad [ sum_i c_i(lambda) surrogate_i ] / (|alpha| + sum lambda)
         critic   phi    <- phi   - grad [ critic losses on the same samples ]
-        dual     lambda <- proj( lambda + rate (D - eps) / scale )
+        dual     mu     <- clip( moved by (D - eps) / scale ),   lambda = mu size / scale
 
     Players without variables are dropped. `fit` and `evaluate` take batches of x, or of
     (x, labels), whose labels are ignored. Logs: `loss`, the Lagrangian
     sum_i c_i term_i - sum_j lambda_j eps_j without constants; each term by name; each learned
-    multiplier as "lambda: EXPRESSION". `evaluate` adds REC_x, RATE and `mse`, the squared error
-    per element of reconstructions at the posterior mean. All in nats per example but `mse`.
+    constraint as "D: EXPRESSION" and its multiplier as "lambda: EXPRESSION". `evaluate` adds
+    REC_x, RATE and `mse`, the squared error per element of reconstructions at the posterior mean.
+    All in nats per example but `mse`.
 
     Args:
       objective: what is trained, or its config.
@@ -40,7 +41,8 @@ class LagrangianModel(keras.Model):
       prior: p(z), any tfd distribution over vectors [K], or its config.
       critics: term name -> Keras model giving one logit per example, for terms that need one.
       term_options: term name -> options of its estimator.
-      multiplier_rule: how learned multipliers move.
+      multiplier_rule: how learned multipliers move; `zoo.multipliers.default` if None.
+      slacks: the slack of each learned constraint, the unit of its violation.
       seed: all noise is a function of it and the step.
 
     Raises:
@@ -56,7 +58,8 @@ class LagrangianModel(keras.Model):
         prior: Any,
         critics: Mapping[str, keras.Model] | None = None,
         term_options: Mapping[str, Mapping[str, Any]] | None = None,
-        multiplier_rule: ProjectedAscent | None = None,
+        multiplier_rule: multipliers.MultiplierRule | None = None,
+        slacks: Sequence[float] | None = None,
         seed: int = 0,
         **kwargs: Any,
     ):
@@ -81,8 +84,16 @@ class LagrangianModel(keras.Model):
         self._readings = {
             name: term for name, term in self._monitors().items() if name not in self._terms
         }
-        self.multipliers = multiplier_rule or ProjectedAscent()
-        self.multipliers.start(self.lagrangian.initial_multipliers.tolist())
+        self.slacks = [float(s) for s in slacks or slack.slacks(objective, {})]
+        self.multipliers = multiplier_rule or multipliers.get(
+            multipliers.default(rational(objective.alpha_q), rational(objective.alpha_p))
+        )
+        self.multipliers.start(
+            self.lagrangian.initial_multipliers.tolist(),
+            scale=self.slacks,
+            size=self.lagrangian.fixed_size or 1.0,
+            floors=self.lagrangian.floors,
+        )
         self.step = self.add_weight(
             name="step",
             shape=(),
@@ -159,33 +170,35 @@ class LagrangianModel(keras.Model):
 
     def train_step(self, data: Any) -> dict[str, Any]:
         x = self._images(data)
-        multipliers = tf.convert_to_tensor(self.multipliers.value)
         replicas = self.distribute_strategy.num_replicas_in_sync
         with tf.GradientTape(persistent=True) as tape:
             joints = self.joints(x, self._step_seed(_TRAIN, self.step), training=True)
             estimates = {name: term(joints, training=True) for name, term in self._terms.items()}
             surrogates = {name: estimate.surrogate for name, estimate in estimates.items()}
+            values = {name: estimate.value for name, estimate in estimates.items()}
+            violations = self._violations(values)
+            acting = self.multipliers.effective(violations)
             # sum_i c_i(lambda) surrogate_i / (|alpha| + sum lambda)
-            primal = self.lagrangian.value(surrogates, multipliers)
-            primal /= self.lagrangian.size(multipliers) * replicas
+            primal = self.lagrangian.value(surrogates, acting)
+            primal /= self.lagrangian.size(acting) * replicas
             losses = [e.critic_loss for e in estimates.values() if e.critic_loss is not None]
             critic = tf.add_n(losses) / replicas if losses else None
         _descend(self.optimizer, tape, primal, self.primal_variables)
         if critic is not None:
             _descend(self.critic_optimizer, tape, critic, self.critic_variables)
         del tape
-        values = {name: estimate.value for name, estimate in estimates.items()}
+        loss = self.lagrangian.value(values, self.multipliers.value)
         if self.lagrangian.learned:
-            self.multipliers.update(self.lagrangian.violations(values))
+            self.multipliers.update(violations)
         self.step.assign_add(1)
-        return self._track({"loss": self.lagrangian.value(values, multipliers), **values}, x)
+        return self._track({"loss": loss, **values}, x)
 
     def test_step(self, data: Any) -> dict[str, Any]:
         x = self._images(data)
         seed = self._step_seed(_TEST, self._batches.result())
         self._batches.update_state(1)
         values = self.term_values(x, seed)
-        loss = self.lagrangian.value(values, tf.convert_to_tensor(self.multipliers.value))
+        loss = self.lagrangian.value(values, self.multipliers.value)
         # mse = mean (x - E[x|z])^2 at z = E[z|x]
         error = tf.reduce_mean(tf.square(x - self.call(x)))
         return self._track({"loss": loss, **values, "mse": error}, x)
@@ -217,9 +230,21 @@ class LagrangianModel(keras.Model):
         for name, value in values.items():
             self._trackers[name].update_state(value, sample_weight=tf.shape(x)[0])
         logs = {name: self._trackers[name].result() for name in values}
-        for index, constraint in enumerate(self.lagrangian.learned):
-            logs[f"lambda: {constraint.expression}"] = self.multipliers.value[index]
+        if self.lagrangian.learned:
+            reached = self.lagrangian.constraint_values(logs)
+            multipliers_now = self.multipliers.value
+            for index, constraint in enumerate(self.lagrangian.learned):
+                logs[f"D: {constraint.expression}"] = reached[index]
+                logs[f"lambda: {constraint.expression}"] = multipliers_now[index]
         return logs
+
+    def _violations(self, values: Mapping[str, Any]) -> tf.Tensor:
+        """Returns D - eps of each learned constraint, averaged over replicas."""
+        violations = self.lagrangian.violations(values)
+        replica = tf.distribute.get_replica_context()
+        if replica is not None and replica.num_replicas_in_sync > 1:
+            violations = replica.all_reduce(tf.distribute.ReduceOp.MEAN, violations)
+        return violations
 
     def _step_seed(self, stream: int, step: Any) -> tf.Tensor:
         """Returns the noise seed of this step, and of this replica."""
@@ -261,6 +286,7 @@ class LagrangianModel(keras.Model):
             "critics": {name: serialise(critic) for name, critic in self.critics.items()},
             "term_options": self.term_options,
             "multiplier_rule": serialise(self.multipliers),
+            "slacks": self.slacks,
             "seed": self.seed,
         }
 

@@ -154,8 +154,12 @@ def test_learned_multipliers_take_the_same_step(small, images):
     violations = np.array(
         [logs["REC_x"] + logs["RATE"] - 40, logs["MMD_z"] - 1e-3], dtype=np.float32
     )
-    # lambda <- clip(lambda + rate (D - eps) / scale, lower, upper), rate 1e-3, scale 1
-    np.testing.assert_allclose(model.multipliers.value, before + 1e-3 * violations, rtol=1e-5)
+    # alpha_q and the fixed multiplier weigh 1 each; a slack is a tenth of its tolerance.
+    size, scale = 2, np.array([4, 1e-4])
+    # mu <- clip(mu + 1e-3 g, 0, 1000),   g = (D - eps) / scale,   lambda = mu size / scale
+    mu = np.clip(before * scale / size + 1e-3 * violations / scale, 0, 1000)
+    np.testing.assert_allclose(model.multipliers.value, mu * size / scale, rtol=1e-5)
+    np.testing.assert_allclose(logs["D: MMD(q(z)||p(z))"], logs["MMD_z"])
     expected = (
         1.0 * logs["REC_x"] + 2.0 * logs["RATE"] + 2.0 * logs["MMD_z"] - 1.0 * 40 - 2.0 * 1e-3
     )

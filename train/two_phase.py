@@ -1,0 +1,112 @@
+"""The two phases of [U] section 6: measure what is reachable, then constrain relative to it."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from pathlib import Path
+from typing import Any
+
+from train.config import RunConfig
+from train.workdir import Workdir
+from zoo import slack
+from zoo.errors import InputError
+
+
+def neutral_config(config: RunConfig) -> RunConfig:
+    """Returns the configuration of the first phase: the run without an information preference."""
+    neutral = slack.neutral(config.declared)
+    return dataclasses.replace(
+        config,
+        objective=neutral.to_config(),
+        steps=config.warmup_steps or config.steps,
+        epochs=None if config.warmup_steps else config.epochs,
+        rule="auto",
+        best=None,
+    )
+
+
+def neutral_workdir(config: RunConfig, workdir: Workdir) -> Workdir:
+    """Returns where the first phase lives: inside the run's folder, or where `best_from` says."""
+    return Workdir(config.best_from or workdir.path / "best")
+
+
+def check_neutral(config: RunConfig, workdir: Workdir) -> None:
+    """Raises InputError unless the first phase may start, continue, or is done elsewhere."""
+    neutral = neutral_config(config)
+    first = neutral_workdir(config, workdir)
+    if config.best_from is None:
+        if first.path.exists():
+            first.check(neutral)
+        return
+    there = first.config()
+    if there is None or first.latest_checkpoint() is None:
+        raise InputError(f"--best_from={config.best_from} holds no finished run.")
+    differences = [
+        difference
+        for difference in neutral.differences(there)
+        if not difference.startswith(("objective", "best_from"))
+    ]
+    same_form = neutral.declared.tractable().affine == there.declared.tractable().affine
+    if differences or not same_form:
+        differences += [] if same_form else ["it trains another objective"]
+        raise InputError(f"--best_from={config.best_from} does not fit ({'; '.join(differences)}).")
+
+
+def measured(
+    config: RunConfig, model: Any, batches: Any, checkpoint: Path
+) -> dict[str, dict[str, Any]]:
+    """Returns eps_hat and eps of each learned constraint, and where they came from.
+
+    eps_hat is the mean over held-out batches, with the estimator training uses, in the
+    constraint's units (nats for KL and JS).
+
+    Raises:
+      InputError: a value is not finite, or the neutral form has not the terms it is made of.
+    """
+    from zoo.lagrangian import Lagrangian
+
+    objective = config.declared
+    zero = {constraint.expression: 0.0 for _, constraint in objective.learned}
+    lagrangian = Lagrangian(slack.resolved(objective, zero).tractable())
+    logs = model.evaluate(batches, return_dict=True, verbose=0)
+    missing = [name for name in lagrangian.constrained_terms if name not in logs]
+    if missing:
+        raise InputError(
+            f"The neutral run has no {', '.join(missing)}: give each learned constraint a positive "
+            "first multiplier, or its tolerance as a number."
+        )
+    values = {name: float(logs.get(name, 0.0)) for name in lagrangian.terms}
+    found = lagrangian.constraint_values(values).numpy()
+    best = {}
+    for (_, constraint), value in zip(objective.learned, found, strict=True):
+        if not math.isfinite(value):
+            raise InputError(
+                f"The best {constraint.expression} is {value}: the neutral run diverged."
+            )
+        assert constraint.at_most is not None
+        best[constraint.expression] = {
+            "eps_hat": float(value),
+            "eps": constraint.at_most.at(float(value)),
+            "tolerance": str(constraint.at_most),
+            "split": "validation",
+            "checkpoint": str(checkpoint),
+        }
+    return best
+
+
+def warm_start(model: Any, source: Any) -> None:
+    """Gives `model` the weights of `source`, where both have the part."""
+    model.encoder.set_weights(source.encoder.get_weights())
+    model.decoder.set_weights(source.decoder.get_weights())
+    for name, critic in model.critics.items():
+        if name in source.critics:
+            critic.set_weights(source.critics[name].get_weights())
+
+
+def neutral_path(config: RunConfig, workdir: Workdir) -> Path:
+    """Returns the checkpoint the second phase starts from."""
+    checkpoint = neutral_workdir(config, workdir).latest_checkpoint()
+    if checkpoint is None:
+        raise InputError(f"{neutral_workdir(config, workdir).path} has no checkpoint.")
+    return checkpoint

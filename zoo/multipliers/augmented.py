@@ -1,0 +1,62 @@
+"""The augmented Lagrangian."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from zoo.multipliers.base import MultiplierRule, Violation, in_range
+
+
+@keras.saving.register_keras_serializable("zoo")
+class AugmentedLagrangian(MultiplierRule):
+    """Ascent with a quadratic penalty on violations; the default for any alpha < 0.
+
+        L_c(theta, mu) = f(theta) + sum_i [ max(0, mu_i + c g_i)^2 - mu_i^2 ] / (2c)
+        grad_theta L_c = grad f + sum_i max(0, mu_i + c g_i) grad g_i
+
+        effective mu = max( 0, mu + c xi )
+        mu <- clip( mu + rate xi, lower, upper )
+
+    The penalty's gradient is the ordinary Lagrangian's at the effective multiplier, so that the
+    primal step needs no other change; where mu = 0 it is that of (c/2) max(0, g)^2. The penalty
+    makes an optimum inside a duality gap attract, where plain ascent can only circle it, once c
+    outweighs the negative curvature of f along g; f and g are counted in objectives and slacks, so
+    that c is without units. Hestenes 1969; Rockafellar "Augmented Lagrange Multiplier Functions and
+    Duality in Nonconvex Programming." SIAM J. Control 12, 1974.
+
+    In expectation max(0, mu + c g) of noisy g is more than that of their mean; hence the moving
+    average xi, which has this batch in it.
+
+    Args:
+      penalty: c, above 0.
+      rate, horizon, smoothing, clip: see `MultiplierRule`. The rate must stay below
+        c (1 - smoothing), or the average lags behind the multiplier it moves.
+    """
+
+    def __init__(
+        self,
+        rate: float | None = None,
+        horizon: int | None = None,
+        smoothing: float | None = None,
+        clip: Sequence[float] | None = None,
+        penalty: float = 10.0,
+        **kwargs: Any,
+    ):
+        super().__init__(rate, horizon, smoothing, clip, **kwargs)
+        self.penalty = in_range("penalty", penalty, above=0)
+
+    def effective(self, violations: Any) -> tf.Tensor:
+        g, _ = self._averaged(violations)
+        # max( 0, mu + c xi ) size / scale
+        return tf.stop_gradient(tf.nn.relu(self.mu + self.penalty * g.average) * self.unit)
+
+    def moved(self, mu: tf.Tensor, g: Violation) -> tf.Tensor:
+        # mu + rate xi
+        return mu + self.rate * g.average
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "penalty": self.penalty}

@@ -1,0 +1,214 @@
+"""What all rules share: scaled multipliers and violations, their moving average, and the clip."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Sequence
+from typing import Any, ClassVar, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from zoo.errors import InputError
+
+
+class Violation(NamedTuple):
+    """Scaled violations g = (D - eps) / scale of the learned constraints, [m] each.
+
+    Where a critic estimates D all three are averages, floored at D = 0.
+    """
+
+    now: Any  # g_t
+    average: Any  # xi_t
+    previous: Any  # xi_{t-1}; xi_0 at the first step
+
+
+class MultiplierRule(keras.layers.Layer):
+    """How learned multipliers move, in units in which all constraints look alike.
+
+        g_i  = (D_i - eps_i) / scale_i             violation, in slacks
+        mu_i = lambda_i scale_i / size             multiplier: what a slack costs, in objectives
+
+        sum_i lambda_i (D_i - eps_i) = size sum_i mu_i g_i
+
+    A rule moves mu by g. Projected ascent on mu moves lambda by
+
+        lambda_i <- lambda_i + rate (size / scale_i^2) (D_i - eps_i)
+
+    so that 1 nat of -ELBO and 1e-4 of MMD get each the step it needs; one step on lambda for both
+    leaves MMD violated by several slacks. With D_i, eps_i and scale_i multiplied by s, lambda_i is
+    divided by s; with the objective multiplied by s, so is lambda; mu takes the same path.
+
+    Violations count by their moving average, which starts at the first of them ([G] algorithm 1).
+    Where a critic estimates D, a lower bound that can be negative, the average is floored at D = 0:
+
+        xi_0 = g_0,   xi_t = smoothing xi_{t-1} + (1 - smoothing) g_t
+        g <- max( xi_t, floor_i / scale_i ),   floor_i = -eps_i
+
+    All state is in float32 weights, so that it is saved and restored bit for bit.
+
+    Args:
+      rate: the step on mu at a violation of one slack; None for the rule's own.
+      horizon: in place of `rate`, the number of steps of the run: rate = pace / horizon, so that a
+        lasting violation of one slack moves mu (GECO: log mu) by `pace` in a run of any length.
+      smoothing: of the moving average, from 0 (none) to below 1; None for the rule's own.
+      clip: the smallest and the largest mu; None for the rule's own.
+
+    Raises:
+      InputError: an option is out of its range, or rate and horizon are both given.
+    """
+
+    built: bool
+    pace: ClassVar[float] = 20.0
+    fastest: ClassVar[float] = math.inf  # the largest rate that a short horizon gives
+    default_rate: ClassVar[float] = 1e-3
+    default_smoothing: ClassVar[float] = 0.9
+    default_clip: ClassVar[tuple[float, float]] = (0.0, 1e3)
+
+    def __init__(
+        self,
+        rate: float | None = None,
+        horizon: int | None = None,
+        smoothing: float | None = None,
+        clip: Sequence[float] | None = None,
+        **kwargs: Any,
+    ):
+        super().__init__(dtype="float32", **kwargs)
+        if rate is not None and horizon is not None:
+            raise InputError(f"Give either rate ({rate!r}) or horizon ({horizon!r}), not both.")
+        if horizon is not None:
+            rate = min(self.pace / in_range("horizon", horizon, above=0), self.fastest)
+        self.rate = in_range("rate", self.default_rate if rate is None else rate, above=0)
+        smoothing = self.default_smoothing if smoothing is None else smoothing
+        self.smoothing = in_range("smoothing", smoothing, least=0, below=1)
+        lower, upper = self.default_clip if clip is None else _pair(clip)
+        self.clip = (in_range("The clip's lower end", lower, least=0, below=upper), float(upper))
+
+    def start(
+        self,
+        initial: Sequence[float],
+        scale: Sequence[float] | float = 1.0,
+        size: float = 1.0,
+        floors: Sequence[float | None] | None = None,
+    ) -> None:
+        """Creates the multipliers; called again, sets them anew and forgets the moving average.
+
+        Args:
+          initial: lambda_i >= 0, [m]; those below the clip start at its lower end.
+          scale: the slack of each constraint in units of D_i, above 0, [m]; a number for all.
+          size: |alpha| + sum of the fixed multipliers: what the constraints weigh against.
+          floors: the least that D_i - eps_i can truly be, -eps_i, where a critic estimates D_i;
+            None for each other constraint.
+
+        Raises:
+          InputError: the lists differ in length, a number is out of its range, or an initial
+            multiplier is above the clip.
+        """
+        m = len(initial)
+        scales = list(scale) if isinstance(scale, Sequence) else [scale] * m
+        least = [-math.inf if f is None else f for f in ([None] * m if floors is None else floors)]
+        if not m == len(scales) == len(least):
+            raise InputError(
+                f"Give each of the {m} multipliers one scale and one floor: got {len(scales)} "
+                f"and {len(least)}."
+            )
+        in_range("size", size, above=0)
+        for multiplier, one in zip(initial, scales, strict=True):
+            largest = self.clip[1] * size / in_range("scale", one, above=0)
+            in_range("The initial multiplier", multiplier, least=0, most=largest)
+        if not self.built:
+            self.mu, self.unit = self._weight("mu", m), self._weight("unit", m)
+            self.scale, self.floor = self._weight("scale", m), self._weight("floor", m)
+            self.average, self.seen = self._weight("average", m), self._weight("seen")
+            self.built = True
+        # mu = lambda scale / size
+        units = np.array(scales, np.float64) / size
+        self.mu.assign(np.clip(np.array(initial, np.float64) * units, *self.clip))
+        self.unit.assign(1 / units)
+        self.scale.assign(scales)
+        self.floor.assign(least)
+        self.average.assign(np.zeros(m))
+        self.seen.assign(0.0)
+
+    @property
+    def value(self) -> tf.Tensor:
+        """The multipliers lambda, [m]."""
+        # lambda = mu size / scale
+        return self.mu * self.unit
+
+    def effective(self, violations: Any) -> tf.Tensor:
+        """Returns the multipliers of the primal step at this batch's D - eps, constants, [m]."""
+        return tf.stop_gradient(self.value)
+
+    def update(self, violations: Any) -> None:
+        """Moves the multipliers by one step at D - eps [m], already averaged over replicas."""
+        g, average = self._averaged(violations)
+        # mu <- clip( moved mu, lower, upper )
+        moved = self.moved(tf.convert_to_tensor(self.mu), g)
+        self.mu.assign(tf.clip_by_value(moved, *self.clip))
+        self.average.assign(average)
+        self.seen.assign(1.0)
+
+    def moved(self, mu: tf.Tensor, g: Violation) -> tf.Tensor:
+        """Returns mu after a step at the violation g, before the clip: what makes the rule."""
+        raise NotImplementedError
+
+    def at_clip(self) -> list[str | None]:
+        """Returns "lower", "upper" or None for each multiplier: the end of the clip it is at."""
+        lower, upper = (np.float32(end) for end in self.clip)
+        ends = {lower: "lower", upper: "upper"}
+        return [ends.get(mu) for mu in keras.ops.convert_to_numpy(self.mu)]
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "rate": self.rate,
+            "smoothing": self.smoothing,
+            "clip": list(self.clip),
+        }
+
+    def _averaged(self, violations: Any) -> tuple[Violation, tf.Tensor]:
+        """Returns the violation as the rule sees it, and the moving average to be kept."""
+        # g = (D - eps) / scale
+        g = tf.cast(violations, tf.float32) / self.scale
+        # xi_0 = g_0,   xi_t = smoothing xi_{t-1} + (1 - smoothing) g_t
+        previous = tf.where(self.seen > 0.0, tf.convert_to_tensor(self.average), g)
+        average = self.smoothing * previous + (1 - self.smoothing) * g
+        least = self.floor / self.scale
+        floored, before = tf.maximum(average, least), tf.maximum(previous, least)
+        now = tf.where(tf.math.is_finite(least), floored, g)
+        return Violation(now, floored, before), average
+
+    def _weight(self, name: str, *shape: int) -> Any:
+        return self.add_weight(
+            name=name, shape=shape, initializer="zeros", trainable=False, aggregation="mean"
+        )
+
+
+def in_range(
+    name: str,
+    value: Any,
+    above: float = -math.inf,
+    below: float = math.inf,
+    least: float = -math.inf,
+    most: float = math.inf,
+) -> float:
+    """Returns `value` as a float if above < value < below and least <= value <= most.
+
+    Raises:
+      InputError: it is not.
+    """
+    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if number and above < value < below and least <= value <= most:
+        return float(value)
+    bounds = {"above": above, "at least": least, "below": below, "at most": most}
+    wanted = " and ".join(f"{word} {b:g}" for word, b in bounds.items() if math.isfinite(b))
+    raise InputError(f"{name} is {value!r}: give a number {wanted}.")
+
+
+def _pair(clip: Any) -> tuple[float, float]:
+    if not isinstance(clip, Sequence) or isinstance(clip, str) or len(clip) != 2:
+        raise InputError(f"clip is {clip!r}: give two numbers, the smallest and the largest mu.")
+    return clip[0], in_range("The clip's upper end", clip[1], above=0)
