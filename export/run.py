@@ -7,7 +7,9 @@ Run again, it writes the next version beside the last.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 from absl import flags
 
@@ -40,9 +42,18 @@ def export_newest(workdir: str, out: str) -> dict[str, Path]:
 
     model = Workdir(workdir).load(checkpoint, compiled=False)
     try:
-        return export_model(model, out, card={"checkpoint": checkpoint.name})
+        return export_model(model, out, card=_card(Path(workdir), checkpoint))
     except (OSError, tf.errors.OpError) as error:
         raise command.RunError(f"The export failed ({error}); {out} is as it was.") from error
+
+
+def _card(workdir: Path, checkpoint: Path) -> dict[str, Any]:
+    """Returns what the SavedModels carry of their run: its checkpoint and its certificate."""
+    certificate = workdir / "certificate.json"
+    card: dict[str, Any] = {"checkpoint": checkpoint.name}
+    if certificate.exists():
+        card["certificate"] = json.loads(certificate.read_text(encoding="utf-8"))
+    return card
 
 
 def main() -> int:

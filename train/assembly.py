@@ -10,6 +10,10 @@ from train.config import RunConfig
 from zoo.algebra import TractableForm
 from zoo.errors import InputError
 
+# On batches of 128 with Adam: a stronger or faster penalty shakes the loss's scale from step to
+# step, and latents collapse; its own defaults are for exact constraints.
+RULE_OPTIONS = {"augmented": {"penalty": 0.5, "smoothing": 0.99}}
+
 
 def compares_images(form: TractableForm) -> bool:
     """Whether a term compares images by samples: MMD_x, JS_xz and their like."""
@@ -34,7 +38,25 @@ def load_dataset(config: RunConfig) -> data.Dataset:
         dataset = dataclasses.replace(dataset, binarization="none")
     dataset = dataset.resolved(config.likelihood)
     dataset.steps_per_epoch(config.batch_size)
+    for name in ("validation", "test"):
+        if dataset.split(name).size < 2:
+            raise InputError(
+                f"The {name} split of {config.dataset!r} has {dataset.split(name).size} image: "
+                "held-out terms need two or more, so give more images."
+            )
     return dataset
+
+
+def once(dataset: data.Dataset, config: RunConfig, split: str) -> Any:
+    """Returns batches of a split, once, in the order of its labels; none has a single image.
+
+    The U-statistic of MMD needs pairs.
+    """
+    size = dataset.split(split).size
+    batch_size = next((b for b in range(config.batch_size, 1, -1) if size % b != 1), size)
+    return dataset.batches(
+        split, batch_size, config.seed, drop_remainder=False, repeat=False, shuffle=False
+    )
 
 
 def check_terms(config: RunConfig) -> None:
@@ -47,7 +69,9 @@ def check_terms(config: RunConfig) -> None:
 def build_model(config: RunConfig, image_shape: tuple[int, int, int], steps: int) -> Any:
     """Builds and compiles the model of a run of `steps` steps.
 
-    Multipliers move at a speed that scales with the length of the run.
+    Multipliers move at a speed that scales with the length of the run. A violation is counted in
+    slacks, or in standard deviations of a batch's estimate where that is more: MMD's noise at a
+    batch of 128 exceeds the slack of "1.2 * best", and would shake its multiplier.
 
     Raises:
       InputError: a name or option is unknown, or a term has no estimator.
@@ -76,8 +100,13 @@ def build_model(config: RunConfig, image_shape: tuple[int, int, int], steps: int
             for name in objective.tractable().affine
             if config.r1_gamma and name in terms.available() and terms.critic_space(name)
         },
-        multiplier_rule=multipliers.get(rule, horizon=steps),
-        slacks=slack.slacks(config.declared, config.eps_hat),
+        multiplier_rule=multipliers.get(rule, horizon=steps, **RULE_OPTIONS.get(rule, {})),
+        slacks=[
+            max(gamma, config.noise.get(constraint.expression, 0.0))
+            for gamma, (_, constraint) in zip(
+                slack.slacks(config.declared, config.eps_hat), objective.learned, strict=True
+            )
+        ],
         seed=config.seed,
     )
     model.compile(

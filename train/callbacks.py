@@ -51,7 +51,8 @@ class Recorder(keras.callbacks.Callback):
       held_out: returns the validation logs of the model as it is.
       total: the step the run ends at.
       checkpoint_every: steps between checkpoints; there is one at the end too.
-      at_checkpoint: called with the model after each checkpoint, e.g. to plot.
+      at_checkpoint: called after each checkpoint, e.g. to plot.
+      aim: called with the constraints' values in training before each checkpoint.
 
     Raises:
       RunError: a term is not finite; the last checkpoint stays.
@@ -64,6 +65,7 @@ class Recorder(keras.callbacks.Callback):
         total: int,
         checkpoint_every: int,
         at_checkpoint: Callable[[], None],
+        aim: Callable[[list[float]], None],
     ):
         super().__init__()
         self._workdir = workdir
@@ -71,6 +73,7 @@ class Recorder(keras.callbacks.Callback):
         self._total = total
         self._checkpoint_every = checkpoint_every
         self._at_checkpoint = at_checkpoint
+        self._aim = aim
         self._writer = tf.summary.create_file_writer(str(workdir.tensorboard))
         self._console = Console(stderr=True)
         self._progress = Progress(
@@ -105,6 +108,8 @@ class Recorder(keras.callbacks.Callback):
             self._console.print(
                 f"step {step}  {summary(held_out)}", highlight=False, soft_wrap=True
             )
+            if record["constraints"]:
+                self._aim(list(record["constraints"].values()))
             self._workdir.save(self.model)
             self._at_checkpoint()
         self._since = time.monotonic()

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from train import certificate_page, verdict
-from train.workdir import Workdir, _write
+from train.workdir import Workdir, write_atomically
 from zoo import algebra
 from zoo.affine import rational
 from zoo.errors import InputError
@@ -68,8 +68,8 @@ def certify(
                 "quantity": _quantity(constraint),
                 "declared": (declared or {}).get(name, str(constraint.at_most)),
                 "best": _finite((best or {}).get(name)),
-                "tolerance": constraint.at_most.at(0.0) if constraint.at_most else None,
-                **_value(measured.constraints[:, j], seed),
+                "tolerance": constraint.at_most.at(0.0),
+                **_value(measured.constraints[j], seed),
                 "training_value": _training_value(records, name),
                 "multiplier": _finite(multipliers[j]),
                 "at_clip": at_clip.get(name),
@@ -123,8 +123,10 @@ def write(workdir: Workdir, certificate: Mapping[str, Any]) -> None:
     else:
         plot.unlink(missing_ok=True)
     text = json.dumps(certificate, indent=2, allow_nan=False) + "\n"
-    _write(workdir.path / "certificate.md", certificate_page.markdown(certificate).encode())
-    _write(workdir.path / "certificate.json", text.encode())
+    write_atomically(
+        workdir.path / "certificate.md", certificate_page.markdown(certificate).encode()
+    )
+    write_atomically(workdir.path / "certificate.json", text.encode())
 
 
 def batch_size(examples: int, training: int) -> int:
@@ -132,18 +134,18 @@ def batch_size(examples: int, training: int) -> int:
 
     Every mean, and the U-statistic of MMD, is unbiased in batches of any size.
     """
-    return max(1, min(training, examples // WANTED_BATCHES))
+    return max(2, min(training, examples // WANTED_BATCHES))
 
 
 @dataclasses.dataclass(frozen=True)
 class _Measurements:
-    """What each of `count` batches gives: terms by name, [count]; constraints, [count, m]."""
+    """What each of `count` batches gives: terms by name and learned constraints, [count] each."""
 
     count: int
     size: int
     left_out: int
     terms: dict[str, np.ndarray]
-    constraints: np.ndarray
+    constraints: list[np.ndarray]
 
     def notes(self) -> list[str]:
         broken = {name: int(np.sum(~np.isfinite(v))) for name, v in self.terms.items()}
@@ -160,9 +162,7 @@ class _Measurements:
 
 def _measure(model: Any, batches: Iterable[Any], seed: int) -> _Measurements:
     rows: list[dict[str, float]] = []
-    constraints: list[np.ndarray] = []
     size = left_out = 0
-    tolerances = np.asarray(model.lagrangian.tolerances)
     for index, x in enumerate(_images(batches)):
         size = size or len(x)
         if len(x) != size:
@@ -170,13 +170,15 @@ def _measure(model: Any, batches: Iterable[Any], seed: int) -> _Measurements:
             continue
         values = model.term_values(x, [seed, index])
         rows.append({name: float(value) for name, value in values.items()})
-        # D_j = (D_j - eps_j) + eps_j
-        constraints.append(np.asarray(model.lagrangian.violations(values)) + tolerances)
     if not rows:
         raise InputError("There are no held-out images: give at least one batch to certify on.")
     terms = {name: np.array([row[name] for row in rows]) for name in rows[0]}
-    shaped = np.array(constraints, np.float64).reshape(len(rows), len(tolerances))
-    return _Measurements(len(rows), size, left_out, terms, shaped)
+    # D_j = sum_i C_ij term_i, over the i with C_ij != 0: another term may not be finite
+    constraints = [
+        sum(c * terms[name] for c, name in zip(column, model.lagrangian.terms, strict=True) if c)
+        for column in model.lagrangian.slopes.T.astype(np.float64)
+    ]
+    return _Measurements(len(rows), size, left_out, terms, constraints)
 
 
 def _images(batches: Iterable[Any]) -> Iterator[Any]:

@@ -9,7 +9,7 @@ from typing import Any
 from matplotlib import ticker
 from matplotlib.figure import Figure
 
-from train.plots import _COLOURS, _DPI, _INK, _PALE, _TICKS, _style, _write
+from train import figures
 
 
 def number(value: float | None) -> str:
@@ -134,22 +134,24 @@ def plot(
       path: the PNG file.
     """
     constraints = certificate["constraints"]
-    figure = Figure(figsize=(7.5, 1.9 * len(constraints) + 0.35), dpi=_DPI, layout="constrained")
+    figure = Figure(
+        figsize=(7.5, 1.9 * len(constraints) + 0.35), dpi=figures.DPI, layout="constrained"
+    )
     grid = figure.add_gridspec(len(constraints), 2)
     for row, constraint in enumerate(constraints):
         last = row == len(constraints) - 1
         _draw_interval(figure.add_subplot(grid[row, 0]), constraint)
         axes = figure.add_subplot(grid[row, 1])
         _draw_multiplier(axes, constraint["expression"], records, last)
-    _write(figure, path)
+    figures.write(figure, path)
 
 
 def _draw_interval(axes: Any, c: Mapping[str, Any]) -> None:
     shown = [v for v in (c["tolerance"], c["value"], *(c["interval"] or ())) if v is not None]
     low, high = min(shown), max(shown)
     margin = 0.4 * (high - low) or 0.1 * abs(high) or 1.0
-    axes.axvspan(low - margin, c["tolerance"], color=_PALE, linewidth=0, alpha=0.6)
-    axes.axvline(c["tolerance"], color=_INK, linewidth=1.1)
+    axes.axvspan(low - margin, c["tolerance"], color=figures.PALE, linewidth=0, alpha=0.6)
+    axes.axvline(c["tolerance"], color=figures.INK, linewidth=1.1)
     axes.annotate(
         f"at most {number(c['tolerance'])}",
         (c["tolerance"], 1),
@@ -159,17 +161,17 @@ def _draw_interval(axes: Any, c: Mapping[str, Any]) -> None:
         horizontalalignment="right",
         verticalalignment="top",
         fontsize=8,
-        color=_INK,
+        color=figures.INK,
     )
-    held_out = {"color": _COLOURS["validation"], "linewidth": 1.8}
+    held_out = {"color": figures.COLOURS["validation"], "linewidth": 1.8}
     if c["interval"] is not None:
         axes.plot(c["interval"], [0, 0], marker="|", markersize=9, markeredgewidth=1.8, **held_out)
     if c["value"] is not None:
         axes.plot([c["value"]], [0], marker="o", markersize=4.5, **held_out)
     unit = "" if c["expression"].startswith("MMD(") else "nats per example"
-    _style(axes, f"{c['quantity']}: {c['status']}", unit, "", grid=False)
+    figures.style(axes, f"{c['quantity']}: {c['status']}", unit, "", grid=False)
     axes.set(xlim=(low - margin, high + margin), ylim=(-1, 1), yticks=[])
-    axes.xaxis.set_major_locator(ticker.MaxNLocator(5, steps=_TICKS))
+    axes.xaxis.set_major_locator(ticker.MaxNLocator(5, steps=figures.TICKS))
     axes.spines["left"].set_visible(False)
 
 
@@ -181,9 +183,9 @@ def _draw_multiplier(
         for row in records
         if row["split"] == "train" and expression in row["multipliers"]
     ]
-    _style(axes, f"lambda of {expression}", "step" if last else "", "")
+    figures.style(axes, f"lambda of {expression}", "step" if last else "", "")
     if points:
-        axes.plot(*zip(*points, strict=True), color=_COLOURS["train"], linewidth=1.3)
+        axes.plot(*zip(*points, strict=True), color=figures.COLOURS["train"], linewidth=1.3)
         axes.set_ylim(bottom=0)
         if max(value for _, value in points) >= 1e4:
             axes.yaxis.set_major_formatter(ticker.EngFormatter(sep=""))

@@ -86,6 +86,11 @@ class RunConfig:
         return {name: float(row["eps_hat"]) for name, row in (self.best or {}).items()}
 
     @property
+    def noise(self) -> dict[str, float]:
+        """The standard deviation of one batch's estimate, by constraint, where it was measured."""
+        return {name: float(row["noise"]) for name, row in (self.best or {}).items()}
+
+    @property
     def resolved(self) -> Objective:
         """The objective with every tolerance a number, once its best is measured."""
         return slack.resolved(self.declared, self.eps_hat)

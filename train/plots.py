@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import io
 import math
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib import colormaps, ticker
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Circle
 
+from train import figures
 from zoo.errors import InputError
 
 TILE = 56  # small images are enlarged, by a whole factor, to at least this many pixels a side
@@ -25,11 +23,6 @@ MARGIN = 116  # for the names of the rows
 PAIR_COLUMNS = 8
 PANEL_COLUMNS = 3
 
-# A power of two, so that pixels / DPI inches become the same number of pixels again.
-_DPI = 128
-_INK, _GREY, _PALE = "#262626", "#6e6e6e", "#e4e4e4"
-_COLOURS = {"train": "#3b6fb6", "validation": "#d9772b"}
-_TICKS = (1, 2, 2.5, 5, 10)
 _UNITLESS = ("mse", "MMD_")
 
 
@@ -52,7 +45,7 @@ def samples(images: Any, path: str | os.PathLike[str]) -> None:
         row, column = divmod(index, columns)
         _place(canvas, tile, GAP + row * (height + GAP), GAP + column * (width + GAP))
     figure = _figure_of(canvas)
-    _write(figure, path)
+    figures.write(figure, path)
 
 
 def reconstructions(originals: Any, reconstructed: Any, path: str | os.PathLike[str]) -> None:
@@ -91,11 +84,11 @@ def reconstructions(originals: Any, reconstructed: Any, path: str | os.PathLike[
                 1 - middle / canvas.shape[0],
                 name,
                 fontsize=8.5,
-                color=_INK if half == 0 else _GREY,
+                color=figures.INK if half == 0 else figures.GREY,
                 horizontalalignment="right",
                 verticalalignment="center",
             )
-    _write(figure, path)
+    figures.write(figure, path)
 
 
 def terms(records: Sequence[Mapping[str, Any]], path: str | os.PathLike[str]) -> None:
@@ -117,7 +110,7 @@ def terms(records: Sequence[Mapping[str, Any]], path: str | os.PathLike[str]) ->
     rows = -(-len(panels) // columns)
     figure = Figure(
         figsize=(3.25 * columns, 2.375 * rows + 0.375),
-        dpi=_DPI,
+        dpi=figures.DPI,
         layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08),
     )
     last = max(1, *(record["step"] for record in records))
@@ -130,7 +123,7 @@ def terms(records: Sequence[Mapping[str, Any]], path: str | os.PathLike[str]) ->
             (drawn[split],) = axes.plot(
                 steps,
                 values,
-                color=_COLOURS[split],
+                color=figures.COLOURS[split],
                 linewidth=1.3,
                 marker="o" if marked else None,
                 markersize=3.5,
@@ -138,16 +131,16 @@ def terms(records: Sequence[Mapping[str, Any]], path: str | os.PathLike[str]) ->
             )
         axes.set_xlim(-0.02 * last, 1.02 * last)
         below = index + columns >= len(panels)
-        _style(axes, name, "step" if below else "", _unit(name))
+        figures.style(axes, name, "step" if below else "", _unit(name))
     figure.legend(
-        handles=[drawn[split] for split in _COLOURS if split in drawn],
+        handles=[drawn[split] for split in figures.COLOURS if split in drawn],
         loc="outside upper right",
         ncols=2,
         frameon=False,
         fontsize=8.5,
-        labelcolor=_INK,
+        labelcolor=figures.INK,
     )
-    _write(figure, path)
+    figures.write(figure, path)
 
 
 def latent(mean: Any, labels: Any, path: str | os.PathLike[str]) -> None:
@@ -171,7 +164,9 @@ def latent(mean: Any, labels: Any, path: str | os.PathLike[str]) -> None:
         raise InputError(
             f"Labels have shape {np.shape(labels)}: {len(mean)} means need ({len(mean)},)."
         )
-    figure = Figure(figsize=(5.5 if labels is not None else 5, 5), dpi=_DPI, layout="constrained")
+    figure = Figure(
+        figsize=(5.5 if labels is not None else 5, 5), dpi=figures.DPI, layout="constrained"
+    )
     axes = figure.add_subplot()
     style: dict[str, Any] = {
         "s": float(np.clip(12000 / len(mean), 4, 16)),
@@ -180,13 +175,13 @@ def latent(mean: Any, labels: Any, path: str | os.PathLike[str]) -> None:
         "zorder": 2,
     }
     if labels is None:
-        axes.scatter(*mean.T, color=_COLOURS["train"], **style)
+        axes.scatter(*mean.T, color=figures.COLOURS["train"], **style)
     else:
         _scatter_by_label(figure, axes, mean, np.asarray(labels), style)
     finite = np.abs(mean[np.isfinite(mean)])
     limit = max(2.25, 1.05 * finite.max(initial=0))
     for radius in (1, 2):
-        circle = Circle((0, 0), radius, fill=False, color=_INK, linewidth=0.9, zorder=3)
+        circle = Circle((0, 0), radius, fill=False, color=figures.INK, linewidth=0.9, zorder=3)
         circle.set_linestyle((0, (5, 4)))
         axes.add_patch(circle)
         if limit < 10:  # beyond, the two would overlap
@@ -195,15 +190,15 @@ def latent(mean: Any, labels: Any, path: str | os.PathLike[str]) -> None:
                 -radius,
                 f"{radius} sd",
                 fontsize=8,
-                color=_INK,
+                color=figures.INK,
                 horizontalalignment="center",
                 verticalalignment="center",
                 bbox={"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none"},
                 zorder=4,
             )
     axes.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal")
-    _style(axes, "Posterior means", "z[0]", "z[1]", grid=False)
-    _write(figure, path)
+    figures.style(axes, "Posterior means", "z[0]", "z[1]", grid=False)
+    figures.write(figure, path)
 
 
 def _scatter_by_label(
@@ -215,8 +210,8 @@ def _scatter_by_label(
         points = axes.scatter(*mean.T, c=levels, cmap="viridis", **style)
         bar = figure.colorbar(points, ax=axes, shrink=0.5, aspect=25)
         bar.outline.set_visible(False)
-        bar.ax.set_title("label", fontsize=8.5, color=_INK)
-        bar.ax.tick_params(labelsize=8, color=_GREY, labelcolor=_INK)
+        bar.ax.set_title("label", fontsize=8.5, color=figures.INK)
+        bar.ax.tick_params(labelsize=8, color=figures.GREY, labelcolor=figures.INK)
         return
     palette = colormaps["tab10" if len(kinds) <= 10 else "tab20"].colors  # type: ignore[attr-defined]
     # One call keeps the order of the points, so that no label covers all others.
@@ -232,7 +227,7 @@ def _scatter_by_label(
         frameon=False,
         fontsize=8.5,
         title_fontsize=8.5,
-        labelcolor=_INK,
+        labelcolor=figures.INK,
         handletextpad=0.2,
     )
 
@@ -243,7 +238,7 @@ def _panels(
     """Returns panel -> split -> (step, value) points, panels in the order they are shown."""
     named: list[tuple[str, str, int, float]] = []
     for record in records:
-        if record["split"] not in _COLOURS:
+        if record["split"] not in figures.COLOURS:
             continue
         values = {"loss": record["loss"], **record.get("terms", {})}
         if "mse" in record:
@@ -264,22 +259,6 @@ def _panels(
 
 def _unit(name: str) -> str:
     return "" if name.startswith((*_UNITLESS, "lambda: ")) else "nats per example"
-
-
-def _style(axes: Any, title: str, x: str, y: str, grid: bool = True) -> None:
-    axes.set_title(title, fontsize=9.5, color=_INK, loc="left", pad=6)
-    axes.set_xlabel(x, fontsize=8.5, color=_GREY)
-    axes.set_ylabel(y, fontsize=8.5, color=_GREY)
-    axes.tick_params(labelsize=8, length=3, color=_GREY, labelcolor=_INK)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(_GREY)
-    if grid:
-        axes.grid(axis="y", color=_PALE, linewidth=0.7)
-        axes.set_axisbelow(True)
-        axes.xaxis.set_major_locator(ticker.MaxNLocator(5, integer=True, steps=_TICKS))
-        axes.xaxis.set_major_formatter(ticker.EngFormatter(sep=""))
-        axes.yaxis.set_major_locator(ticker.MaxNLocator(5, steps=_TICKS))
-        axes.ticklabel_format(axis="y", useOffset=False)
 
 
 def _tiles(images: Any) -> np.ndarray:
@@ -304,19 +283,6 @@ def _place(canvas: np.ndarray, tile: np.ndarray, top: int, left: int) -> None:
 def _figure_of(canvas: np.ndarray) -> Figure:
     """Returns a figure that shows `canvas` pixel by pixel."""
     height, width = canvas.shape[:2]
-    figure = Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI)
+    figure = Figure(figsize=(width / figures.DPI, height / figures.DPI), dpi=figures.DPI)
     figure.figimage(canvas)
     return figure
-
-
-def _write(figure: Figure, path: str | os.PathLike[str]) -> None:
-    """Writes the figure as PNG, over a file of that name only when it is complete."""
-    path = Path(path)
-    content = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(content)
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.write_bytes(content.getvalue())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -123,8 +123,10 @@ def first_phase(config: RunConfig, workdir: Workdir, dataset: Any) -> RunConfig:
     if config.best_from is None:
         print(f"first phase, without an information preference: {neutral.path}", file=sys.stderr)
         train(two_phase.neutral_config(config), neutral)
+    from train import assembly
+
     checkpoint = two_phase.neutral_path(config, workdir)
-    batches = held_out(dataset, config, "validation")
+    batches = assembly.once(dataset, config, "validation")
     config = dataclasses.replace(
         config, best=two_phase.measured(config, neutral.load(checkpoint), batches, checkpoint)
     )
@@ -136,26 +138,24 @@ def first_phase(config: RunConfig, workdir: Workdir, dataset: Any) -> RunConfig:
     return config
 
 
-def held_out(dataset: Any, config: RunConfig, split: str) -> Any:
-    """Returns a held-out split once, in the order of its labels."""
-    return dataset.batches(
-        split, config.batch_size, config.seed, drop_remainder=False, repeat=False, shuffle=False
-    )
-
-
 def fit(model: Any, dataset: Any, config: RunConfig, workdir: Workdir, total: int) -> None:
-    """Runs `fit` up to step `total` and writes records, checkpoints, plots and test terms."""
-    from train import pictures
+    """Runs `fit` up to step `total`: records, checkpoints, plots, test terms and certificate."""
+    import numpy as np
+
+    from train import assembly, certify, held_out, pictures
     from train.callbacks import Recorder, row, summary
 
     def evaluate(split: str) -> dict[str, float]:
-        return model.evaluate(held_out(dataset, config, split), return_dict=True, verbose=0)
+        return model.evaluate(assembly.once(dataset, config, split), return_dict=True, verbose=0)
 
     def plot() -> None:
-        pictures.draw(model, dataset, held_out(dataset, config, "test"), workdir)
+        pictures.draw(model, dataset, assembly.once(dataset, config, "test"), workdir)
+
+    def aim(reached: list[float]) -> None:
+        held_out.aim(model, assembly.once(dataset, config, "validation"), np.array(reached))
 
     recorder = Recorder(
-        workdir, lambda: evaluate("validation"), total, config.checkpoint_every, plot
+        workdir, lambda: evaluate("validation"), total, config.checkpoint_every, plot, aim
     )
     for step, epochs, steps in segments(int(model.step), total, config.log_every):
         training = dataset.batches("train", config.batch_size, config.seed, start_step=step)
@@ -171,6 +171,7 @@ def fit(model: Any, dataset: Any, config: RunConfig, workdir: Workdir, total: in
     workdir.record(record)
     plot()
     print(f"test  {summary(record)}")
+    print(certify.summary(certify.certify_run(model, dataset, config, workdir)))
     print(f"everything is in {workdir.path}")
 
 

@@ -12,6 +12,8 @@ from train.workdir import Workdir
 from zoo import slack
 from zoo.errors import InputError
 
+_MAY_DIFFER = ("objective", "best_from", "learning_rate", "critic_learning_rate", "rule")
+
 
 def neutral_config(config: RunConfig) -> RunConfig:
     """Returns the configuration of the first phase: the run without an information preference."""
@@ -45,7 +47,7 @@ def check_neutral(config: RunConfig, workdir: Workdir) -> None:
     differences = [
         difference
         for difference in neutral.differences(there)
-        if not difference.startswith(("objective", "best_from"))
+        if not difference.startswith(_MAY_DIFFER)
     ]
     same_form = neutral.declared.tractable().affine == there.declared.tractable().affine
     if differences or not same_form:
@@ -59,35 +61,36 @@ def measured(
     """Returns eps_hat and eps of each learned constraint, and where they came from.
 
     eps_hat is the mean over held-out batches, with the estimator training uses, in the
-    constraint's units (nats for KL and JS).
+    constraint's units (nats for KL and JS); noise is one batch's standard deviation from it.
 
     Raises:
       InputError: a value is not finite, or the neutral form has not the terms it is made of.
     """
+    from train.held_out import statistics
     from zoo.lagrangian import Lagrangian
 
     objective = config.declared
     zero = {constraint.expression: 0.0 for _, constraint in objective.learned}
     lagrangian = Lagrangian(slack.resolved(objective, zero).tractable())
-    logs = model.evaluate(batches, return_dict=True, verbose=0)
-    missing = [name for name in lagrangian.constrained_terms if name not in logs]
+    missing = set(lagrangian.constrained_terms) - model.readable_terms
     if missing:
         raise InputError(
-            f"The neutral run has no {', '.join(missing)}: give each learned constraint a positive "
-            "first multiplier, or its tolerance as a number."
+            f"The neutral run has no {', '.join(sorted(missing))}: give each learned constraint a "
+            "positive first multiplier, or its tolerance as a number."
         )
-    values = {name: float(logs.get(name, 0.0)) for name in lagrangian.terms}
-    found = lagrangian.constraint_values(values).numpy()
+    found = statistics(model, lagrangian, batches, config.seed)
     best = {}
-    for (_, constraint), value in zip(objective.learned, found, strict=True):
+    for index, (_, constraint) in enumerate(objective.learned):
+        value = float(found.mean[index])
         if not math.isfinite(value):
             raise InputError(
                 f"The best {constraint.expression} is {value}: the neutral run diverged."
             )
         assert constraint.at_most is not None
         best[constraint.expression] = {
-            "eps_hat": float(value),
-            "eps": constraint.at_most.at(float(value)),
+            "eps_hat": value,
+            "eps": constraint.at_most.at(value),
+            "noise": float(found.deviation[index]),
             "tolerance": str(constraint.at_most),
             "split": "validation",
             "checkpoint": str(checkpoint),

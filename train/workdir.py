@@ -70,7 +70,7 @@ class Workdir:
         try:
             for folder in (self.checkpoints, self.plots, self.tensorboard):
                 folder.mkdir(parents=True, exist_ok=True)
-            _write(self._config, config.to_json().encode())
+            write_atomically(self._config, config.to_json().encode())
         except OSError as error:
             raise InputError(
                 f"--workdir={self.path} cannot be written ({error.strerror}): name another folder."
@@ -134,10 +134,10 @@ class Workdir:
     def forget_after(self, step: int) -> None:
         """Drops the records that a continuation from `step` will write again."""
         kept = [row for row in self.records() if row["step"] <= step and row["split"] != "test"]
-        _write(self._metrics, "".join(json.dumps(row) + "\n" for row in kept).encode())
+        write_atomically(self._metrics, "".join(json.dumps(row) + "\n" for row in kept).encode())
 
 
-def _write(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, content: bytes) -> None:
     partial = path.with_name(f".{path.name}.partial")
     partial.write_bytes(content)
     os.replace(partial, path)

@@ -16,7 +16,7 @@ from zoo.objective import Constraint, Objective
 from zoo.version import __version__
 
 if TYPE_CHECKING:
-    from zoo import terms
+    from zoo import metrics, terms
     from zoo.builder import build
     from zoo.model import LagrangianModel
 
@@ -27,6 +27,7 @@ __all__ = [
     "Objective",
     "__version__",
     "build",
+    "metrics",
     "names",
     "objective",
     "terms",
@@ -35,8 +36,8 @@ _LAZY = {"build": "zoo.builder", "LagrangianModel": "zoo.model"}
 
 
 def __getattr__(name: str) -> Any:
-    if name == "terms":
-        return importlib.import_module("zoo.terms")
+    if name in ("metrics", "terms"):
+        return importlib.import_module(f"zoo.{name}")
     if name in _LAZY:
         return getattr(importlib.import_module(_LAZY[name]), name)
     raise AttributeError(f"module 'zoo' has no attribute {name!r}")

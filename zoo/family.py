@@ -224,12 +224,12 @@ def as_vae():
 
 
 @member("[U] eq. 17-18, alpha_1 < 0")
-def lagvae_max(a1=1, e1="best + 4", e2="1.2 * best"):
+def lagvae_max(a1=1, e1="best + 4", e2="best + 0.0005"):
     return Objective(alpha_q=-a1, constraints=(C_x(a1), J_qp(at_most=e1), MMD_z(100, at_most=e2)))
 
 
 @member("[U] eq. 17-18, alpha_1 > 0")
-def lagvae_min(a1=1, e1="best + 4", e2="1.2 * best"):
+def lagvae_min(a1=1, e1="best + 4", e2="best + 0.0005"):
     return Objective(alpha_q=a1, constraints=(Dz_qp(a1), J_qp(at_most=e1), MMD_z(100, at_most=e2)))
 
 

@@ -34,6 +34,9 @@ class LagrangianModel(keras.Model):
     REC_x, RATE and `mse`, the squared error per element of reconstructions at the posterior mean.
     All in nats per example but `mse`.
 
+    The dual step aims at eps less `margins`, 0 unless somebody sets them: what a constraint costs
+    more on data the model has not seen.
+
     Args:
       objective: what is trained, or its config.
       encoder: q(z|x).
@@ -93,6 +96,13 @@ class LagrangianModel(keras.Model):
             scale=self.slacks,
             size=self.lagrangian.fixed_size or 1.0,
             floors=self.lagrangian.floors,
+        )
+        self.margins = self.add_weight(
+            name="margins",
+            shape=(len(self.slacks),),
+            initializer="zeros",
+            trainable=False,
+            aggregation="mean",
         )
         self.step = self.add_weight(
             name="step",
@@ -203,6 +213,11 @@ class LagrangianModel(keras.Model):
         error = tf.reduce_mean(tf.square(x - self.call(x)))
         return self._track({"loss": loss, **values, "mse": error}, x)
 
+    @property
+    def readable_terms(self) -> set[str]:
+        """Names of the terms that `term_values` returns."""
+        return {*self._terms, *self._readings}
+
     def term_values(self, x: Any, seed: Any) -> dict[str, tf.Tensor]:
         """Returns every term of the form, and REC_x and RATE where they exist, on images x.
 
@@ -239,8 +254,8 @@ class LagrangianModel(keras.Model):
         return logs
 
     def _violations(self, values: Mapping[str, Any]) -> tf.Tensor:
-        """Returns D - eps of each learned constraint, averaged over replicas."""
-        violations = self.lagrangian.violations(values)
+        """Returns D - (eps - margin) of each learned constraint, averaged over replicas."""
+        violations = self.lagrangian.violations(values) + self.margins
         replica = tf.distribute.get_replica_context()
         if replica is not None and replica.num_replicas_in_sync > 1:
             violations = replica.all_reduce(tf.distribute.ReduceOp.MEAN, violations)

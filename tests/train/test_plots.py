@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from train import plots
+from train import figures, plots
 from zoo.errors import InputError
 
 
@@ -23,15 +23,15 @@ def gradient(count, side, channels):
 @pytest.fixture
 def drawn(monkeypatch):
     """The figures as they are when written."""
-    figures = []
-    write = plots._write
+    shown = []
+    write = figures.write
 
     def keep(figure, path):
-        figures.append(figure)
+        shown.append(figure)
         write(figure, path)
 
-    monkeypatch.setattr(plots, "_write", keep)
-    return figures
+    monkeypatch.setattr(figures, "write", keep)
+    return shown
 
 
 @pytest.mark.parametrize(

@@ -1,40 +1,27 @@
 """The command as people type it: in a process of its own, on the embedded digits."""
 
-import json
 import os
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+from commands import metrics, run
 
 from train.run import segments
 
 SHORT = ["--dataset=mnist_5k", "--steps=20", "--log_every=10", "--checkpoint_every=10"]
 
 
-def run(*flags, cwd):
-    return subprocess.run(
-        [sys.executable, "-m", "train.run", *flags],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        check=False,
-    )
-
-
-def metrics(folder):
-    lines = (folder / "metrics.jsonl").read_text().splitlines()
-    return [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in lines]
-
-
 def test_the_first_command_and_an_interrupted_one_agree(tmp_path):
     whole = run("--model=alice", *SHORT, "--workdir=whole", cwd=tmp_path)
     assert whole.returncode == 0, whole.stderr
     assert "mse" in whole.stdout
+    assert "certificate  fixed multipliers" in whole.stdout
     folder = tmp_path / "whole"
     assert {p.name for p in folder.iterdir()} == {
+        "certificate.json",
+        "certificate.md",
         "config.json",
         "metrics.jsonl",
         "checkpoints",
@@ -104,7 +91,7 @@ def test_any_admissible_objective_trains_on_a_users_file(tmp_path):
         (["--alpha_q=-1", "--constraint=JS(q(z)||p(z))"], ["RATE", "Repair"]),
         (["--model=vae", "--batch_size=100000"], ["100000", "4000"]),
         (["--model=as_vae"], ["J_pq", "no estimator"]),
-        (["--model=lagvae_max"], ["best", "number"]),
+        (["--model=vae", "--slack=4"], ["--slack=4", "vae has none"]),
         (["--model=vae", "alice"], ["alice", "not a flag"]),
     ],
 )

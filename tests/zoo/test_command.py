@@ -45,7 +45,7 @@ def test_the_table_as_json(capsys):
     rows = {row["model"]: row for row in json.loads(out)}
     assert list(rows) == zoo.names()
     assert rows["geco"]["trained"] == "l REC_x + RATE"
-    assert rows["lagvae_max"]["parameters"] == "a1=1, e1=best + 4, e2=1.2 * best"
+    assert rows["lagvae_max"]["parameters"] == "a1=1, e1=best + 4, e2=best + 0.0005"
     assert rows["vae_gan"]["source"].startswith("Larsen")
     assert rows["cyclegan"]["class"] == "unary"
 

@@ -167,6 +167,28 @@ def test_learned_multipliers_take_the_same_step(small, images):
     assert "lambda: KL(q(x,z)||p(x,z))" in logs
 
 
+@pytest.mark.parametrize(
+    "constraints",
+    [
+        ("KL(q(x|z)||p(x|z))", "JS(q(x,z)||p(x,z)) <= 0.05"),
+        ("KL(q(x|z)||p(x|z))", "JS(q(z)||p(z)) <= 0.05"),
+        ("KL(q(x|z)||p(x|z))", "100*MMD(q(z)||p(z)) <= 1e-3"),
+    ],
+)
+@pytest.mark.parametrize("rule", ["projected", "geco", "pi", "augmented"])
+def test_multipliers_of_alice_aae_and_infovae_move(constraints, rule, small, images, tmp_path):
+    model = small(zoo.Objective(-1, 0, constraints), multiplier_rule=rule)
+    before = np.array(model.multipliers.value)
+    model.fit(images, batch_size=8, epochs=3, verbose=0)
+    moved = np.array(model.multipliers.value)
+    assert np.isfinite(moved).all()
+    assert (moved != before).all()
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    ours, theirs = (m.train_on_batch(images, return_dict=True) for m in (model, loaded))
+    assert ours == theirs
+
+
 def test_noise_is_a_function_of_seed_and_step(small, images):
     first = small("alice", seed=3).fit(images, batch_size=8, shuffle=False, verbose=0).history
     same = small("alice", seed=3).fit(images, batch_size=8, shuffle=False, verbose=0).history

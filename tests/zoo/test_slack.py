@@ -29,8 +29,8 @@ def test_tolerances_become_numbers():
     resolved = slack.resolved(objective, best)
     assert not slack.needs_best(resolved)
     tolerances = {c.expression: c.at_most.at(0) for _, c in resolved.learned}
-    assert tolerances == pytest.approx({JOINT: 104.0, MMD: 1.2e-3})
-    assert slack.slacks(objective, best) == pytest.approx([4.0, 2e-4])
+    assert tolerances == pytest.approx({JOINT: 104.0, MMD: 1.5e-3})
+    assert slack.slacks(objective, best) == pytest.approx([4.0, 5e-4])
     # A number names no slack of its own: a tenth of it, unless what is reachable is known.
     plain = zoo.Objective(1, 0, ["KL(q(z)||p(z))", f"{JOINT} <= 90", f"{MMD} <= 1e-3"])
     assert slack.slacks(plain, {}) == pytest.approx([9.0, 1e-4])

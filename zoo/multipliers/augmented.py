@@ -43,7 +43,7 @@ class AugmentedLagrangian(MultiplierRule):
         horizon: int | None = None,
         smoothing: float | None = None,
         clip: Sequence[float] | None = None,
-        penalty: float = 10.0,
+        penalty: float = 3.0,
         **kwargs: Any,
     ):
         super().__init__(rate, horizon, smoothing, clip, **kwargs)

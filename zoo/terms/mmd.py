@@ -175,7 +175,8 @@ class MMD(base.Term):
     """MMD between q and p on x, on z, or on both side by side; options as in `mmd`.
 
     On z, where the prior is a diagonal normal and the kernel an RBF, the prior's side is exact.
-    `embedding` insists on that ("closed_form") or does without ("sampled").
+    `embedding` insists on that ("closed_form") or does without ("sampled"). On joints that weigh
+    their samples both sides are exact: `mmd_weighted`.
     """
 
     spaces = ("x", "z", "xz")
@@ -204,6 +205,8 @@ class MMD(base.Term):
                 )
 
     def __call__(self, joints: base.Joints, training: bool = True) -> Estimate:
+        if getattr(joints, "q_weights", None) is not None:
+            return Estimate.of(self._of_weights(joints))
         options: dict[str, Any] = {
             "kernel": self.kernel,
             "estimator": self.estimator,
@@ -221,6 +224,18 @@ class MMD(base.Term):
             s2 = kernels.median_bandwidth(joints.z_q, joints.z_p)
         exact = mmd_to_normal(joints.z_q, normal.mean(), normal.stddev(), bandwidth=s2, **options)
         return Estimate.of(exact)
+
+    def _of_weights(self, joints: Any) -> Any:
+        """Returns MMD between tables: q and p weigh the same enumerated points."""
+        points, _ = joints.samples(self.space)
+        return mmd_weighted(
+            kernels.flatten(*points),
+            joints.q_weights,
+            joints.p_weights,
+            kernel=self.kernel,
+            bandwidth=self.bandwidth,
+            scales=self.scales,
+        )
 
     def _normal_prior(self, joints: base.Joints) -> Any | None:
         """Returns the prior where its embedding is to be exact, else `None`."""
