@@ -12,6 +12,8 @@ import tensorflow as tf
 
 from zoo.lagrangian import Lagrangian
 
+STANDARD_ERRORS = 4
+
 
 @dataclasses.dataclass(frozen=True)
 class Statistics:
@@ -51,10 +53,11 @@ def statistics(
 def aim(model: Any, batches: Iterable[Any], reached: np.ndarray) -> None:
     """Makes training aim at the tolerances less what held-out data costs more.
 
-        margin_j = max(0, D_j(held out) - D_j(train)) + 2 standard errors of D_j(held out)
+        margin_j = max(0, D_j(held out) - D_j(train)) + 4 standard errors of D_j(held out)
 
     The dual step sees training batches, but a constraint is meant to hold on data the model has
-    not seen, and beyond the doubt about its mean.
+    not seen: two standard errors bring the whole interval of the mean below the tolerance, and
+    two more are for what one held-out set differs from another.
 
     Args:
       model: its `margins` are set.
@@ -62,4 +65,4 @@ def aim(model: Any, batches: Iterable[Any], reached: np.ndarray) -> None:
       reached: D_j on recent training batches, [m].
     """
     found = statistics(model, model.lagrangian, batches)
-    model.margins.assign(np.maximum(found.mean - reached, 0.0) + 2 * found.error)
+    model.margins.assign(np.maximum(found.mean - reached, 0.0) + STANDARD_ERRORS * found.error)

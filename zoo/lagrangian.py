@@ -94,8 +94,12 @@ class Lagrangian:
         return self.constraint_values(terms) - self.tolerances
 
     def size(self, multipliers: Any) -> tf.Tensor:
-        """|alpha| + sum lambda, by which the primal step is divided so as not to grow with it."""
-        return self.fixed_size + tf.reduce_sum(tf.abs(multipliers))
+        """|alpha| + sum lambda, by which the primal step is divided so as not to grow with it.
+
+        Learned multipliers count in slacks, lambda_j gamma_j: MMD's are of the order of 1e4 for
+        what a multiplier of 1 does in nats, and would drown the other terms.
+        """
+        return (self.fixed_size or 1.0) + tf.reduce_sum(tf.abs(multipliers))
 
 
 def _at_zero(number: Number) -> float:

@@ -188,9 +188,9 @@ class LagrangianModel(keras.Model):
             values = {name: estimate.value for name, estimate in estimates.items()}
             violations = self._violations(values)
             acting = self.multipliers.effective(violations)
-            # sum_i c_i(lambda) surrogate_i / (|alpha| + sum lambda)
+            # sum_i c_i(lambda) surrogate_i / (|alpha| + sum lambda), learned lambdas in slacks
             primal = self.lagrangian.value(surrogates, acting)
-            primal /= self.lagrangian.size(acting) * replicas
+            primal /= self.lagrangian.size(acting * self.slacks) * replicas
             losses = [e.critic_loss for e in estimates.values() if e.critic_loss is not None]
             critic = tf.add_n(losses) / replicas if losses else None
         _descend(self.optimizer, tape, primal, self.primal_variables)

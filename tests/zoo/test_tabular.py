@@ -125,8 +125,9 @@ def declared(objective, tables, learned):
 
 OBJECTIVES = {
     name: zoo.objective(name)
-    for name in ("vae", "beta_vae", "vmi", "infovae_mmd", "aae", "wae_mmd", "vae_gan", "infogan")
-    + ("cyclegan", "ali", "alice")
+    for name in zoo.names()
+    if set(zoo.objective(name).tractable().affine) <= zoo.terms.available()
+    and not zoo.objective(name).learned
 } | {
     "lagvae_max": zoo.objective("lagvae_max", e1=1.5, e2="0.01"),
     "lagvae_min": zoo.objective("lagvae_min", e1=1.5, e2="0.01"),
@@ -141,7 +142,7 @@ def test_step_descends_the_declared_lagrangian(name):
     objective, tables = OBJECTIVES[name], random_tables(5)
     model = model_of(tables, objective, multiplier_rule="projected")
     train_critics(model, tables)
-    learned = model.lagrangian.initial_multipliers
+    learned = model.lagrangian.initial_multipliers.astype(np.float64)
     model.compile(keras.optimizers.SGD(1.0), keras.optimizers.SGD(0.0), run_eagerly=True)
     logits = [np.log(tables.encoder), np.log(tables.decoder.T)]
 
@@ -151,7 +152,8 @@ def test_step_descends_the_declared_lagrangian(name):
 
     before = [v.numpy() for v in model.primal_variables]
     model.train_on_batch(np.eye(4, dtype=np.float32))
-    size = model.lagrangian.fixed_size + learned.sum()
+    # |alpha| + the fixed multipliers + the learned ones in slacks
+    size = (model.lagrangian.fixed_size or 1.0) + learned @ np.array(model.slacks)
     for which, (variable, old) in enumerate(zip(model.primal_variables, before, strict=True)):
         slope = np.zeros_like(logits[which])
         for cell in np.ndindex(slope.shape):
@@ -204,6 +206,17 @@ def test_kkt_restated():
     assert measured.residual == pytest.approx(residual, rel=1e-3)
 
 
+def test_kkt_needs_no_critic():
+    tables = random_tables(4)
+    model = model_of(tables, OBJECTIVES["lagrangian alice"])
+    # The critic guesses: as training reads it JS is 0.
+    np.testing.assert_allclose(model.term_values(None, None)["JS_xz"], 0.0, atol=1e-6)
+    measured = model.kkt()
+    np.testing.assert_allclose(measured.violations, [tables.term("JS_xz") - 0.05], atol=1e-6)
+    train_critics(model, tables)
+    assert model.kkt().stationarity == pytest.approx(measured.stationarity)
+
+
 def test_the_worst_of_the_last_tenth_counts():
     readings = [model_of(random_tables(seed), "vae").kkt() for seed in range(3)]
     measured = tabular.Convergence()
@@ -226,8 +239,13 @@ DECODER = np.array([[0.55, 0.25, 0.1, 0.1], [0.1, 0.5, 0.3, 0.1], [0.05, 0.15, 0
 BAYES = (P_Z[:, None] * DECODER / (P_Z @ DECODER)).T
 E1, E2 = 1.52, 5e-4
 
-# The steps that settle in 1500; GECO's is on log mu, of multipliers that here are near 0.1.
-RATES = {"projected": 0.05, "geco": 0.4, "pi": 0.05, "augmented": 0.3}
+# What settles in 1000 steps. GECO's rate is on log mu, and mu is near 0.1 here.
+RULES = {
+    "augmented": {"rate": 0.3, "penalty": 10.0},
+    "geco": {"rate": 0.4},
+    "pi": {"rate": 0.05, "proportional": 5.0},
+    "projected": {"rate": 0.05},
+}
 
 
 def convex(objective, at_most):
@@ -248,21 +266,24 @@ def trained_lagvae(alpha, rule):
         BAYES,
         DECODER,
         fixed_decoder=True,
-        multiplier_rule=multipliers.get(rule, rate=RATES[rule], smoothing=0.0),
+        multiplier_rule=multipliers.get(rule, **RULES[rule], smoothing=0.0),
         slacks=(0.2, 0.01),
     )
-    return model, fit(model, 1500)
+    return model, fit(model, 1000)
 
 
 def assert_solved(model, measured, solution):
-    """Primal value, tables, multipliers, and no gap; float32 and 1500 steps leave about 1e-5."""
+    """Primal value, tables, multipliers and no gap.
+
+    float32 and 1000 steps leave less than a tenth of these tolerances, mostly a hundredth.
+    """
     size, reached = model.lagrangian.fixed_size, measured.readings[-1]
-    assert reached.objective == pytest.approx(solution.value, abs=1e-4 * size)
-    np.testing.assert_allclose(model.tables()[0], solution.encoder, atol=5e-4)
-    np.testing.assert_allclose(reached.multipliers, solution.multipliers, rtol=2e-3)
+    assert reached.objective == pytest.approx(solution.value, abs=2e-5 * size)
+    np.testing.assert_allclose(model.tables()[0], solution.encoder, atol=2e-4)
+    np.testing.assert_allclose(reached.multipliers, solution.multipliers, rtol=1e-3)
     np.testing.assert_array_less(reached.violations, 1e-5)
     # L is convex in the tables: f - min_theta L(theta, lambda) is at most this.
-    assert abs(reached.gap) < 2e-4 * size
+    assert abs(reached.gap) < 5e-4 * size
     assert measured.converged(1e-3)
 
 
@@ -308,10 +329,10 @@ def test_a_critics_constraint_reaches_the_convex_solution():
         BAYES,
         DECODER,
         fixed_decoder=True,
-        multiplier_rule=multipliers.get("augmented", rate=0.3, smoothing=0.0),
+        multiplier_rule=multipliers.get("augmented", **RULES["augmented"], smoothing=0.0),
         slacks=[0.02],
     )
-    measured = fit(model, 1500)
+    measured = fit(model, 1000)
     assert_solved(model, measured, problem.solution)
     critic = np.ravel(model.critics["JS_z"].weights[0])
     np.testing.assert_allclose(critic, np.log(Q_X @ model.tables()[0] / P_Z), atol=1e-3)
@@ -428,7 +449,7 @@ def rules_penalty(c, slack=1.0, size=2.0):
 def test_augmented_lagrangian_closes_the_gap(c):
     model, measured = counterexample("augmented", penalty=rules_penalty(c))
     reached = measured.readings[-1]
-    assert measured.converged(1e-3)
+    assert measured.converged(1e-4)
     assert information(reached) == pytest.approx(0.508, abs=5e-4)
     np.testing.assert_allclose(reached.violations, [0.0], atol=1e-3)
     np.testing.assert_allclose(reached.multipliers, [1.966], rtol=1e-3)
@@ -439,16 +460,17 @@ def test_augmented_lagrangian_closes_the_gap(c):
 
 @pytest.mark.parametrize(
     ("rule", "options"),
-    [("projected", {}), ("augmented", {"penalty": rules_penalty(5)})],
+    [("projected", {}), ("geco", {}), ("augmented", {"penalty": rules_penalty(5)})],
 )
 def test_without_enough_penalty_it_is_reported_as_not_converged(rule, options):
     _, measured = counterexample(rule, **options)
-    # Some ten thousand times what it is with enough.
-    assert not measured.converged(0.1)
+    # Thousands of times what it is with enough, although the primal steps have become small.
+    assert not measured.converged(1e-2)
+    assert abs(information(measured.readings[-1]) - 0.508) > 5e-3
     # It goes round: multiplier and information swing over the second half.
     half = measured.readings[10:]
     assert np.ptp([reading.multipliers[0] for reading in half]) > 1
-    assert np.ptp([information(reading) for reading in half]) > 0.1
+    assert np.ptp([information(reading) for reading in half]) > 0.2
 
 
 # A Keras model like the others
@@ -461,8 +483,9 @@ def test_saves_and_goes_on(tmp_path):
     model.fit(model.data(), steps_per_epoch=3, shuffle=False, verbose=0)
     model.save(tmp_path / "tables.keras")
     loaded = keras.saving.load_model(tmp_path / "tables.keras")
-    assert loaded.get_config() == model.get_config()
+    # The decoder is still held.
     assert len(loaded.primal_variables) == 1
+    assert loaded.kkt().residual == model.kkt().residual
     for each in (model, loaded):
         each.fit(model.data(), steps_per_epoch=2, shuffle=False, verbose=0)
     for one, other in zip(model.weights, loaded.weights, strict=True):
@@ -482,7 +505,7 @@ def test_starts_at_random_tables_without_any():
         ({"q_x": [0.5, 0.6]}, "q_x is .*give probabilities above 0 that sum to 1"),
         ({"p_z": [1.0, 0.0]}, "p_z is .*give probabilities above 0"),
         ({"encoder": np.full((2, 3), 1 / 3)}, r"encoder has shape \(2, 3\) where \(2, 2\)"),
-        ({"decoder": np.ones((2, 2))}, "decoder is .*sum to 1"),
+        ({"decoder": np.ones((2, 2))}, r"decoder is (.|\n)*sum to 1"),
         ({"model": "vea"}, "did you mean 'vae'"),
         ({"multiplier_rule": "newton"}, "Unknown multiplier rule"),
         ({"term_options": {"JS_z": {}}}, "remove what is given for 'JS_z'"),

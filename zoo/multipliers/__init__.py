@@ -26,7 +26,7 @@ def names() -> list[str]:
 
 
 def get(name: str, **options: Any) -> MultiplierRule:
-    """Returns the rule called `name`, e.g. get("augmented", horizon=20_000, penalty=10).
+    """Returns the rule called `name`, e.g. get("augmented", horizon=20_000, penalty=5).
 
     Raises InputError for an unknown name, an unknown option or an impossible value.
     """

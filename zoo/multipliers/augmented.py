@@ -22,19 +22,20 @@ class AugmentedLagrangian(MultiplierRule):
         mu <- clip( mu + rate xi, lower, upper )
 
     The penalty's gradient is the ordinary Lagrangian's at the effective multiplier, so that the
-    primal step needs no other change; where mu = 0 it is that of (c/2) max(0, g)^2. The penalty
-    makes an optimum inside a duality gap attract, where plain ascent can only circle it, once c
-    outweighs the negative curvature of f along g; f and g are counted in objectives and slacks, so
-    that c is without units. Hestenes 1969; Rockafellar "Augmented Lagrange Multiplier Functions and
-    Duality in Nonconvex Programming." SIAM J. Control 12, 1974.
+    primal step needs no other change; where mu = 0 it is that of (c/2) max(0, g)^2. An optimum
+    inside a duality gap, which plain ascent can only circle, attracts once c outweighs the negative
+    curvature of f along g. With f in sizes of the objective and g in slacks c has no unit: it is
+    the penalty (c'/2) max(0, D - eps)^2 with c' = c size / scale^2. Rockafellar "Augmented Lagrange
+    Multiplier Functions and Duality in Nonconvex Programming." SIAM J. Control 12, 1974.
 
-    In expectation max(0, mu + c g) of noisy g is more than that of their mean; hence the moving
-    average xi, which has this batch in it.
+    max(0, mu + c g) of a noisy g is on average more than that of its mean: hence the moving
+    average xi, with this batch in it. What noise is left holds a constraint in place of mu, which
+    is then smaller than the multiplier that acts.
 
     Args:
-      penalty: c, above 0.
-      rate, horizon, smoothing, clip: see `MultiplierRule`. The rate must stay below
-        c (1 - smoothing), or the average lags behind the multiplier it moves.
+      penalty: c, above 0. Larger ones follow the noise more, and mu takes c / rate steps to settle.
+      rate, horizon, smoothing, clip: see `MultiplierRule`; a rate above c (1 - smoothing) lets the
+        average lag behind the multiplier it moves, and both ring.
     """
 
     def __init__(

@@ -28,8 +28,8 @@ class Violation(NamedTuple):
 class MultiplierRule(keras.layers.Layer):
     """How learned multipliers move, in units in which all constraints look alike.
 
-        g_i  = (D_i - eps_i) / scale_i             violation, in slacks
-        mu_i = lambda_i scale_i / size             multiplier: what a slack costs, in objectives
+        g_i  = (D_i - eps_i) / scale_i      violation, in slacks
+        mu_i = lambda_i scale_i / size      multiplier: the price of a slack, in objectives
 
         sum_i lambda_i (D_i - eps_i) = size sum_i mu_i g_i
 
@@ -107,7 +107,7 @@ class MultiplierRule(keras.layers.Layer):
             multiplier is above the clip.
         """
         m = len(initial)
-        scales = list(scale) if isinstance(scale, Sequence) else [scale] * m
+        scales = [scale] * m if isinstance(scale, int | float) else list(scale)
         least = [-math.inf if f is None else f for f in ([None] * m if floors is None else floors)]
         if not m == len(scales) == len(least):
             raise InputError(

@@ -30,6 +30,8 @@ class PIController(MultiplierRule):
       rate, horizon, smoothing, clip: see `MultiplierRule`.
     """
 
+    default_smoothing = 0.99
+
     def __init__(
         self,
         rate: float | None = None,

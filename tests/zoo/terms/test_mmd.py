@@ -185,6 +185,24 @@ def test_term_on_z_samples_any_other_prior(fake_joints):
         terms.make("MMD_z", embedding="closed_form")(joints)
 
 
+@pytest.mark.parametrize("space", ["x", "z", "xz"])
+def test_term_on_weighted_joints_is_exact(table, space):
+    joints = table.joints(prior=NORMAL_PRIORS[0])
+    # Every pair (x, z) is a point; those that agree on `space` add their weights up.
+    points = {"x": np.eye(3), "z": np.eye(4)}
+    points["xz"] = [np.concatenate([x, z]) for x in points["x"] for z in points["z"]]
+    expected = terms.mmd_weighted(np.float32(points[space]), *table.marginals(space))
+    for options in ({}, {"estimator": "v"}, {"embedding": "sampled"}):
+        value = terms.make(f"MMD_{space}", **options)(joints).value
+        np.testing.assert_allclose(value, expected, atol=1e-6)
+    scaled = {"kernel": "imq", "bandwidth": 0.5, "scales": [2.0]}
+    np.testing.assert_allclose(
+        terms.make(f"MMD_{space}", **scaled)(joints).value,
+        terms.mmd_weighted(np.float32(points[space]), *table.marginals(space), **scaled),
+        atol=1e-6,
+    )
+
+
 def test_term_on_x_and_on_both(fake_joints):
     x_q, x_p = RNG.uniform(size=[6, 2, 2, 1]), RNG.uniform(size=[5, 2, 2, 1])
     joints = fake_joints(x_q=x_q, z_q=Q, x_p=x_p, z_p=P, prior=NORMAL_PRIORS[0])
