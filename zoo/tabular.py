@@ -140,7 +140,7 @@ class KKT:
         """
         g = self.violations / self.slacks
         mu = self.multipliers * self.slacks / self.size
-        return float(max([self.stationarity / self.size, *g, *np.abs(mu * g)]))
+        return float(np.max([self.stationarity / self.size, *g, *np.abs(mu * g)]))
 
 
 class Convergence(keras.callbacks.Callback):
@@ -162,7 +162,8 @@ class Convergence(keras.callbacks.Callback):
         """The largest KKT residual of the last tenth of the epochs."""
         if not self.readings:
             raise InputError("Nothing has been measured: pass this callback to fit.")
-        return max(r.residual for r in self.readings[-math.ceil(len(self.readings) / 10) :])
+        tenth = math.ceil(len(self.readings) / 10)
+        return float(np.max([reading.residual for reading in self.readings[-tenth:]]))
 
     def converged(self, tolerance: float) -> bool:
         """Returns whether the residual has come to stay within `tolerance`."""

@@ -218,17 +218,19 @@ def test_kkt_needs_no_critic():
 
 
 def test_the_worst_of_the_last_tenth_counts():
-    readings = [model_of(random_tables(seed), "vae").kkt() for seed in range(3)]
+    def reading(stationarity):
+        none = np.zeros(0)
+        return tabular.KKT(0.0, none, none, stationarity, 2.0, none)
+
     measured = tabular.Convergence()
     with pytest.raises(InputError, match="Nothing has been measured"):
         measured.converged(1.0)
-    measured.readings = [*readings, *[min(readings, key=lambda r: r.residual)] * 17]
-    least = min(r.residual for r in readings)
-    assert measured.residual == least
-    measured.readings[-2:-1] = [max(readings, key=lambda r: r.residual)]
-    assert measured.residual == max(r.residual for r in readings) > least
-    assert measured.converged(measured.residual)
-    assert not measured.converged(least)
+    measured.readings = [reading(stationarity) for stationarity in [9.0] * 18 + [0.4, 0.2]]
+    assert measured.residual == 0.2
+    assert measured.converged(0.2)
+    assert not measured.converged(0.19)
+    measured.readings[-1] = reading(np.nan)
+    assert not measured.converged(np.inf)
 
 
 # Convex problems: the decoder held
@@ -409,7 +411,7 @@ def test_the_counterexample_has_a_gap():
     assert -best_dual(20.0) == pytest.approx(primal, abs=2e-4)
 
 
-def counterexample(rule, **options):
+def counterexample(rule, slack=1.0, **options):
     """Trains from tables with q(z) = p(z) and lambda = 2: warm, as after the first phase."""
     encoder = np.array([[0.9, 0.1], [0.7, 0.3]])
     joint = encoder / 2
@@ -426,8 +428,8 @@ def counterexample(rule, **options):
         [0.8, 0.2],
         encoder,
         (joint / joint.sum(0)).T,
-        multiplier_rule=multipliers.get(rule, rate=0.1, smoothing=0.0, **options),
-        slacks=[1.0],
+        multiplier_rule=multipliers.get(rule, **options),
+        slacks=[slack],
     )
     return model, fit(model, 2000)
 
@@ -447,7 +449,7 @@ def rules_penalty(c, slack=1.0, size=2.0):
 
 @pytest.mark.parametrize("c", [10, 20])
 def test_augmented_lagrangian_closes_the_gap(c):
-    model, measured = counterexample("augmented", penalty=rules_penalty(c))
+    model, measured = counterexample("augmented", rate=0.1, smoothing=0.0, penalty=rules_penalty(c))
     reached = measured.readings[-1]
     assert measured.converged(1e-4)
     assert information(reached) == pytest.approx(0.508, abs=5e-4)
@@ -458,12 +460,19 @@ def test_augmented_lagrangian_closes_the_gap(c):
     np.testing.assert_allclose(decoder, (joint / joint.sum(0)).T, atol=1e-3)
 
 
+def test_so_does_the_default_rule_with_the_tolerance_for_its_slack():
+    model, measured = counterexample(multipliers.default(-1, 0), slack=TOLERANCE, horizon=2000)
+    assert rules_penalty(1, slack=TOLERANCE) * 15.5 < model.multipliers.penalty
+    assert measured.converged(1e-2)
+    assert information(measured.readings[-1]) == pytest.approx(0.508, abs=1e-3)
+
+
 @pytest.mark.parametrize(
     ("rule", "options"),
     [("projected", {}), ("geco", {}), ("augmented", {"penalty": rules_penalty(5)})],
 )
 def test_without_enough_penalty_it_is_reported_as_not_converged(rule, options):
-    _, measured = counterexample(rule, **options)
+    _, measured = counterexample(rule, rate=0.1, smoothing=0.0, **options)
     # Thousands of times what it is with enough, although the primal steps have become small.
     assert not measured.converged(1e-2)
     assert abs(information(measured.readings[-1]) - 0.508) > 5e-3
