@@ -12,7 +12,14 @@ from train.workdir import Workdir
 from zoo import slack
 from zoo.errors import InputError
 
-_MAY_DIFFER = ("objective", "best_from", "learning_rate", "critic_learning_rate", "rule")
+_MAY_DIFFER = (
+    "objective",
+    "best_from",
+    "warmup_steps",
+    "learning_rate",
+    "critic_learning_rate",
+    "rule",
+)
 
 
 def neutral_config(config: RunConfig) -> RunConfig:

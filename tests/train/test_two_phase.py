@@ -30,10 +30,12 @@ def test_eps_and_where_it_came_from_are_in_the_configuration(folder):
     neutral = metrics(folder / "lag" / "best")
     reached = [row for row in neutral if row["split"] == "validation"][-1]
     assert reached["step"] == 15
-    # The same estimator on the same held-out images: -ELBO = REC_x + RATE.
+    # The same estimator on the same eight images, -ELBO = REC_x + RATE, with another draw of z:
+    # REC_x differs by a few tenths of a nat in a hundred.
     elbo = reached["terms"]["REC_x"] + reached["terms"]["RATE"]
-    assert best[JOINT]["eps_hat"] == pytest.approx(elbo, rel=1e-5)
-    assert best[JOINT]["eps"] == pytest.approx(elbo + 4, rel=1e-5)
+    assert best[JOINT]["eps_hat"] == pytest.approx(elbo, rel=1e-2)
+    assert best[JOINT]["eps"] == pytest.approx(best[JOINT]["eps_hat"] + 4)
+    assert best[JOINT]["noise"] >= 0
     assert best[JOINT]["tolerance"] == "best + 4"
     assert best[MMD]["eps"] == pytest.approx(best[MMD]["eps_hat"] + 5e-4)
     assert "step-00000015" in best[JOINT]["checkpoint"]
@@ -82,3 +84,15 @@ def test_a_best_measured_before_is_used_again(folder):
     assert missing.returncode == 2
     assert "--best_from=nowhere holds no finished run" in missing.stderr
     assert not (folder / "other").exists()
+
+
+def test_a_run_declared_by_hand_may_be_the_best(folder):
+    neutral = [f"--constraint={JOINT}", f"--constraint=100*{MMD}"]
+    done = run(*neutral, *SHORT, "--steps=10", "--checkpoint_every=5", "--workdir=hand", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    flags = [*SHORT, *LENGTH, "--best_from=hand"]
+    done = run("--model=lagvae_max", *flags, "--workdir=from_hand", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    vae = run("--model=geco", *flags, "--workdir=other", cwd=folder)
+    assert vae.returncode == 2
+    assert "it trains another objective" in vae.stderr
