@@ -266,7 +266,7 @@ def preferring(alpha_q):
         alpha_q=alpha_q,
         constraints=[
             Constraint("KL(q(x,z)||p(x,z))", at_most="best + 4"),
-            Constraint("MMD(q(z)||p(z))", weight=100, at_most="1.2 * best"),
+            Constraint("MMD(q(z)||p(z))", weight=100, at_most="best + 0.0005"),
         ],
     )
 
