@@ -5,7 +5,6 @@ import pytest
 
 import zoo
 
-TRAINED = ("vae", "beta_vae", "vmi", "infovae_mmd", "aae", "ali", "bigan", "alice")
 SMALL = {"image_shape": (8, 8, 1), "latent_dim": 3, "network_options": {"hidden": (16, 16)}}
 
 
