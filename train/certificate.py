@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,7 +13,6 @@ from train import certificate_page, verdict
 from train.workdir import Workdir, write_atomically
 from zoo import algebra
 from zoo.affine import rational
-from zoo.errors import InputError
 from zoo.objective import Constraint
 
 MIN_BATCHES = 4  # fewer say nothing about the spread of their mean
@@ -56,7 +54,9 @@ def certify(
     Raises:
       InputError: there are no images.
     """
-    measured = _measure(model, batches, seed)
+    from train.held_out import measure
+
+    measured = measure(model, batches, seed)
     lagrangian = model.lagrangian
     names = [c.expression for c in lagrangian.learned]
     multipliers = [float(value) for value in model.multipliers.value]
@@ -108,7 +108,7 @@ def certify(
             "left_out": measured.left_out,
             "seed": seed,
         },
-        "notes": [*model.objective.tractable().notes, *measured.notes()],
+        "notes": [*model.objective.tractable().notes, *_notes(measured)],
     }
 
 
@@ -137,52 +137,17 @@ def batch_size(examples: int, training: int) -> int:
     return max(2, min(training, examples // WANTED_BATCHES))
 
 
-@dataclasses.dataclass(frozen=True)
-class _Measurements:
-    """What each of `count` batches gives: terms by name and learned constraints, [count] each."""
-
-    count: int
-    size: int
-    left_out: int
-    terms: dict[str, np.ndarray]
-    constraints: list[np.ndarray]
-
-    def notes(self) -> list[str]:
-        broken = {name: int(np.sum(~np.isfinite(v))) for name, v in self.terms.items()}
-        sentences = [
-            f"{name} is not finite on {count} of {self.count} batches, so that it and what is made "
-            "of it are null"
-            for name, count in broken.items()
-            if count
-        ]
-        if self.count < MIN_BATCHES:
-            sentences.append(f"{self.count} batches give no intervals: {MIN_BATCHES} would")
-        return sentences
-
-
-def _measure(model: Any, batches: Iterable[Any], seed: int) -> _Measurements:
-    rows: list[dict[str, float]] = []
-    size = left_out = 0
-    for index, x in enumerate(_images(batches)):
-        size = size or len(x)
-        if len(x) != size:
-            left_out += len(x)
-            continue
-        values = model.term_values(x, [seed, index])
-        rows.append({name: float(value) for name, value in values.items()})
-    if not rows:
-        raise InputError("There are no held-out images: give at least one batch to certify on.")
-    terms = {name: np.array([row[name] for row in rows]) for name in rows[0]}
-    # D_j = sum_i C_ij term_i, over the i with C_ij != 0: another term may not be finite
-    constraints = [
-        sum(c * terms[name] for c, name in zip(column, model.lagrangian.terms, strict=True) if c)
-        for column in model.lagrangian.slopes.T.astype(np.float64)
+def _notes(measured: Any) -> list[str]:
+    broken = {name: int(np.sum(~np.isfinite(v))) for name, v in measured.terms.items()}
+    sentences = [
+        f"{name} is not finite on {count} of {measured.count} batches, so that it and what is made "
+        "of it are null"
+        for name, count in broken.items()
+        if count
     ]
-    return _Measurements(len(rows), size, left_out, terms, constraints)
-
-
-def _images(batches: Iterable[Any]) -> Iterator[Any]:
-    return (batch[0] if isinstance(batch, tuple) else batch for batch in batches)
+    if measured.count < MIN_BATCHES:
+        sentences.append(f"{measured.count} batches give no intervals: {MIN_BATCHES} would")
+    return sentences
 
 
 def _value(per_batch: np.ndarray, seed: int) -> dict[str, Any]:
@@ -218,11 +183,12 @@ def _training_value(records: Iterable[Mapping[str, Any]], expression: str) -> fl
 def _information(
     model: Any, batches: Iterable[Any], seed: int, points: int
 ) -> dict[str, Any] | None:
+    from train.held_out import images
     from zoo.metrics import mutual_information
 
     if not (model.encoder.has_density and model.decoder.has_density):
         return None
-    found = mutual_information(model, _first(_images(batches), points), seed)
+    found = mutual_information(model, _first(images(batches), points), seed)
     half = 1.96 * found.standard_error
     return {
         "estimate": _finite(found.estimate),

@@ -4,50 +4,93 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from zoo.errors import InputError
 from zoo.lagrangian import Lagrangian
 
 STANDARD_ERRORS = 4
 
 
 @dataclasses.dataclass(frozen=True)
-class Statistics:
-    """Of each learned constraint D_j over batches of equal size, [m], in its own units."""
+class Measurements:
+    """What each of `count` batches of `size` gives: terms by name, and learned constraints D_j.
 
-    mean: np.ndarray
-    deviation: np.ndarray  # of one batch's estimate
-    error: np.ndarray  # standard error of the mean
-
-
-def statistics(
-    model: Any, lagrangian: Lagrangian, batches: Iterable[Any], seed: int = 0
-) -> Statistics:
-    """Returns the constraints' statistics with the estimators training uses.
-
-    A last batch that is smaller is left out: MMD's noise depends on its size.
+    Attributes:
+      left_out: images of a smaller last batch, which is not counted: MMD's noise depends on size.
+      terms: name -> [count].
+      constraints: [m, count], in their own units.
     """
 
-    @tf.function(jit_compile=bool(model.jit_compile))
-    def values(x: tf.Tensor, noise_seed: tf.Tensor) -> tf.Tensor:
-        found = model.term_values(x, noise_seed)
-        return lagrangian.constraint_values(
-            {name: found.get(name, tf.constant(0.0)) for name in lagrangian.terms}
-        )
+    count: int
+    size: int
+    left_out: int
+    terms: dict[str, np.ndarray]
+    constraints: np.ndarray
 
-    rows: list[np.ndarray] = []
-    size = None
-    for index, x in enumerate(batches):
+    @property
+    def mean(self) -> np.ndarray:
+        return self.constraints.mean(axis=1)
+
+    @property
+    def deviation(self) -> np.ndarray:
+        """The standard deviation of one batch's estimate, [m]."""
+        if self.count < 2:
+            return np.zeros(len(self.constraints))
+        return self.constraints.std(axis=1, ddof=1)
+
+    @property
+    def error(self) -> np.ndarray:
+        """The standard error of the mean, [m]."""
+        return self.deviation / math.sqrt(self.count)
+
+
+def measure(
+    model: Any, batches: Iterable[Any], seed: int = 0, lagrangian: Lagrangian | None = None
+) -> Measurements:
+    """Returns terms and constraints on held-out batches, with the estimators training uses.
+
+    Args:
+      batches: images [B, ...], or (images, labels).
+      lagrangian: whose constraints are measured; the model's own if None.
+
+    Raises:
+      InputError: there are no images.
+    """
+    lagrangian = lagrangian or model.lagrangian
+
+    @tf.function(jit_compile=bool(model.jit_compile))
+    def values(x: tf.Tensor, noise_seed: tf.Tensor) -> dict[str, tf.Tensor]:
+        return model.term_values(x, noise_seed)
+
+    rows: list[dict[str, float]] = []
+    size = left_out = 0
+    for index, x in enumerate(images(batches)):
         size = size or len(x)
-        if len(x) == size:
-            rows.append(values(x, tf.constant([seed, index], tf.int32)).numpy())
-    table = np.stack(rows).astype(np.float64)
-    deviation = table.std(axis=0, ddof=1) if len(table) > 1 else np.zeros(table.shape[1])
-    return Statistics(table.mean(axis=0), deviation, deviation / math.sqrt(len(table)))
+        if len(x) != size:
+            left_out += len(x)
+            continue
+        found = values(tf.convert_to_tensor(x), tf.constant([seed, index], tf.int32))
+        rows.append({name: float(value) for name, value in found.items()})
+    if not rows:
+        raise InputError("There are no held-out images: give at least one batch.")
+    terms = {name: np.array([row[name] for row in rows]) for name in rows[0]}
+    # D_j = sum_i C_ij term_i, over the i with C_ij != 0: another term may not be finite
+    constraints = [
+        sum(c * terms[name] for c, name in zip(column, lagrangian.terms, strict=True) if c)
+        for column in lagrangian.slopes.T.astype(np.float64)
+    ]
+    table = np.array(constraints).reshape(len(constraints), len(rows))
+    return Measurements(len(rows), size, left_out, terms, table)
+
+
+def images(batches: Iterable[Any]) -> Iterator[Any]:
+    """Yields the images of batches of images, or of (images, labels)."""
+    return (batch[0] if isinstance(batch, tuple) else batch for batch in batches)
 
 
 def aim(model: Any, batches: Iterable[Any], reached: np.ndarray) -> None:
@@ -64,5 +107,5 @@ def aim(model: Any, batches: Iterable[Any], reached: np.ndarray) -> None:
       batches: held-out images.
       reached: D_j on recent training batches, [m].
     """
-    found = statistics(model, model.lagrangian, batches)
+    found = measure(model, batches)
     model.margins.assign(np.maximum(found.mean - reached, 0.0) + STANDARD_ERRORS * found.error)

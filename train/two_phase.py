@@ -11,6 +11,7 @@ from train.config import RunConfig
 from train.workdir import Workdir
 from zoo import slack
 from zoo.errors import InputError
+from zoo.normalization import normalises_critics
 
 _MAY_DIFFER = (
     "objective",
@@ -23,14 +24,22 @@ _MAY_DIFFER = (
 
 
 def neutral_config(config: RunConfig) -> RunConfig:
-    """Returns the configuration of the first phase: the run without an information preference."""
+    """Returns the configuration of the first phase: the run without an information preference.
+
+    Its critics are built as the second phase's, which starts from their weights.
+    """
     neutral = slack.neutral(config.declared)
+    spectral_norm = config.spectral_norm
+    default = normalises_critics(config.declared)
+    if spectral_norm is None and normalises_critics(neutral) != default:
+        spectral_norm = default
     return dataclasses.replace(
         config,
         objective=neutral.to_config(),
         steps=config.warmup_steps or config.steps,
         epochs=None if config.warmup_steps else config.epochs,
         rule="auto",
+        spectral_norm=spectral_norm,
         best=None,
     )
 
@@ -73,7 +82,7 @@ def measured(
     Raises:
       InputError: a value is not finite, or the neutral form has not the terms it is made of.
     """
-    from train.held_out import statistics
+    from train.held_out import measure
     from zoo.lagrangian import Lagrangian
 
     objective = config.declared
@@ -85,7 +94,7 @@ def measured(
             f"The neutral run has no {', '.join(sorted(missing))}: give each learned constraint a "
             "positive first multiplier, or its tolerance as a number."
         )
-    found = statistics(model, lagrangian, batches, config.seed)
+    found = measure(model, batches, config.seed, lagrangian)
     best = {}
     for index, (_, constraint) in enumerate(objective.learned):
         value = float(found.mean[index])

@@ -10,6 +10,7 @@ from zoo.conditionals import Conditional
 from zoo.errors import InputError, unknown
 from zoo.lagrangian import Lagrangian
 from zoo.model import LagrangianModel, check_trainable
+from zoo.normalization import normalises_critics
 from zoo.objective import Objective
 
 ROLES = ("encoder", "decoder", "critic_x", "critic_z", "critic_xz")
@@ -42,9 +43,7 @@ def build(
       likelihood: the family of p(x|z): "bernoulli", "normal", "laplace", or one with options.
       posterior: the family of q(z|x); "normal" has a scale for every element.
       prior: p(z), any tfd distribution over [latent_dim]; standard normal if None.
-      spectral_norm: whether critics are spectrally normalised. None: where no likelihood term
-        stands beside them. Alone, a free critic overpowers the decoder, whose samples collapse;
-        but the pull of a normalised one is bounded and lost beside a hundred nats of REC_x.
+      spectral_norm: whether critics are spectrally normalised; None: `normalises_critics` says.
       network_options: the network's own options, e.g. {"hidden": (512, 512)}; each part takes
         those it has.
       term_options: term name -> its estimator's options, e.g. {"JS_xz": {"r1_gamma": 1.0}}.
@@ -94,7 +93,7 @@ def build(
     names = Lagrangian(form).terms
     check_trainable(names, objective.name)
     if spectral_norm is None:
-        spectral_norm = not set(names) & {"REC_x", "REC_z", "RATE"}
+        spectral_norm = normalises_critics(objective)
     return LagrangianModel(
         objective,
         Conditional(encoder, posterior, (latent_dim,), name="encoder"),

@@ -8,11 +8,14 @@ from fractions import Fraction
 
 from zoo.affine import exact
 from zoo.derivation import effective_alpha
+from zoo.divergences import DIVERGENCES
 from zoo.errors import InputError
 from zoo.objective import Constraint, Objective
 
 _NONE = Fraction(0)
-_SHARE = 0.1  # of a tolerance given as a number, which names no slack of its own
+# Of a tolerance given as a number, which names no slack of its own, or of the largest value there
+# can be: from a cold start JS is log 2, and counting that in tenths of 0.05 winds multipliers up.
+_SHARE = 0.1
 
 
 def needs_best(objective: Objective) -> bool:
@@ -82,8 +85,8 @@ def resolved(objective: Objective, best: Mapping[str, float]) -> Objective:
 def slacks(objective: Objective, best: Mapping[str, float]) -> list[float]:
     """Returns each learned constraint's slack gamma = eps - eps_hat, the unit of its violation.
 
-    A tenth of the tolerance where it is a number and nothing was measured, or where the slack
-    is not positive.
+    Where the tolerance is a number and nothing was measured, or where the slack is not positive:
+    a tenth of the tolerance, or of the largest value the divergence can have if that is more.
     """
     found = []
     for _, constraint in objective.learned:
@@ -93,7 +96,9 @@ def slacks(objective: Objective, best: Mapping[str, float]) -> list[float]:
             found.append(constraint.at_most.at(reached) - reached)
         else:
             eps = abs(constraint.at_most.at(reached or 0.0))
-            found.append(_SHARE * eps if eps else _SHARE)
+            known = DIVERGENCES.get(constraint.divergence)
+            largest = (known.largest if known else None) or 0.0
+            found.append(_SHARE * (max(eps, largest) or 1.0))
     return found
 
 

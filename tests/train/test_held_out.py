@@ -21,8 +21,8 @@ def batches():
     return [images[i : i + 8] for i in range(0, 50, 8)]
 
 
-def test_statistics_are_those_of_the_batches(model, batches):
-    found = held_out.statistics(model, model.lagrangian, batches)
+def test_measurements_are_those_of_the_batches(model, batches):
+    found = held_out.measure(model, batches)
     rows = []
     for index, x in enumerate(batches[:-1]):  # the last holds two images only
         values = model.term_values(x, [0, index])
@@ -34,7 +34,7 @@ def test_statistics_are_those_of_the_batches(model, batches):
 
 
 def test_training_aims_below_what_held_out_data_costs_more(model, batches):
-    found = held_out.statistics(model, model.lagrangian, batches)
+    found = held_out.measure(model, batches)
     # Training is 2 nats better than held-out data, and its MMD worse: no credit for that.
     reached = found.mean + np.array([-2.0, 0.5])
     held_out.aim(model, batches, reached)

@@ -96,3 +96,15 @@ def test_a_run_declared_by_hand_may_be_the_best(folder):
     vae = run("--model=geco", *flags, "--workdir=other", cwd=folder)
     assert vae.returncode == 2
     assert "it trains another objective" in vae.stderr
+
+
+def test_an_adversarial_constraint_starts_from_the_critic_of_the_first_phase(folder):
+    flags = ["--alpha_q=-1", "--constraint=KL(q(x|z)||p(x|z))"]
+    learned = "--constraint=JS(q(z)||p(z)) <= best + 0.05"
+    done = run(*flags, learned, *SHORT, *LENGTH, "--workdir=aae", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    config = json.loads((folder / "aae" / "config.json").read_text())
+    assert config["best"]["JS(q(z)||p(z))"]["eps"] > 0
+    first = json.loads((folder / "aae" / "best" / "config.json").read_text())
+    # Beside REC_x the first phase's critic would not be normalised, but the second's is.
+    assert first["spectral_norm"] is True

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 
 import zoo
@@ -34,6 +36,9 @@ def test_tolerances_become_numbers():
     # A number names no slack of its own: a tenth of it, unless what is reachable is known.
     plain = zoo.Objective(1, 0, ["KL(q(z)||p(z))", f"{JOINT} <= 90", f"{MMD} <= 1e-3"])
     assert slack.slacks(plain, {}) == pytest.approx([9.0, 1e-4])
+    # JS starts at up to log 2, whatever its tolerance: a tenth of that.
+    alice = zoo.Objective(-1, 0, ["KL(q(x|z)||p(x|z))", "JS(q(x,z)||p(x,z)) <= 0.05"])
+    assert slack.slacks(alice, {}) == pytest.approx([0.1 * math.log(2)])
     with pytest.raises(InputError, match="was measured"):
         slack.resolved(objective, {JOINT: 100.0})
 
