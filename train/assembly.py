@@ -13,6 +13,8 @@ from zoo.errors import InputError
 # On batches of 128 with Adam: a stronger or faster penalty shakes the loss's scale from step to
 # step, and latents collapse; its own defaults are for exact constraints.
 RULE_OPTIONS = {"augmented": {"penalty": 0.5, "smoothing": 0.99}}
+# Between two looks of the host; more gain nothing, and Ctrl-C waits for them.
+MOST_STEPS = 20
 
 
 def compares_images(form: TractableForm) -> bool:
@@ -33,10 +35,12 @@ def load_dataset(config: RunConfig) -> data.Dataset:
     Raises:
       InputError: the data cannot be had or used, or a batch does not fit in it.
     """
+    if config.paired:
+        return data.load_pair(config.dataset, config.pair, config.data_dir)
     dataset = data.load(config.dataset, data_dir=config.data_dir, binarization=config.binarization)
     if dataset.binarization == "auto" and compares_images(config.declared.tractable()):
         dataset = dataclasses.replace(dataset, binarization="none")
-    dataset = dataset.resolved(config.likelihood)
+    dataset = dataset.resolved(config.likelihood_name)
     dataset.steps_per_epoch(config.batch_size)
     for name in ("validation", "test"):
         if dataset.split(name).size < 2:
@@ -66,8 +70,13 @@ def check_terms(config: RunConfig) -> None:
     check_trainable(tuple(config.declared.tractable().affine), config.declared.name)
 
 
-def build_model(config: RunConfig, image_shape: tuple[int, int, int], steps: int) -> Any:
-    """Builds and compiles the model of a run of `steps` steps.
+def build_model(
+    config: RunConfig,
+    image_shape: tuple[int, int, int],
+    steps: int,
+    latent_shape: tuple[int, int, int] | None = None,
+) -> Any:
+    """Builds and compiles the model of a run of `steps` steps; `latent_shape` where z is images.
 
     Multipliers move at a speed that scales with the length of the run. A violation is counted in
     slacks, or in standard deviations of a batch's estimate where that is more: MMD's noise at a
@@ -76,29 +85,37 @@ def build_model(config: RunConfig, image_shape: tuple[int, int, int], steps: int
     Raises:
       InputError: a name or option is unknown, or a term has no estimator.
     """
-    import keras
-
     import zoo
     from zoo import likelihoods, multipliers, networks, slack, terms
     from zoo.affine import rational
+    from zoo.networks import precision
 
     objective = config.resolved
     rule = config.rule
     if rule == "auto":
         rule = multipliers.default(rational(objective.alpha_q), rational(objective.alpha_p))
-    layers = networks.get(config.network)
+    layers = networks.get(config.network_name)
+    penalties = {
+        name: weight
+        for name in ("r1_gamma", "gradient_penalty")
+        if (weight := getattr(config, name))
+    }
     scale = {} if config.likelihood_scale is None else {"scale": _scale(config.likelihood_scale)}
     model = zoo.build(
         objective,
         image_shape=image_shape,
         latent_dim=config.latent_dim,
-        network=config.network,
-        likelihood=likelihoods.family(config.likelihood, **scale),
+        network=config.network_name,
+        likelihood=likelihoods.family(config.likelihood_name, **scale),
+        precision=precision.best() if config.precision == "auto" else config.precision,
         spectral_norm=config.spectral_norm,
+        latents=config.latents,
+        latent_shape=latent_shape,
+        noise_dim=config.noise_dim,
         term_options={
-            name: {"r1_gamma": config.r1_gamma}
+            name: penalties
             for name in objective.tractable().affine
-            if config.r1_gamma and name in terms.available() and terms.critic_space(name)
+            if penalties and terms.critic_space(name, objective.estimators.get(name))
         },
         multiplier_rule=multipliers.get(rule, horizon=steps, **RULE_OPTIONS.get(rule, {})),
         slacks=[
@@ -107,26 +124,42 @@ def build_model(config: RunConfig, image_shape: tuple[int, int, int], steps: int
                 slack.slacks(config.declared, config.eps_hat), objective.learned, strict=True
             )
         ],
+        ema=config.ema,
+        history=config.history,
         seed=config.seed,
     )
     model.compile(
-        optimizer=_optimizer(keras, config.learning_rate, model.adversarial),
-        critic_optimizer=_optimizer(keras, config.critic_learning_rate, True),
-        steps_per_execution=steps_per_execution(config),
-        jit_compile=layers.JIT_COMPILE,
+        optimizer=_optimizer(config.learning_rate, model.adversarial),
+        critic_optimizer=_optimizer(config.critic_learning_rate, True),
+        critic_steps=config.critic_steps,
+        jit_compile=layers.JIT_COMPILE if config.jit == "auto" else config.jit == "on",
     )
     return model
 
 
 def steps_per_execution(config: RunConfig) -> int:
     """Returns how many steps run between two looks of the host: a divisor of every interval."""
-    return next(n for n in (10, 5, 2, 1) if config.log_every % n == 0)
+    if config.steps_per_execution != "auto":
+        return int(config.steps_per_execution)
+    return max(n for n in range(1, MOST_STEPS + 1) if config.log_every % n == 0)
 
 
-def _optimizer(keras: Any, learning_rate: float | None, adversarial: bool) -> Any:
+def resident(dataset: data.Dataset, config: RunConfig, model: Any) -> Any | None:
+    """Returns what makes training batches inside the step, None where they are streamed.
+
+    They are streamed from disk where they do not fit in memory, and to several replicas.
+    """
+    if not dataset.resident or model.distribute_strategy.num_replicas_in_sync > 1:
+        return None
+    return dataset.resident_batches("train", config.batch_size, config.seed)
+
+
+def _optimizer(learning_rate: float | None, adversarial: bool) -> Any:
+    from zoo.optimizers import FusedAdam
+
     if learning_rate is None:
         return None
-    return keras.optimizers.Adam(learning_rate, beta_1=0.5 if adversarial else 0.9)
+    return FusedAdam(learning_rate, beta_1=0.5 if adversarial else 0.9)
 
 
 def _scale(text: str) -> float | str:

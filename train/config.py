@@ -11,8 +11,18 @@ from zoo.errors import InputError, unknown
 from zoo.objective import Objective
 
 # A run may be continued with other values of these: they change how long, not what.
-EXTENDABLE = ("steps", "epochs", "log_every", "checkpoint_every", "data_dir", "best")
-PRECISIONS = ("float32", "bfloat16")
+EXTENDABLE = (
+    "steps",
+    "epochs",
+    "steps_per_execution",
+    "log_every",
+    "checkpoint_every",
+    "data_dir",
+    "best",
+)
+_COUNTS = ("latent_dim", "noise_dim", "critic_steps", "batch_size", "log_every", "checkpoint_every")
+PRECISIONS = ("auto", "float32", "bfloat16")
+SWITCH = ("auto", "on", "off")
 STRATEGIES = ("auto", "one", "mirrored")
 RULES = ("auto", "projected", "geco", "pi", "augmented")
 
@@ -32,20 +42,29 @@ class RunConfig:
     objective: dict[str, Any]
     dataset: str = "mnist_5k"
     data_dir: str | None = None
+    pair: str | None = None
     binarization: str = "auto"
-    network: str = "mlp"
+    network: str = "auto"
     latent_dim: int = 16
-    likelihood: str = "bernoulli"
+    latents: str | None = None
+    noise_dim: int = 64
+    likelihood: str = "auto"
     likelihood_scale: str | None = None
     spectral_norm: bool | None = None
     r1_gamma: float = 0.0
+    gradient_penalty: float = 0.0
+    critic_steps: int = 1
+    ema: float | None = None
+    history: int = 0
     steps: int | None = None
     epochs: int | None = None
     batch_size: int = 128
     learning_rate: float | None = None
     critic_learning_rate: float | None = None
     seed: int = 0
-    precision: str = "float32"
+    precision: str = "auto"
+    jit: str = "auto"
+    steps_per_execution: str = "auto"
     strategy: str = "auto"
     rule: str = "auto"
     warmup_steps: int | None = None
@@ -55,7 +74,7 @@ class RunConfig:
     checkpoint_every: int = 1000
 
     def __post_init__(self) -> None:
-        for name in ("latent_dim", "batch_size", "log_every", "checkpoint_every"):
+        for name in _COUNTS:
             if getattr(self, name) < 1:
                 raise InputError(f"--{name}={getattr(self, name)} must be at least 1.")
         for name in ("steps", "epochs", "warmup_steps", "learning_rate", "critic_learning_rate"):
@@ -75,10 +94,38 @@ class RunConfig:
             raise InputError(f"--seed={self.seed} must be from 0 to {2**31 - 1}.")
         if self.precision not in PRECISIONS:
             raise unknown("precision", self.precision, PRECISIONS)
+        if self.jit not in SWITCH:
+            raise unknown("jit", self.jit, SWITCH)
+        if self.steps_per_execution != "auto":
+            steps = self.steps_per_execution
+            if not steps.isdecimal() or not int(steps) or self.log_every % int(steps):
+                raise InputError(
+                    f"--steps_per_execution={steps} must be auto or divide "
+                    f"--log_every={self.log_every}."
+                )
         if self.strategy not in STRATEGIES:
             raise unknown("strategy", self.strategy, STRATEGIES)
         if self.rule not in RULES:
             raise unknown("rule", self.rule, RULES)
+
+    @property
+    def paired(self) -> bool:
+        """Whether z is images of a second data set."""
+        return self.pair is not None or self.dataset.startswith("cycle_gan/")
+
+    @property
+    def network_name(self) -> str:
+        """The network: where none was chosen, resnet between images and mlp elsewhere."""
+        if self.network != "auto":
+            return self.network
+        return "resnet" if self.paired else "mlp"
+
+    @property
+    def likelihood_name(self) -> str:
+        """The likelihood: where none was chosen, laplace between images, so that REC is L1."""
+        if self.likelihood != "auto":
+            return self.likelihood
+        return "laplace" if self.paired else "bernoulli"
 
     @property
     def eps_hat(self) -> dict[str, float]:

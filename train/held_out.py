@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from zoo import priors
 from zoo.errors import InputError
 from zoo.lagrangian import Lagrangian
 
@@ -55,7 +56,7 @@ def measure(
     """Returns terms and constraints on held-out batches, with the estimators training uses.
 
     Args:
-      batches: images [B, ...], or (images, labels).
+      batches: images [B, ...], or pairs: (images, labels), or (x, z) where z is data.
       lagrangian: whose constraints are measured; the model's own if None.
 
     Raises:
@@ -63,18 +64,17 @@ def measure(
     """
     lagrangian = lagrangian or model.lagrangian
 
-    @tf.function(jit_compile=bool(model.jit_compile))
-    def values(x: tf.Tensor, noise_seed: tf.Tensor) -> dict[str, tf.Tensor]:
-        return model.term_values(x, noise_seed)
-
     rows: list[dict[str, float]] = []
     size = left_out = 0
-    for index, x in enumerate(images(batches)):
+    pairs = isinstance(model.prior, priors.Empirical)
+    for index, batch in enumerate(batches):
+        x, z = batch if isinstance(batch, tuple) else (batch, None)
         size = size or len(x)
         if len(x) != size:
             left_out += len(x)
             continue
-        found = values(tf.convert_to_tensor(x), tf.constant([seed, index], tf.int32))
+        noise_seed = tf.constant([seed, index], tf.int32)
+        found = model.traced_terms(tf.convert_to_tensor(x), noise_seed, z if pairs else None)
         rows.append({name: float(value) for name, value in found.items()})
     if not rows:
         raise InputError("There are no held-out images: give at least one batch.")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import sys
 from typing import Any
 
 from absl import flags
 
 from train import command, two_phase
-from train.config import PRECISIONS, RULES, STRATEGIES, RunConfig, declared_objective
+from train.config import PRECISIONS, RULES, STRATEGIES, SWITCH, RunConfig, declared_objective
 from train.workdir import Workdir
 from zoo import family, slack
 
@@ -21,21 +22,30 @@ flags.DEFINE_string("alpha_p", None, "Instead of --model: the weight of I_p(x;z)
 flags.DEFINE_multi_string("constraint", [], "Instead of --model: e.g. 'JS(q(x,z)||p(x,z))'.")
 flags.DEFINE_string("dataset", "mnist_5k", "mnist_5k, a TFDS name, a folder, .npz or .npy.")
 flags.DEFINE_string("data_dir", None, "Where TFDS data lies; TFDS_DATA_DIR if not given.")
+flags.DEFINE_string("pair", None, "z is images: rotated, edges, coloured, or a second dataset.")
 flags.DEFINE_string("binarization", "auto", "auto, dynamic, static or none.")
 flags.DEFINE_string("workdir", None, "The run's folder; runs/MODEL-DATASET if not given.")
-flags.DEFINE_string("network", "mlp", "mlp or dcgan.")
+flags.DEFINE_string("network", "auto", "mlp or dcgan; resnet or unet where z is images.")
 flags.DEFINE_integer("latent_dim", 16, "The length of z.")
-flags.DEFINE_string("likelihood", "bernoulli", "Of p(x|z): bernoulli, normal or laplace.")
+flags.DEFINE_string("latents", None, "z as named blocks, e.g. 'categorical(10), noise(62)'.")
+flags.DEFINE_integer("noise_dim", 64, "The length of an implicit encoder's noise.")
+flags.DEFINE_string("likelihood", "auto", "Of p(x|z): bernoulli, normal or laplace.")
 flags.DEFINE_string("likelihood_scale", None, "A number, learned or per_element.")
 flags.DEFINE_bool("spectral_norm", None, "Normalise critics; where alone or learned if not given.")
 flags.DEFINE_float("r1_gamma", 0.0, "Weight of the critics' R1 gradient penalty.")
+flags.DEFINE_float("gradient_penalty", 0.0, "Weight of the penalty on slopes other than 1.")
+flags.DEFINE_integer("critic_steps", 1, "Steps of the critics for one of the others.")
+flags.DEFINE_float("ema", None, "Decay of averages of the weights, which samples are drawn from.")
+flags.DEFINE_integer("history", 0, "How many generated images critics are shown again.")
 flags.DEFINE_integer("steps", None, "Length of the run in batches; 5000 if not given.")
 flags.DEFINE_integer("epochs", None, "Length of the run in passes over the data.")
 flags.DEFINE_integer("batch_size", 128, "Examples in a batch.")
 flags.DEFINE_float("learning_rate", None, "Adam's, for encoder and decoder.")
 flags.DEFINE_float("critic_learning_rate", None, "Adam's, for the critics.")
 flags.DEFINE_integer("seed", 0, "Of weights, data order and noise.")
-flags.DEFINE_enum("precision", "float32", PRECISIONS, "Of the matrix products.")
+flags.DEFINE_enum("precision", "auto", PRECISIONS, "Of the products; auto: by the processor.")
+flags.DEFINE_enum("jit", "auto", SWITCH, "Compile the step with XLA; auto: the network says.")
+flags.DEFINE_string("steps_per_execution", "auto", "Steps between two looks of the host.")
 flags.DEFINE_enum("strategy", "auto", STRATEGIES, "auto: mirrored where there are several GPUs.")
 flags.DEFINE_enum("rule", "auto", RULES, "How learned multipliers move; auto: by alpha's sign.")
 flags.DEFINE_string("slack", None, "Sets the first tolerance to 'best + SLACK', in nats.")
@@ -73,7 +83,10 @@ def main() -> int:
         two_phase.check_neutral(config, workdir)
     from train import data
 
-    data.check_name(config.dataset, config.data_dir)
+    if config.paired:
+        data.check_pair(config.dataset, config.pair, config.data_dir)
+    else:
+        data.check_name(config.dataset, config.data_dir)
     command.import_tensorflow()
     train(config, workdir)
     return command.DONE
@@ -85,13 +98,9 @@ def train(config: RunConfig, workdir: Workdir) -> None:
     Where a tolerance is relative to a best, the run without an information preference comes
     first, in a workdir of its own inside this one.
     """
-    import keras
-
     from train import assembly
     from train.strategy import scope
 
-    if config.precision == "bfloat16":
-        keras.config.set_dtype_policy("mixed_bfloat16")
     dataset = assembly.load_dataset(config)
     assembly.check_terms(config)
     with scope(config.strategy):
@@ -102,7 +111,9 @@ def train(config: RunConfig, workdir: Workdir) -> None:
         if checkpoint:
             model = workdir.load(checkpoint)
         else:
-            model = assembly.build_model(config, dataset.image_shape, total)
+            model = assembly.build_model(
+                config, dataset.image_shape, total, getattr(dataset, "latent_shape", None)
+            )
             if config.best:
                 two_phase.warm_start(model, workdir.load(two_phase.neutral_path(config, workdir)))
     start = int(model.step)
@@ -157,8 +168,16 @@ def fit(model: Any, dataset: Any, config: RunConfig, workdir: Workdir, total: in
     recorder = Recorder(
         workdir, lambda: evaluate("validation"), total, config.checkpoint_every, plot, aim
     )
+    at_once = assembly.steps_per_execution(config)
+    model.feed = assembly.resident(dataset, config, model)
+    model.steps_per_execution = 1 if model.feed else at_once
     for step, epochs, steps in segments(int(model.step), total, config.log_every):
-        training = dataset.batches("train", config.batch_size, config.seed, start_step=step)
+        if model.feed is None:
+            training = dataset.batches("train", config.batch_size, config.seed, start_step=step)
+        else:
+            size = math.gcd(at_once, steps)
+            training = model.feed.blocks(step, size)
+            steps //= size
         model.fit(
             training.take(epochs * steps),
             epochs=epochs,

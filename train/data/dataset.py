@@ -12,6 +12,9 @@ from zoo.errors import InputError, unknown
 if TYPE_CHECKING:
     import tensorflow as tf
 
+    from train.data.pipeline import Plan
+    from train.data.resident import Resident
+
 BINARIZATIONS = ("auto", "dynamic", "static", "none")
 
 
@@ -106,6 +109,29 @@ class Dataset:
         Raises:
           InputError: unknown split, impossible batch_size, or binarization still "auto".
         """
+        from train.data import pipeline
+
+        plan = self._plan(split, batch_size, seed, drop_remainder, shuffle)
+        return pipeline.batches(
+            self.split(split), self.image_shape, self.binarization, plan, start_step, repeat
+        )
+
+    def resident_batches(self, split: str, batch_size: int, seed: int) -> Resident:
+        """Returns what makes the batches of a resident split inside the training step.
+
+        Raises:
+          InputError: as `batches`.
+        """
+        from train.data.resident import Resident
+
+        plan = self._plan(split, batch_size, seed, drop_remainder=True, shuffle=True)
+        images = self.split(split)
+        assert isinstance(images, Split)
+        return Resident(images.images, self.binarization, plan)
+
+    def _plan(
+        self, split: str, batch_size: int, seed: int, drop_remainder: bool, shuffle: bool
+    ) -> Plan:
         if self.binarization == "auto":
             raise InputError(
                 f"Dataset {self.name!r} has binarization 'auto': call resolved(likelihood), or "
@@ -113,16 +139,13 @@ class Dataset:
             )
         steps = self.steps_per_epoch(batch_size, split, drop_remainder)
         # TensorFlow takes seconds to import, and names are checked before it is needed.
-        from train.data import pipeline
+        from train.data.pipeline import Plan
 
-        plan = pipeline.Plan(
+        return Plan(
             size=self.split(split).size,
             batch_size=batch_size,
             steps_per_epoch=steps,
             seed=seed,
             stream=list(self.splits).index(split),
             shuffle=shuffle,
-        )
-        return pipeline.batches(
-            self.split(split), self.image_shape, self.binarization, plan, start_step, repeat
         )

@@ -8,6 +8,7 @@ resumed run begins at any step without replaying, and workers need no shared sta
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import tensorflow as tf
 
@@ -95,27 +96,21 @@ def batches(
     One epoch, or without end if `repeat`.
     """
 
-    def finished(step: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
-        if images.dtype == tf.uint8:
-            images = tf.cast(images, tf.float32) / 255.0
-        if binarization == "static":
-            return tf.cast(images >= 0.5, tf.float32)
-        if binarization == "dynamic":
-            height, width, channels = image_shape
-            noise = plan.uniforms(step, tf.shape(images)[0], height * width * channels)
-            # x ~ Bernoulli(g): x = 1[u < g], u ~ U[0, 1)
-            return tf.cast(tf.reshape(noise, tf.shape(images)) < images, tf.float32)
-        return images
-
     if isinstance(split, StreamedSplit):
         numbered = _streamed(split, image_shape, plan, start_step, repeat)
-        made = numbered.map(finished, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        made = numbered.map(
+            lambda step, images: finished(
+                step, tf.ensure_shape(images, (None, *image_shape)), binarization, plan
+            ),
+            num_parallel_calls=tf.data.AUTOTUNE,
+            deterministic=True,
+        )
     else:
         with tf.device("CPU:0"):
             resident = tf.constant(split.images)
 
         def gathered(step: tf.Tensor) -> tf.Tensor:
-            return finished(step, tf.gather(resident, plan.examples(step)))
+            return finished(step, tf.gather(resident, plan.examples(step)), binarization, plan)
 
         numbers = _numbers(start_step, None if repeat else plan.steps_per_epoch)
         made = numbers.map(gathered, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
@@ -125,6 +120,19 @@ def batches(
     # There are no files to share out between the workers of a strategy.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
     return made.prefetch(tf.data.AUTOTUNE).with_options(options)
+
+
+def finished(step: tf.Tensor, images: tf.Tensor, binarization: str, plan: Plan) -> tf.Tensor:
+    """Returns the images [B, H, W, C] of batch `step` as float32 in [0, 1], binarized."""
+    if images.dtype == tf.uint8:
+        images = tf.cast(images, tf.float32) / 255.0
+    if binarization == "static":
+        return tf.cast(images >= 0.5, tf.float32)
+    if binarization == "dynamic":
+        noise = plan.uniforms(step, tf.shape(images)[0], math.prod(images.shape[1:]))
+        # x ~ Bernoulli(g): x = 1[u < g], u ~ U[0, 1)
+        return tf.cast(tf.reshape(noise, tf.shape(images)) < images, tf.float32)
+    return images
 
 
 def _numbers(first: int, end: int | None) -> tf.data.Dataset:

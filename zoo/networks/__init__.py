@@ -5,9 +5,15 @@ from __future__ import annotations
 from types import ModuleType
 
 from zoo import errors
-from zoo.networks import dcgan, mlp
+from zoo.networks import dcgan, mlp, resnet, unet
+from zoo.networks.construction import Role
 
-_NETWORKS: dict[str, ModuleType] = {"dcgan": dcgan, "mlp": mlp}
+_NETWORKS: dict[str, ModuleType] = {
+    "dcgan": dcgan,
+    "mlp": mlp,
+    "resnet": resnet,
+    "unet": unet,
+}
 
 
 def names() -> list[str]:
@@ -24,8 +30,18 @@ def get(name: str) -> ModuleType:
         critic_z(latent_dim)                       [B, K] -> [B]
         critic_xz(image_shape, latent_dim)         [B, ...], [B, K] -> [B]
 
+    or, where z is images as x is ("resnet", "unet"):
+
+        translator(image_shape, output_shape, params)   [B, H, W, C] -> [B, H, W, C' * params]
+        critic_x(image_shape)                           [B, H, W, C] -> [B, P], one per patch
+
     Each takes keyword options, listed in its `.options`. Raises InputError for an unknown name.
     """
     if name not in _NETWORKS:
         raise errors.unknown("network", name, names())
     return _NETWORKS[name]
+
+
+def roles(name: str) -> dict[str, Role]:
+    """Returns the parts that the network called `name` has, by name; raises as `get`."""
+    return {role: f for role, f in vars(get(name)).items() if isinstance(f, Role)}

@@ -11,6 +11,7 @@ from typing import Any, Generic, ParamSpec
 import keras
 
 from zoo import errors
+from zoo.networks import precision as rounded
 
 P = ParamSpec("P")
 
@@ -39,32 +40,43 @@ class Layers:
     """Makes the layers of one network; their weights depend on seed, scope and name alone.
 
     `scope` tells networks apart ("mlp/encoder"), so that two roles of one shape and seed differ.
-    Without a seed the weights are drawn afresh. With `spectral_norm` every layer with a kernel
-    divides it by its largest singular value whenever it is called with training=True
-    (Miyato et al. 2018, one power iteration per call).
+    Without a seed the weights are drawn afresh. With precision "bfloat16" training multiplies
+    numbers of that type (`zoo.networks.precision`) in every layer not made `exact`; weights are
+    float32. With `spectral_norm` every layer with a kernel divides it by its largest singular
+    value whenever it is called with training=True (Miyato et al. 2018, one power iteration per
+    call).
     """
 
-    def __init__(self, scope: str, seed: int | None, spectral_norm: bool = False) -> None:
+    def __init__(
+        self,
+        scope: str,
+        seed: int | None,
+        precision: str = "float32",
+        spectral_norm: bool = False,
+    ) -> None:
         if seed is not None and not _is_whole(seed):
             raise errors.InputError(f"A network's seed is {seed!r}: give a whole number or none.")
+        if precision not in rounded.PRECISIONS:
+            raise errors.unknown("precision", str(precision), rounded.PRECISIONS)
         self.scope = scope
         self.seed = seed
+        self.precision = precision
         self.spectral_norm = spectral_norm
 
     def dense(self, units: int, name: str, **options: Any) -> keras.layers.Layer:
-        return self._with_kernel(keras.layers.Dense, units, name, **options)
+        return self._with_kernel("Dense", units, name, **options)
 
     def conv(self, maps: int, name: str, **options: Any) -> keras.layers.Layer:
         options = {"kernel_size": 4, "strides": 2, "padding": "same", **options}
-        return self._with_kernel(keras.layers.Conv2D, maps, name, **options)
+        return self._with_kernel("Conv2D", maps, name, **options)
 
     def conv_transpose(self, maps: int, name: str, **options: Any) -> keras.layers.Layer:
         options = {"kernel_size": 4, "strides": 2, "padding": "same", **options}
-        return self._with_kernel(keras.layers.Conv2DTranspose, maps, name, **options)
+        return self._with_kernel("Conv2DTranspose", maps, name, **options)
 
     def scalar(self, features: Any) -> Any:
         """Returns one float32 number per example, [B], from features [B, F]."""
-        logit = self.dense(1, "logit", dtype="float32")(features)
+        logit = self.dense(1, "logit", exact=True, dtype="float32")(features)
         return keras.layers.Reshape((), name="scalar", dtype="float32")(logit)
 
     def model(self, inputs: Any, outputs: Any) -> keras.Model:
@@ -79,13 +91,22 @@ class Layers:
         return model
 
     def _with_kernel(
-        self, kind: type, size: int, name: str, initializer: str = "glorot_uniform", **options: Any
+        self,
+        kind: str,
+        size: int,
+        name: str,
+        *,
+        initializer: str = "glorot_uniform",
+        exact: bool = False,
+        **options: Any,
     ) -> keras.layers.Layer:
+        rounds = self.precision == "bfloat16" and not exact
+        make = getattr(rounded if rounds else keras.layers, kind)
         config = {"seed": self._seed(name, "kernel")}
         kernel = keras.initializers.get({"class_name": initializer, "config": config})
         if not self.spectral_norm:
-            return kind(size, name=name, kernel_initializer=kernel, **options)
-        layer = kind(size, name=f"{name}_raw", kernel_initializer=kernel, **options)
+            return make(size, name=name, kernel_initializer=kernel, **options)
+        layer = make(size, name=f"{name}_raw", kernel_initializer=kernel, **options)
         return keras.layers.SpectralNormalization(layer, name=name, dtype=layer.dtype_policy)
 
     def _seed(self, layer: str, weight: str) -> int | None:

@@ -7,6 +7,9 @@ a batch together; and therefore He and Glorot initialisation, because N(0, 0.02)
 
 Against a convolutional critic without spectral normalisation a decoder easily collapses: play
 games on images with spectral_norm=True.
+
+With precision "bfloat16" the inner convolutions are in it. Those next to the pixels, which have few
+maps there, and the dense layers, small ones, would gain nothing.
 """
 
 from __future__ import annotations
@@ -33,13 +36,38 @@ def encoder(
     *,
     width: int = WIDTH,
     normalization: str = "none",
+    precision: str = "float32",
     seed: int | None = None,
 ) -> keras.Model:
     """Returns the network [B, H, W, C] -> [B, outputs]; `width` maps in its first layer."""
-    layers = Layers("dcgan/encoder", seed)
+    layers = Layers("dcgan/encoder", seed, precision)
     image = keras.Input(_image_shape(image_shape), name="image")
     features = _features(layers, image, width, normalization)
-    return layers.model(image, layers.dense(positive("outputs", outputs), "params")(features))
+    return layers.model(
+        image, layers.dense(positive("outputs", outputs), "params", exact=True)(features)
+    )
+
+
+@Role
+def implicit_encoder(
+    image_shape: Sequence[int],
+    latent_dim: int,
+    noise_dim: int,
+    *,
+    width: int = WIDTH,
+    normalization: str = "none",
+    precision: str = "float32",
+    seed: int | None = None,
+) -> keras.Model:
+    """Returns the network [B, H, W, C], [B, noise_dim] -> z [B, K]: noise in every layer."""
+    layers = Layers("dcgan/implicit_encoder", seed, precision)
+    image = keras.Input(_image_shape(image_shape), name="image")
+    noise = keras.Input((positive("noise_dim", noise_dim),), name="noise")
+    features = _features(layers, image, width, normalization, noise)
+    both = keras.layers.Concatenate(name="last")([features, noise])
+    return layers.model(
+        [image, noise], layers.dense(positive("latent_dim", latent_dim), "latent")(both)
+    )
 
 
 @Role
@@ -50,10 +78,11 @@ def decoder(
     *,
     width: int = WIDTH,
     normalization: str = "none",
+    precision: str = "float32",
     seed: int | None = None,
 ) -> keras.Model:
     """Returns the network [B, K] -> [B, H, W, C * params_per_element] of raw parameters."""
-    layers = Layers("dcgan/decoder", seed)
+    layers = Layers("dcgan/decoder", seed, precision)
     side, _, channels = _image_shape(image_shape)
     outputs = channels * positive("params_per_element", params_per_element)
     start = 7 if side == 28 else 4
@@ -61,14 +90,15 @@ def decoder(
     maps = [max(4 * positive("width", width) // 2**index, width) for index in range(doublings)]
 
     latent = keras.Input((positive("latent_dim", latent_dim),), name="latent")
-    features = layers.dense(start * start * maps[0], "dense", initializer="he_normal")(latent)
+    dense = layers.dense(start * start * maps[0], "dense", initializer="he_normal", exact=True)
+    features = dense(latent)
     features = keras.layers.Reshape((start, start, maps[0]), name="start")(features)
     features = _activate(features, "start", normalization, "relu")
     for index, size in enumerate(maps[1:]):
         name = f"deconv_{index}"
         features = layers.conv_transpose(size, name, initializer="he_normal")(features)
         features = _activate(features, name, normalization, "relu")
-    return layers.model(latent, layers.conv_transpose(outputs, "params")(features))
+    return layers.model(latent, layers.conv_transpose(outputs, "params", exact=True)(features))
 
 
 @Role
@@ -77,10 +107,11 @@ def critic_x(
     *,
     spectral_norm: bool = False,
     width: int = WIDTH,
+    precision: str = "float32",
     seed: int | None = None,
 ) -> keras.Model:
     """Returns the critic [B, H, W, C] -> [B], a float32 logit per image."""
-    layers = Layers("dcgan/critic_x", seed, spectral_norm)
+    layers = Layers("dcgan/critic_x", seed, precision, spectral_norm)
     image = keras.Input(_image_shape(image_shape), name="image")
     return layers.model(image, layers.scalar(_features(layers, image, width)))
 
@@ -91,10 +122,11 @@ def critic_z(
     *,
     spectral_norm: bool = False,
     width: int = WIDTH,
+    precision: str = "float32",
     seed: int | None = None,
 ) -> keras.Model:
     """Returns the critic [B, K] -> [B] with two dense layers of 16 * width units."""
-    layers = Layers("dcgan/critic_z", seed, spectral_norm)
+    layers = Layers("dcgan/critic_z", seed, precision, spectral_norm)
     latent = keras.Input((positive("latent_dim", latent_dim),), name="latent")
     features = _dense(layers, latent, 16 * positive("width", width), "latent_0")
     features = _dense(layers, features, 16 * width, "latent_1")
@@ -108,6 +140,7 @@ def critic_xz(
     *,
     spectral_norm: bool = False,
     width: int = WIDTH,
+    precision: str = "float32",
     seed: int | None = None,
 ) -> keras.Model:
     """Returns the critic ([B, H, W, C], [B, K]) -> [B], a float32 logit per pair.
@@ -115,7 +148,7 @@ def critic_xz(
     As in ALI and BiGAN (Dumoulin et al. 2017, Donahue et al. 2017): convolutional features of the
     image and dense features of the latent are joined and read by one more dense layer.
     """
-    layers = Layers("dcgan/critic_xz", seed, spectral_norm)
+    layers = Layers("dcgan/critic_xz", seed, precision, spectral_norm)
     image = keras.Input(_image_shape(image_shape), name="image")
     latent = keras.Input((positive("latent_dim", latent_dim),), name="latent")
     of_image = _features(layers, image, width)
@@ -125,21 +158,27 @@ def critic_xz(
     return layers.model([image, latent], layers.scalar(_dense(layers, pair, 8 * width, "joint")))
 
 
-def _features(layers: Layers, image: Any, width: int, normalization: str = "none") -> Any:
-    """Halves the image down to 4x4 and returns its features, [B, F]."""
+def _features(
+    layers: Layers, image: Any, width: int, normalization: str = "none", noise: Any = None
+) -> Any:
+    """Halves the image down to 4x4, adding noise to every map if any, and returns [B, F]."""
     features, side, index = image, image.shape[1], 0
     while side > 4:
         name = f"conv_{index}"
         maps = positive("width", width) * 2 ** min(index, 2)
-        features = layers.conv(maps, name, initializer="he_normal")(features)
+        features = layers.conv(maps, name, initializer="he_normal", exact=index == 0)(features)
+        if noise is not None:
+            of_noise = layers.dense(maps, f"noise_{index}", exact=True, use_bias=False)(noise)
+            of_noise = keras.layers.Reshape((1, 1, maps), name=f"shape_{index}")(of_noise)
+            features = keras.layers.Add(name=f"sum_{index}")([features, of_noise])
         features = _activate(features, name, normalization, "leaky_relu")
         side, index = math.ceil(side / 2), index + 1
     return keras.layers.Flatten(name="flat")(features)
 
 
 def _dense(layers: Layers, features: Any, units: int, name: str) -> Any:
-    dense = layers.dense(units, name, initializer="he_normal", activation="leaky_relu")
-    return dense(features)
+    options = {"initializer": "he_normal", "activation": "leaky_relu"}
+    return layers.dense(units, name, exact=True, **options)(features)
 
 
 def _activate(features: Any, name: str, normalization: str, function: str) -> Any:

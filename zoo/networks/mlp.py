@@ -26,13 +26,43 @@ def encoder(
     *,
     hidden: Sequence[int] = HIDDEN,
     activation: str = "softplus",
+    precision: str = "float32",
     seed: int | None = None,
 ) -> keras.Model:
     """Returns the network [B, *image_shape] -> [B, outputs]."""
-    layers = Layers("mlp/encoder", seed)
+    layers = Layers("mlp/encoder", seed, precision)
     image = keras.Input(shape(image_shape), name="image")
     features = _stack(layers, _flat(image), hidden, activation)
     return layers.model(image, layers.dense(positive("outputs", outputs), "params")(features))
+
+
+@Role
+def implicit_encoder(
+    image_shape: Sequence[int],
+    latent_dim: int,
+    noise_dim: int,
+    *,
+    hidden: Sequence[int] = HIDDEN,
+    activation: str = "softplus",
+    precision: str = "float32",
+    seed: int | None = None,
+) -> keras.Model:
+    """Returns the network [B, *image_shape], [B, noise_dim] -> z [B, K]: noise in every layer."""
+    layers = Layers("mlp/implicit_encoder", seed, precision)
+    image = keras.Input(shape(image_shape), name="image")
+    noise = keras.Input((positive("noise_dim", noise_dim),), name="noise")
+    features = _flat(image)
+    for index, units in enumerate(_sizes(hidden)):
+        of_noise = layers.dense(units, f"noise_{index}", use_bias=False)(noise)
+        features = layers.dense(units, f"dense_{index}")(features)
+        features = keras.layers.Add(name=f"sum_{index}")([features, of_noise])
+        features = keras.layers.Activation(known_activation(activation), name=f"act_{index}")(
+            features
+        )
+    both = keras.layers.Concatenate(name="last")([features, noise])
+    return layers.model(
+        [image, noise], layers.dense(positive("latent_dim", latent_dim), "latent")(both)
+    )
 
 
 @Role
@@ -43,10 +73,11 @@ def decoder(
     *,
     hidden: Sequence[int] = HIDDEN,
     activation: str = "softplus",
+    precision: str = "float32",
     seed: int | None = None,
 ) -> keras.Model:
     """Returns the network [B, K] -> [B, ..., C * params_per_element] of raw parameters."""
-    layers = Layers("mlp/decoder", seed)
+    layers = Layers("mlp/decoder", seed, precision)
     *sizes, channels = shape(image_shape)
     output_shape = (*sizes, channels * positive("params_per_element", params_per_element))
     latent = keras.Input((positive("latent_dim", latent_dim),), name="latent")
@@ -62,10 +93,11 @@ def critic_x(
     spectral_norm: bool = False,
     hidden: Sequence[int] = HIDDEN,
     activation: str = "leaky_relu",
+    precision: str = "float32",
     seed: int | None = None,
 ) -> keras.Model:
     """Returns the critic [B, *image_shape] -> [B], a float32 logit per example."""
-    layers = Layers("mlp/critic_x", seed, spectral_norm)
+    layers = Layers("mlp/critic_x", seed, precision, spectral_norm)
     image = keras.Input(shape(image_shape), name="image")
     return layers.model(image, layers.scalar(_stack(layers, _flat(image), hidden, activation)))
 
@@ -77,10 +109,11 @@ def critic_z(
     spectral_norm: bool = False,
     hidden: Sequence[int] = HIDDEN,
     activation: str = "leaky_relu",
+    precision: str = "float32",
     seed: int | None = None,
 ) -> keras.Model:
     """Returns the critic [B, K] -> [B], a float32 logit per example."""
-    layers = Layers("mlp/critic_z", seed, spectral_norm)
+    layers = Layers("mlp/critic_z", seed, precision, spectral_norm)
     latent = keras.Input((positive("latent_dim", latent_dim),), name="latent")
     return layers.model(latent, layers.scalar(_stack(layers, latent, hidden, activation)))
 
@@ -93,10 +126,11 @@ def critic_xz(
     spectral_norm: bool = False,
     hidden: Sequence[int] = HIDDEN,
     activation: str = "leaky_relu",
+    precision: str = "float32",
     seed: int | None = None,
 ) -> keras.Model:
     """Returns the critic ([B, *image_shape], [B, K]) -> [B], a float32 logit per pair."""
-    layers = Layers("mlp/critic_xz", seed, spectral_norm)
+    layers = Layers("mlp/critic_xz", seed, precision, spectral_norm)
     image = keras.Input(shape(image_shape), name="image")
     latent = keras.Input((positive("latent_dim", latent_dim),), name="latent")
     pair = keras.layers.Concatenate(name="pair")([_flat(image), latent])
@@ -109,10 +143,13 @@ def _flat(image: Any) -> Any:
 
 
 def _stack(layers: Layers, features: Any, hidden: Sequence[int], activation: str) -> Any:
-    if isinstance(hidden, str) or not isinstance(hidden, Sequence):
-        raise errors.InputError(f"hidden is {hidden!r}: give a list of sizes, such as (512, 512).")
     activation = known_activation(activation)
-    for index, units in enumerate(hidden):
-        units = positive(f"hidden[{index}]", units)
+    for index, units in enumerate(_sizes(hidden)):
         features = layers.dense(units, f"dense_{index}", activation=activation)(features)
     return features
+
+
+def _sizes(hidden: Sequence[int]) -> list[int]:
+    if isinstance(hidden, str) or not isinstance(hidden, Sequence):
+        raise errors.InputError(f"hidden is {hidden!r}: give a list of sizes, such as (512, 512).")
+    return [positive(f"hidden[{index}]", units) for index, units in enumerate(hidden)]

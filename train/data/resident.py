@@ -1,0 +1,38 @@
+"""Images that stay in memory, gathered and binarized inside the training step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from train.data.pipeline import Plan, finished
+
+
+class Resident:
+    """The batches of `plan`, made where the model is: what reaches it are numbers of images.
+
+    Calling it on one step's numbers gives the images that `Dataset.batches` gives at that step,
+    but for the noise of dynamic binarization, which XLA draws otherwise than TensorFlow.
+
+    Args:
+      images: uint8 or float, [N, H, W, C].
+      binarization: "dynamic", "static" or "none".
+      plan: which examples each step holds.
+    """
+
+    def __init__(self, images: Any, binarization: str, plan: Plan):
+        self._images = tf.constant(images)
+        self._binarization = binarization
+        self._plan = plan
+
+    def blocks(self, start_step: int, size: int) -> tf.data.Dataset:
+        """Returns blocks of `size` steps: {"step": [size], "examples": [size, B]}, without end."""
+        numbers = tf.data.Dataset.counter(start=start_step, dtype=tf.int64)
+        numbered = numbers.map(lambda step: {"step": step, "examples": self._plan.examples(step)})
+        return numbered.batch(size, drop_remainder=True).prefetch(2)
+
+    def __call__(self, numbers: dict[str, Any]) -> tf.Tensor:
+        """Returns the float32 images [B, H, W, C] of one step."""
+        gathered = tf.gather(self._images, numbers["examples"])
+        return finished(numbers["step"], gathered, self._binarization, self._plan)

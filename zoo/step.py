@@ -1,0 +1,242 @@
+"""The step: samples, terms, then what every player does with them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from zoo import multipliers, terms
+from zoo.averages import Averages
+from zoo.conditionals import BaseConditional
+from zoo.errors import InputError
+from zoo.history import History
+from zoo.joints import SampledJoints
+from zoo.lagrangian import Lagrangian
+from zoo.optimizers import FusedAdam
+
+_TRAIN, _TEST = 0, 1
+
+
+class LagrangianStep(keras.Model):
+    """The one train_step of every model, on the parts that `LagrangianModel` holds.
+
+    primal   theta  <- theta - grad [ sum_i c_i(lambda) surrogate_i ] / (|alpha| + sum lambda)
+    critic   phi    <- phi   - grad [ critic losses on the same samples ]
+    dual     mu     <- clip( moved by (D - eps) / scale ),   lambda = mu size / scale
+    """
+
+    encoder: BaseConditional
+    decoder: BaseConditional
+    prior: Any
+    critics: dict[str, keras.Model]
+    lagrangian: Lagrangian
+    multipliers: multipliers.MultiplierRule
+    slacks: list[float]
+    margins: Any
+    step: Any
+    seed: int
+    feed: Callable[[Any], Any] | None
+    averages: Averages | None
+    histories: dict[str, History]
+    _terms: dict[str, terms.Term]
+    _readings: dict[str, terms.Term]
+    _batches: keras.metrics.Metric
+    _trackers: dict[str, keras.metrics.Metric]
+
+    def compile(
+        self,
+        optimizer: Any = None,
+        critic_optimizer: Any = None,
+        critic_steps: int = 1,
+        run_eagerly: bool = False,
+        steps_per_execution: int = 1,
+        jit_compile: bool | str = "auto",
+    ) -> None:
+        """Chooses the players' optimizers; the defaults are Adam(1e-3) and Adam(2e-4, beta_1=0.5).
+
+        With critics the primal default is Adam(2e-4, beta_1=0.5) as well (Radford et al. 2015).
+        Critics take `critic_steps` steps for each of the other players', all on the same images
+        but with other noise.
+
+        Raises:
+          InputError: critic_steps is no positive whole number.
+        """
+        if not isinstance(critic_steps, int) or critic_steps < 1:
+            raise InputError(f"critic_steps is {critic_steps!r}: give a positive whole number.")
+        optimizer = keras.optimizers.get(optimizer or _adam(self.adversarial))
+        self.critic_optimizer = keras.optimizers.get(critic_optimizer or _adam(True))
+        self.critic_steps = critic_steps
+        super().compile(
+            optimizer=optimizer,
+            run_eagerly=run_eagerly,
+            steps_per_execution=steps_per_execution,
+            jit_compile=jit_compile,
+        )
+        optimizer.build(self.primal_variables)
+        self.critic_optimizer.build(self.critic_variables)
+
+    @property
+    def adversarial(self) -> bool:
+        """Whether a critic is trained."""
+        return bool(self.critics)
+
+    @property
+    def primal_variables(self) -> list[Any]:
+        return self.encoder.trainable_variables + self.decoder.trainable_variables
+
+    @property
+    def critic_variables(self) -> list[Any]:
+        return [v for critic in self.critics.values() for v in critic.trainable_variables]
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        """One step on a batch; with `feed`, as many steps as `data` has on its leading axis."""
+        if self.feed is None:
+            return self._trained_on(*self._batch(data))
+        feed, (first, *_) = self.feed, tf.nest.flatten(data)
+
+        def one(index: tf.Tensor) -> tf.Tensor:
+            batch = feed(tf.nest.map_structure(lambda d: d[index], data))
+            self._trained_on(*self._batch(batch))
+            return index + 1
+
+        tf.while_loop(lambda index: index < first.shape[0], one, [0], parallel_iterations=1)
+        return self._logs(("loss", *self._terms))
+
+    def _trained_on(self, x: tf.Tensor, z: tf.Tensor | None) -> dict[str, Any]:
+        seed = self._step_seed(_TRAIN, self.step)
+        for extra in range(1, self.critic_steps if self.adversarial else 1):
+            self._critics_alone(x, z, tf.random.experimental.stateless_fold_in(seed, extra))
+        replicas = self.distribute_strategy.num_replicas_in_sync
+        with tf.GradientTape(persistent=True) as tape:
+            joints = self.joints(x, seed, training=True, z=z)
+            estimates = {name: term(joints, training=True) for name, term in self._terms.items()}
+            surrogates = {name: estimate.surrogate for name, estimate in estimates.items()}
+            values = {name: estimate.value for name, estimate in estimates.items()}
+            violations = self._violations(values)
+            acting = self.multipliers.effective(violations)
+            # sum_i c_i(lambda) surrogate_i / (|alpha| + sum lambda), learned lambdas in slacks
+            primal = self.lagrangian.value(surrogates, acting)
+            primal /= self.lagrangian.size(acting * self.slacks) * replicas
+            critic = _critic_loss(estimates, replicas)
+        _descend(self.optimizer, tape, primal, self.primal_variables)
+        if critic is not None:
+            _descend(self.critic_optimizer, tape, critic, self.critic_variables)
+        del tape
+        if self.averages is not None:
+            self.averages.update()
+        loss = self.lagrangian.value(values, self.multipliers.value)
+        if self.lagrangian.learned:
+            self.multipliers.update(violations)
+        self.step.assign_add(1)
+        return self._track({"loss": loss, **values}, x)
+
+    def _critics_alone(self, x: tf.Tensor, z: tf.Tensor | None, seed: tf.Tensor) -> None:
+        """One more step of the critics, before the others move."""
+        with tf.GradientTape() as tape:
+            joints = self.joints(x, seed, training=True, z=z)
+            loss = _critic_loss(
+                {name: self._terms[name](joints, training=True) for name in self.critics},
+                self.distribute_strategy.num_replicas_in_sync,
+            )
+        _descend(self.critic_optimizer, tape, loss, self.critic_variables)
+
+    def test_step(self, data: Any) -> dict[str, Any]:
+        x, z = self._batch(data)
+        seed = self._step_seed(_TEST, self._batches.result())
+        self._batches.update_state(1)
+        values = self.term_values(x, seed, z)
+        loss = self.lagrangian.value(values, self.multipliers.value)
+        # mse = mean (x - E[x|z])^2 at z = E[z|x]
+        error = tf.reduce_mean(tf.square(x - self.call(x)))
+        return self._track({"loss": loss, **values, "mse": error}, x)
+
+    @property
+    def readable_terms(self) -> set[str]:
+        """Names of the terms that `term_values` returns."""
+        return {*self._terms, *self._readings}
+
+    def term_values(self, x: Any, seed: Any, z: Any = None) -> dict[str, tf.Tensor]:
+        """Returns every term of the form, and REC_x and RATE where they exist, on images x.
+
+        Scalars, nats per example, with the estimators that training uses; `seed` and `z` as in
+        joints.
+        """
+        joints = self.joints(x, seed, z=z)
+        return {
+            name: term(joints, training=False).value
+            for name, term in {**self._terms, **self._readings}.items()
+        }
+
+    @functools.cached_property
+    def traced_terms(self) -> Any:
+        """`term_values` as a tf.function, compiled as the training step is."""
+        jit = bool(self.jit_compile)
+        return tf.function(self.term_values, jit_compile=jit, autograph=False)
+
+    def joints(self, x: Any, seed: Any, training: bool = False, z: Any = None) -> SampledJoints:
+        """Returns the samples of both joints that the terms are estimated on.
+
+        `z` are samples of the prior, where that is a data set of its own.
+        """
+        parts = self.encoder, self.decoder, self.prior
+        return SampledJoints(x, *parts, seed, training, z, self.histories)
+
+    @property
+    def metrics(self) -> list[Any]:
+        return [self._batches, *self._trackers.values()]
+
+    def _batch(self, data: Any) -> tuple[tf.Tensor, tf.Tensor | None]:
+        """Returns the images x of a batch, and samples z where the prior is a data set."""
+        raise NotImplementedError
+
+    def _track(self, values: Mapping[str, Any], x: Any) -> dict[str, Any]:
+        for name, value in values.items():
+            self._trackers[name].update_state(value, sample_weight=tf.shape(x)[0])
+        return self._logs(values)
+
+    def _logs(self, names: Iterable[str]) -> dict[str, Any]:
+        logs = {name: self._trackers[name].result() for name in names}
+        if self.lagrangian.learned:
+            reached = self.lagrangian.constraint_values(logs)
+            multipliers_now = self.multipliers.value
+            for index, constraint in enumerate(self.lagrangian.learned):
+                logs[f"D: {constraint.expression}"] = reached[index]
+                logs[f"lambda: {constraint.expression}"] = multipliers_now[index]
+        return logs
+
+    def _violations(self, values: Mapping[str, Any]) -> tf.Tensor:
+        """Returns D - (eps - margin) of each learned constraint, averaged over replicas."""
+        violations = self.lagrangian.violations(values) + self.margins
+        replica = tf.distribute.get_replica_context()
+        if replica is not None and replica.num_replicas_in_sync > 1:
+            violations = replica.all_reduce(tf.distribute.ReduceOp.MEAN, violations)
+        return violations
+
+    def _step_seed(self, stream: int, step: Any) -> tf.Tensor:
+        """Returns the noise seed of this step, and of this replica."""
+        seed = tf.random.experimental.stateless_fold_in([self.seed, stream], tf.cast(step, "int32"))
+        replica = tf.distribute.get_replica_context()
+        if replica is not None and replica.num_replicas_in_sync > 1:
+            seed = tf.random.experimental.stateless_fold_in(seed, replica.replica_id_in_sync_group)
+        return seed
+
+
+def _critic_loss(estimates: Mapping[str, terms.Estimate], replicas: int) -> tf.Tensor | None:
+    losses = [e.critic_loss for e in estimates.values() if e.critic_loss is not None]
+    return tf.add_n(losses) / replicas if losses else None
+
+
+def _adam(adversarial: bool) -> FusedAdam:
+    if adversarial:
+        return FusedAdam(2e-4, beta_1=0.5)
+    return FusedAdam(1e-3)
+
+
+def _descend(optimizer: Any, tape: tf.GradientTape, loss: Any, variables: list) -> None:
+    if variables:
+        gradients = tape.gradient(loss, [v.value for v in variables], unconnected_gradients="zero")
+        optimizer.apply_gradients(zip(gradients, variables, strict=True))
