@@ -14,6 +14,7 @@ import tensorflow_probability as tfp
 
 from export import versions
 from zoo import likelihoods, priors
+from zoo.conditionals import ImplicitConditional
 from zoo.errors import InputError
 from zoo.model import LagrangianModel
 from zoo.version import __version__
@@ -85,20 +86,30 @@ def export_model(
 
 def _encoder(model: LagrangianModel) -> Signatures:
     image = tf.TensorSpec((None, *model.decoder.event_shape), tf.float32, name="image")
-    noise = tf.TensorSpec((None, *model.encoder.event_shape), tf.float32, name="noise")
 
     def encode(image: tf.Tensor) -> dict[str, tf.Tensor]:
         posterior = model.encoder(image)
         return {"mean": posterior.mean(), "stddev": posterior.stddev()}
 
-    def encode_sample(image: tf.Tensor, noise: tf.Tensor) -> dict[str, tf.Tensor]:
-        posterior = model.encoder(image)
-        # z = mean + stddev * noise
-        return {"z": posterior.mean() + posterior.stddev() * noise}
-
     signatures: Signatures = {"encode": (encode, [image])}
-    if isinstance(model.encoder.family, likelihoods.Normal):
-        signatures["encode_sample"] = (encode_sample, [image, noise])
+    if isinstance(model.encoder, ImplicitConditional):
+        network = model.encoder.network
+        size: tuple[int, ...] = (model.encoder.noise_dim,)
+
+        def encode_sample(image: tf.Tensor, noise: tf.Tensor) -> dict[str, tf.Tensor]:
+            # z = network([x, e])
+            return {"z": network([image, noise])}
+    elif isinstance(model.encoder.family, likelihoods.Normal):
+        size = model.encoder.event_shape
+
+        def encode_sample(image: tf.Tensor, noise: tf.Tensor) -> dict[str, tf.Tensor]:
+            posterior = model.encoder(image)
+            # z = mean + stddev * noise
+            return {"z": posterior.mean() + posterior.stddev() * noise}
+    else:
+        return signatures
+    noise = tf.TensorSpec((None, *size), tf.float32, name="noise")
+    signatures["encode_sample"] = (encode_sample, [image, noise])
     return signatures
 
 
@@ -134,11 +145,11 @@ def _facts(model: LagrangianModel) -> dict[str, Any]:
     return {
         "objective": model.objective.to_config(),
         "derivation": model.objective.explain(),
-        "latent_dim": priors.latent_dim(model.prior),
+        "latent_shape": list(priors.event_shape(model.prior)),
         "image_shape": list(model.decoder.event_shape),
         "prior": priors.serialise(model.prior),
-        "posterior": model.encoder.family.name,
-        "likelihood": model.decoder.family.name,
+        "posterior": model.encoder.kind,
+        "likelihood": model.decoder.kind,
         "step": int(model.step),
         "versions": {
             "lagrangian-zoo": __version__,

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from zoo import family, likelihoods, multipliers, networks, priors, terms
-from zoo.conditionals import Conditional
+from zoo.conditionals import Conditional, ImplicitConditional
 from zoo.errors import InputError, unknown
 from zoo.lagrangian import Lagrangian
-from zoo.model import LagrangianModel, check_trainable
+from zoo.latents import parse as latents_of
+from zoo.model import LagrangianModel
 from zoo.normalization import normalises_critics
 from zoo.objective import Objective
-
-ROLES = ("encoder", "decoder", "critic_x", "critic_z", "critic_xz")
 
 
 def build(
@@ -22,14 +21,20 @@ def build(
     latent_dim: int = 16,
     network: str = "mlp",
     *,
+    latents: str | None = None,
+    latent_shape: Sequence[int] | None = None,
     likelihood: str | likelihoods.Family = "bernoulli",
     posterior: str | likelihoods.Family = "normal",
     prior: Any = None,
+    noise_dim: int = 64,
+    precision: str = "float32",
     spectral_norm: bool | None = None,
     network_options: Mapping[str, Any] | None = None,
     term_options: Mapping[str, Mapping[str, Any]] | None = None,
     multiplier_rule: str | multipliers.MultiplierRule | None = None,
     slacks: Sequence[float] | None = None,
+    ema: float | None = None,
+    history: int = 0,
     seed: int = 0,
     **parameters: Any,
 ) -> LagrangianModel:
@@ -39,23 +44,32 @@ def build(
       model: a name of `zoo.names()`, or any admissible `zoo.Objective`.
       image_shape: [H, W, C].
       latent_dim: K, the length of z.
-      network: "mlp" or "dcgan".
+      network: "mlp" or "dcgan"; "resnet" or "unet" where z is images.
+      latents: z as named blocks, "categorical(10), uniform(2), noise(62)", in place of latent_dim,
+        posterior and prior; see `zoo.latents`.
+      latent_shape: [H', W', C'] where z is images of a second data set, and batches are pairs
+        (x, z) of both. Then q(z|x) is of the family of p(x|z), and a translation, as others see
+        it, is its mean.
       likelihood: the family of p(x|z): "bernoulli", "normal", "laplace", or one with options.
       posterior: the family of q(z|x); "normal" has a scale for every element.
       prior: p(z), any tfd distribution over [latent_dim]; standard normal if None.
+      noise_dim: the length of the noise that an implicit encoder turns into z.
+      precision: of the products in training, "float32" or "bfloat16"; sums, weights and log
+        densities are float32.
       spectral_norm: whether critics are spectrally normalised; None: `normalises_critics` says.
       network_options: the network's own options, e.g. {"hidden": (512, 512)}; each part takes
         those it has.
       term_options: term name -> its estimator's options, e.g. {"JS_xz": {"r1_gamma": 1.0}}.
       multiplier_rule: how learned multipliers move: "projected", "geco", "pi", "augmented", or
         one with options; by the sign of alpha if None.
-      slacks: the slack of each learned constraint; a tenth of its tolerance if None.
+      slacks: the slack of each learned constraint; `zoo.slack.slacks` if None.
+      ema, history: see `LagrangianModel`.
       seed: of the initial weights and of all noise.
       **parameters: the named model's own parameters, e.g. beta=4.
 
     Raises:
       InputError: an unknown name, parameter or option, an objective that is not admissible, or
-        a term that no estimator trains.
+        parts that do not fit together.
     """
     if isinstance(model, Objective):
         if parameters:
@@ -63,65 +77,144 @@ def build(
         objective = model
     else:
         objective = family.objective(model, **parameters)
-    if objective.implicit_encoder:
-        raise InputError(
-            f"{objective.name} needs an implicit encoder, which no network here has yet: "
-            "choose an objective with an explicit encoder, like 'vae'."
-        )
     image_shape = tuple(int(size) for size in image_shape)
+    names = Lagrangian(objective.tractable()).terms
+    options = {term: dict(of_term) for term, of_term in (term_options or {}).items()}
+    for term, estimator in objective.estimators.items():
+        if term in names:
+            options.setdefault(term, {}).setdefault("estimator", estimator)
+    if isinstance(multiplier_rule, str):
+        multiplier_rule = multipliers.get(multiplier_rule)
+    if isinstance(likelihood, str):
+        likelihood = likelihoods.family(likelihood)
+    make = Parts(network, {**(network_options or {}), "precision": precision, "seed": seed})
+    if latent_shape is not None:
+        encoder, decoder, prior = _between_images(
+            make, image_shape, tuple(int(size) for size in latent_shape), likelihood, objective
+        )
+    else:
+        prior, posterior = _latent(latents, latent_dim, prior, posterior)
+        latent_dim = priors.latent_dim(prior)
+        if objective.implicit_encoder:
+            network_of = make("implicit_encoder", image_shape, latent_dim, noise_dim)
+            encoder = ImplicitConditional(network_of, noise_dim, name="encoder")
+        else:
+            (outputs,) = posterior.params_shape((latent_dim,))
+            encoder = Conditional(
+                make("encoder", image_shape, outputs), posterior, (latent_dim,), name="encoder"
+            )
+        decoder = Conditional(
+            make("decoder", latent_dim, image_shape, likelihood.params_per_element),
+            likelihood,
+            image_shape,
+            name="decoder",
+        )
+    if spectral_norm is None:
+        spectral_norm = normalises_critics(objective)
+    spaces = {
+        name: terms.critic_space(name, options.get(name, {}).get("estimator")) for name in names
+    }
+    return LagrangianModel(
+        objective,
+        encoder,
+        decoder,
+        prior,
+        critics={
+            name: make.critic(space, image_shape, priors.event_shape(prior), spectral_norm)
+            for name, space in spaces.items()
+            if space
+        },
+        term_options=options,
+        multiplier_rule=multiplier_rule,
+        slacks=slacks,
+        ema=ema,
+        history=history,
+        seed=seed,
+        name=objective.name,
+    )
+
+
+class Parts:
+    """Makes the parts of one network by their roles, with those of the options each has."""
+
+    def __init__(self, network: str, options: Mapping[str, Any]):
+        self._network = network
+        self._roles = networks.roles(network)
+        self._options = dict(options)
+        known = {option for role in self._roles.values() for option in role.options}
+        for option in options:
+            if option not in known:
+                raise unknown(f"option of {network!r}", option, known)
+
+    def __call__(self, role: str, *sizes: Any, **more: Any) -> Any:
+        if role not in self._roles:
+            raise InputError(
+                f"The {self._network} network has no {role}: it has {', '.join(self._roles)}."
+            )
+        taken = {n: v for n, v in self._options.items() if n in self._roles[role].options}
+        return self._roles[role](*sizes, **{**taken, **more})
+
+    @property
+    def other_seed(self) -> int:
+        """A seed for a second network of a role, which would else begin as a copy of the first."""
+        return int(self._options["seed"]) + 1
+
+    def critic(
+        self, space: str, image_shape: tuple, latent_shape: tuple, spectral_norm: bool
+    ) -> Any:
+        """Returns a critic on x, z or both; one of images where z is images."""
+        if space == "z" and len(latent_shape) > 1:
+            seed = self.other_seed
+            return self("critic_x", latent_shape, spectral_norm=spectral_norm, seed=seed)
+        latent_size = latent_shape[0] if len(latent_shape) == 1 else latent_shape
+        sizes = {"x": (image_shape,), "z": (latent_size,), "xz": (image_shape, latent_size)}
+        return self(f"critic_{space}", *sizes[space], spectral_norm=spectral_norm)
+
+
+def _latent(
+    text: str | None, latent_dim: int, prior: Any, posterior: str | likelihoods.Family
+) -> tuple[Any, likelihoods.Family]:
+    """Returns p(z) and the family of q(z|x)."""
+    if text is not None:
+        if prior is not None:
+            raise InputError(f"The latents '{text}' have their own prior: leave out prior=.")
+        blocks = latents_of(text)
+        return blocks.prior, blocks.posterior
     prior = priors.standard_normal(latent_dim) if prior is None else prior
     if priors.latent_dim(prior) != latent_dim:
         raise InputError(
             f"The prior is over {priors.latent_dim(prior)} dimensions and latent_dim is "
             f"{latent_dim}: make them equal."
         )
-    if isinstance(likelihood, str):
-        likelihood = likelihoods.family(likelihood)
     if posterior in ("normal", "laplace"):
         posterior = likelihoods.family(posterior, scale="per_element")
     elif isinstance(posterior, str):
         posterior = likelihoods.family(posterior)
+    return prior, posterior
 
-    if isinstance(multiplier_rule, str):
-        multiplier_rule = multipliers.get(multiplier_rule)
 
-    part = _parts(network, {**(network_options or {}), "seed": seed})
-    encoder = part("encoder", image_shape, latent_dim * posterior.params_per_element)
-    decoder = part("decoder", latent_dim, image_shape, likelihood.params_per_element)
-    sizes = {"x": (image_shape,), "z": (latent_dim,), "xz": (image_shape, latent_dim)}
-    form = objective.tractable()
-    names = Lagrangian(form).terms
-    check_trainable(names, objective.name)
-    if spectral_norm is None:
-        spectral_norm = normalises_critics(objective)
-    return LagrangianModel(
-        objective,
-        Conditional(encoder, posterior, (latent_dim,), name="encoder"),
-        Conditional(decoder, likelihood, image_shape, name="decoder"),
-        prior,
-        critics={
-            name: part(f"critic_{space}", *sizes[space], spectral_norm=spectral_norm)
-            for name in names
-            if (space := terms.critic_space(name))
-        },
-        term_options=term_options,
-        multiplier_rule=multiplier_rule,
-        slacks=slacks,
-        seed=seed,
-        name=objective.name,
+def _between_images(
+    make: Parts,
+    image_shape: tuple[int, ...],
+    latent_shape: tuple[int, ...],
+    likelihood: likelihoods.Family,
+    objective: Objective,
+) -> tuple[Conditional, Conditional, Any]:
+    """Returns q(z|x), p(x|z) and p(z) where z is images: two translators and a data set."""
+    if objective.implicit_encoder:
+        raise InputError(f"{objective.name} has an implicit encoder, which gives no images.")
+    if isinstance(likelihood, likelihoods.Normal | likelihoods.Laplace):
+        likelihood = type(likelihood)(**{**likelihood.get_config(), "shows": "mean"})
+    there = make("translator", image_shape, latent_shape, likelihood.params_per_element)
+    back = make(
+        "translator",
+        latent_shape,
+        image_shape,
+        likelihood.params_per_element,
+        seed=make.other_seed,
     )
-
-
-def _parts(network: str, options: Mapping[str, Any]) -> Callable[..., Any]:
-    """Returns a function that builds a part of the network by its role."""
-    roles = {role: getattr(networks.get(network), role) for role in ROLES}
-    known = {option for role in roles.values() for option in role.options}
-    for option in options:
-        if option not in known:
-            raise unknown(f"option of {network!r}", option, known)
-
-    def build_part(role: str, *sizes: Any, **more: Any) -> Any:
-        taken = {name: value for name, value in options.items() if name in roles[role].options}
-        return roles[role](*sizes, **taken, **more)
-
-    return build_part
+    return (
+        Conditional(there, likelihood, latent_shape, name="encoder"),
+        Conditional(back, likelihood, image_shape, name="decoder"),
+        priors.Empirical(latent_shape),
+    )

@@ -1,4 +1,4 @@
-"""Conditional distributions p(x|z) and q(z|x): a network and a family."""
+"""Conditional distributions p(x|z) and q(z|x): a network, and a family or noise."""
 
 from __future__ import annotations
 
@@ -9,11 +9,66 @@ import keras
 import tensorflow as tf
 
 from zoo import errors
+from zoo.implicit import Implicit
 from zoo.likelihoods import Family
 
 
+class BaseConditional(keras.layers.Layer):
+    """What conditionals have in common.
+
+    A conditional takes tensors, eager or traced, but no keras.Input: a distribution cannot be a
+    node of a Functional model. Compose `conditional.network` there.
+    """
+
+    network: keras.Model
+    event_shape: tuple[int, ...]
+
+    def __init__(self, network: keras.Model | dict[str, Any], **kwargs: Any) -> None:
+        super().__init__(dtype="float32", **kwargs)
+        if isinstance(network, dict):
+            network = keras.saving.deserialize_keras_object(network)
+        self.network = network
+
+    @property
+    def has_density(self) -> bool:
+        """Whether log densities can be evaluated."""
+        raise NotImplementedError
+
+    @property
+    def kind(self) -> str:
+        """The name of the family, or "implicit"."""
+        raise NotImplementedError
+
+    @property
+    def condition_shape(self) -> tuple[int, ...]:
+        """The shape of one example of the condition."""
+        return tuple(self.network.input_shape[1:])
+
+    def mean(self, inputs: Any, training: bool = False) -> tf.Tensor:
+        """Returns the conditional's mean, [B, ...]."""
+        return self(inputs, training=training).mean()
+
+    def relaxed_sample(self, distribution: Any, seed: Any) -> tf.Tensor:
+        """Returns a differentiable sample of `distribution`, which this conditional returned.
+
+        `seed` as in stateless_seed.
+        """
+        return distribution.sample(seed=stateless_seed(seed))
+
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
+        raise errors.InputError(
+            f"{type(self).__name__} {self.name!r} was called on a keras.Input, but its output is a "
+            "distribution: call its .network in a Functional model."
+        )
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        del config["dtype"]
+        return {**config, "network": keras.saving.serialize_keras_object(self.network)}
+
+
 @keras.saving.register_keras_serializable("zoo")
-class Conditional(keras.layers.Layer):
+class Conditional(BaseConditional):
     """A conditional distribution: the network reads the condition, the family reads the network.
 
     Calling it returns a tfd.Distribution with batch shape [B] and event shape `event_shape`, the
@@ -23,9 +78,6 @@ class Conditional(keras.layers.Layer):
 
     The network computes in its own precision; the parameters are cast to float32 first thing, so
     log densities (nats, summed over the elements, [B]) are float32 throughout.
-
-    It takes tensors, eager or traced, but no keras.Input: a distribution cannot be a node of a
-    Functional model. Compose `conditional.network` there.
 
     Raises InputError if the network's output does not fit the family and `event_shape`.
     """
@@ -37,18 +89,15 @@ class Conditional(keras.layers.Layer):
         event_shape: Sequence[int] | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(dtype="float32", **kwargs)
-        if isinstance(network, dict):
-            network = keras.saving.deserialize_keras_object(network)
+        super().__init__(network, **kwargs)
         if isinstance(family, dict):
             family = keras.saving.deserialize_keras_object(family)
         if not isinstance(family, Family):
             raise errors.InputError(
                 f"A Conditional's family is {family!r}: make one with zoo.likelihoods.family()."
             )
-        self.network = network
         self.family = family
-        self.event_shape = _event_shape(network, family, event_shape)
+        self.event_shape = _event_shape(self.network, family, event_shape)
         self.raw_scale = None
         if family.learns_scale:
             self.raw_scale = self.add_weight(
@@ -61,41 +110,99 @@ class Conditional(keras.layers.Layer):
 
     @property
     def has_density(self) -> bool:
-        """Whether log densities can be evaluated."""
         return self.family.has_density
+
+    @property
+    def kind(self) -> str:
+        return self.family.name
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         params = tf.cast(self.network(inputs, training=training), tf.float32)
         raw_scale = None if self.raw_scale is None else tf.convert_to_tensor(self.raw_scale)
         return self.family.distribution(params, raw_scale)
 
-    def mean(self, inputs: Any, training: bool = False) -> tf.Tensor:
-        """Returns the conditional's mean, [B, ...]."""
-        return self(inputs, training=training).mean()
-
     def relaxed_sample(self, distribution: Any, seed: Any) -> tf.Tensor:
         """Returns a differentiable sample of `distribution`, which this conditional returned.
 
-        Normal and Laplace: a reparameterised sample. Bernoulli: the mean, a relaxation, because
-        its samples carry no gradient; it is what critics are shown. `seed` as in stateless_seed.
+        Normal and Laplace: a reparameterised sample, or the mean for a family that shows it.
+        Bernoulli: the mean, a relaxation, because its samples carry no gradient; it is what critics
+        are shown. Blocks: each block's own. `seed` as in stateless_seed.
         """
         return self.family.relaxed_sample(distribution, stateless_seed(seed))
 
-    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
-        raise errors.InputError(
-            f"Conditional {self.name!r} was called on a keras.Input, but its output is a "
-            "distribution: call its .network in a Functional model."
-        )
-
     def get_config(self) -> dict[str, Any]:
-        config = super().get_config()
-        del config["dtype"]
         return {
-            **config,
-            "network": keras.saving.serialize_keras_object(self.network),
+            **super().get_config(),
             "family": keras.saving.serialize_keras_object(self.family),
             "event_shape": list(self.event_shape),
         }
+
+
+@keras.saving.register_keras_serializable("zoo")
+class ImplicitConditional(BaseConditional):
+    """A conditional that can be sampled and has no density: the network turns noise into samples.
+
+        z = network([x, e]),   e ~ N(0, I)
+
+    See Mescheder et al. "Adversarial Variational Bayes." ICML 2017, section 2. Calling it returns
+    a `zoo.implicit.Implicit` with batch shape [B]; its variables are the network's.
+
+    Args:
+      network: [B, ...], [B, noise_dim] -> [B, K], or one example of whatever is conditioned.
+      noise_dim: The length of e.
+      draws: How many e the mean and the standard deviation are over.
+
+    Raises:
+      InputError: if the network does not take x and noise of `noise_dim`, or a number is none.
+    """
+
+    def __init__(
+        self,
+        network: keras.Model | dict[str, Any],
+        noise_dim: int,
+        draws: int = 64,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(network, **kwargs)
+        for what, value, least in (("noise_dim", noise_dim, 1), ("draws", draws, 2)):
+            if type(value) is not int or value < least:
+                raise errors.InputError(
+                    f"{what} of an ImplicitConditional is {value!r}: give a whole number of "
+                    f"{least} or more."
+                )
+        inputs = self.network.input_shape
+        if not isinstance(inputs, list) or len(inputs) != 2 or inputs[1][1:] != (noise_dim,):
+            raise errors.InputError(
+                f"Network {self.network.name!r} takes shape {inputs}: an implicit conditional's "
+                f"takes the condition and {noise_dim} numbers of noise, [x, e]."
+            )
+        self.noise_dim = noise_dim
+        self.draws = draws
+        self.event_shape = tuple(self.network.output_shape[1:])
+        self.built = True
+
+    @property
+    def has_density(self) -> bool:
+        return False
+
+    @property
+    def kind(self) -> str:
+        return "implicit"
+
+    @property
+    def condition_shape(self) -> tuple[int, ...]:
+        return tuple(self.network.input_shape[0][1:])
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        def push(noise: tf.Tensor) -> tf.Tensor:
+            return tf.cast(self.network([inputs, noise], training=training), tf.float32)
+
+        size = inputs.shape[0]
+        batch_size = tf.shape(inputs)[0] if size is None else size
+        return Implicit(push, batch_size, self.event_shape, self.noise_dim, self.draws)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "noise_dim": self.noise_dim, "draws": self.draws}
 
 
 def stateless_seed(seed: Any) -> tf.Tensor:
@@ -117,21 +224,20 @@ def _event_shape(
 ) -> tuple[int, ...]:
     """Returns the variable's shape, having checked that the network's output fits it."""
     output = tuple(network.output_shape[1:])
-    per_element = family.params_per_element
     if event_shape is not None:
         event = tuple(int(size) for size in event_shape)
-        needed = event[:-1] + tuple(size * per_element for size in event[-1:])
+        needed = family.params_shape(event)
         if not event or output != needed:
             raise errors.InputError(
                 f"Network {network.name!r} returns shape {output} per example, but a "
-                f"{family.name} variable of shape {event} with {per_element} parameter(s) per "
-                f"element needs {needed}: change the network's last layer."
+                f"{family.name} variable of shape {event} needs {needed}: change the network's "
+                "last layer."
             )
         return event
-    if not output or None in output or output[-1] % per_element:
+    found = None if None in output else family.event_shape(output)
+    if found is None:
         raise errors.InputError(
-            f"Network {network.name!r} returns shape {output} per example, but a {family.name} "
-            f"likelihood reads {per_element} parameter(s) per element: make the last axis a "
-            f"multiple of {per_element}."
+            f"Network {network.name!r} returns shape {output} per example, but the {family.name} "
+            f"family reads {family.reads}: change the network's last layer."
         )
-    return (*output[:-1], output[-1] // per_element)
+    return found

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import zlib
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
 import tensorflow as tf
 
-from zoo.conditionals import Conditional, stateless_seed
+from zoo.conditionals import BaseConditional, stateless_seed
+from zoo.history import History
 
 _STREAMS = ("z_q", "z_p", "x_p")
 
@@ -24,16 +27,24 @@ class SampledJoints:
       prior: p(z), event shape [K].
       seed: two whole numbers; every draw gets its own stream of it.
       training: passed to the networks.
+      z: [B, ...], samples of the prior, where that is a data set; drawn from it if None.
+      histories: what remembers generated samples "x_p" or "z_q", if anything does.
     """
+
+    # The samples are drawn, not listed with their probabilities.
+    q_weights: Any = None
+    p_weights: Any = None
 
     def __init__(
         self,
         x: Any,
-        encoder: Conditional,
-        decoder: Conditional,
+        encoder: BaseConditional,
+        decoder: BaseConditional,
         prior: Any,
         seed: Any,
         training: bool = False,
+        z: Any = None,
+        histories: Mapping[str, History] | None = None,
     ):
         self.x_q = x
         self.encoder = encoder
@@ -41,6 +52,9 @@ class SampledJoints:
         self.prior = prior
         self._seed = stateless_seed(seed)
         self._training = training
+        self._z_p = z
+        self._histories = histories or {}
+        self._shown: dict[str, tf.Tensor] = {}
 
     @cached_property
     def posterior(self) -> Any:
@@ -60,6 +74,8 @@ class SampledJoints:
     @cached_property
     def z_p(self) -> tf.Tensor:
         """z ~ p(z), [B, K]."""
+        if self._z_p is not None:
+            return self._z_p
         return self.prior.sample(tf.shape(self.x_q)[0], seed=self._stream("z_p"))
 
     @cached_property
@@ -105,6 +121,28 @@ class SampledJoints:
         q = {"x": lambda: self.x_q, "z": lambda: self.z_q}
         p = {"x": lambda: self.x_p, "z": lambda: self.z_p}
         return tuple(q[v]() for v in space), tuple(p[v]() for v in space)
+
+    def remembered(self, space: str) -> tuple[tuple[Any, ...], tuple[Any, ...]] | None:
+        """Returns `samples` with some of those generated replaced by earlier ones, for a critic.
+
+        None where nothing is remembered: in evaluation, without histories, and on pairs (x, z).
+        """
+        if not self._training or space == "xz":
+            return None
+        name = {"x": "x_p", "z": "z_q"}[space]
+        if name not in self._histories:
+            return None
+        if name not in self._shown:
+            now = self.x_p if space == "x" else self.z_q
+            self._shown[name] = self._histories[name](now, self.stream(name))
+        old = (self._shown[name],)
+        (q, p) = self.samples(space)
+        return (q, old) if space == "x" else (old, p)
+
+    def stream(self, name: str) -> tf.Tensor:
+        """Returns the seed of the noise of the term called `name`."""
+        number = zlib.crc32(name.encode()) & 0x7FFFFFFF
+        return tf.random.experimental.stateless_fold_in(self._seed, number)
 
     def _stream(self, name: str) -> tf.Tensor:
         return tf.random.experimental.stateless_fold_in(self._seed, _STREAMS.index(name))

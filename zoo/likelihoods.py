@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
+from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 import keras
@@ -15,14 +16,16 @@ from zoo import errors
 tfd = tfp.distributions
 
 Scale = float | Literal["learned", "per_element"]
+SHOWS = ("sample", "mean")
 
 
 class Family:
-    """Turns a network's raw outputs into a distribution with independent elements.
+    """Turns a network's raw outputs into the distribution of a variable.
 
-    `params_per_element` numbers are read for every element of the variable: the network's last
-    axis is that many times as long as the variable's. `learns_scale` says that the family needs
-    one trainable scalar beside the network, whose first value is `initial_raw_scale`.
+    `params_shape` says how many outputs that takes. Here, for independent elements, it is
+    `params_per_element` numbers for each: the network's last axis is that many times as long as
+    the variable's. `learns_scale` says that the family needs one trainable scalar beside the
+    network, whose first value is `initial_raw_scale`.
     """
 
     name: ClassVar[str]
@@ -31,12 +34,28 @@ class Family:
     learns_scale = False
     initial_raw_scale = 0.0
 
+    @property
+    def reads(self) -> str:
+        """How many outputs of the network are read, in words."""
+        return f"a multiple of {self.params_per_element} along the last axis"
+
+    def params_shape(self, event_shape: Sequence[int]) -> tuple[int, ...]:
+        """Returns the shape of what is read for one example of a variable of `event_shape`."""
+        last = tuple(size * self.params_per_element for size in event_shape[-1:])
+        return (*event_shape[:-1], *last)
+
+    def event_shape(self, params_shape: Sequence[int]) -> tuple[int, ...] | None:
+        """Returns the shape of the variable that `params_shape` is for, or `None` if none is."""
+        if not params_shape or params_shape[-1] % self.params_per_element:
+            return None
+        return (*params_shape[:-1], params_shape[-1] // self.params_per_element)
+
     def distribution(self, params: tf.Tensor, raw_scale: tf.Tensor | None = None) -> Any:
-        """Returns the tfd.Independent distribution of `params`, float32 [B, ...]."""
+        """Returns the distribution of `params`, float32 [B, ...], with batch shape [B]."""
         raise NotImplementedError
 
     def relaxed_sample(self, distribution: Any, seed: tf.Tensor) -> tf.Tensor:
-        """Returns a sample through which gradients reach the parameters."""
+        """Returns what stands for a sample and lets gradients reach the parameters."""
         return distribution.sample(seed=seed)
 
     def get_config(self) -> dict[str, Any]:
@@ -78,21 +97,29 @@ class _LocationScale(Family):
     per-element raw output of 0 means that same scale. A fixed scale is used as given.
     """
 
-    def __init__(self, scale: Scale = 1.0, floor: float = 0.01) -> None:
+    def __init__(
+        self,
+        scale: Scale = 1.0,
+        floor: float = 0.01,
+        shows: Literal["sample", "mean"] = "sample",
+    ) -> None:
         if isinstance(scale, str):
             if scale not in ("learned", "per_element"):
                 raise errors.unknown("scale", scale, ("learned", "per_element"))
-        elif not _is_positive(scale):
+        elif not is_positive(scale):
             raise errors.InputError(
                 f"A {self.name} likelihood's scale is {scale!r}: give a positive number, "
                 "'learned' or 'per_element'."
             )
-        if not _is_positive(floor):
+        if not is_positive(floor):
             raise errors.InputError(
                 f"A {self.name} likelihood's floor is {floor!r}: give a positive number."
             )
         self.scale = scale if isinstance(scale, str) else float(scale)
+        if shows not in SHOWS:
+            raise errors.unknown(f"thing that a {self.name} likelihood shows", str(shows), SHOWS)
         self.floor = float(floor)
+        self.shows = shows
         self.params_per_element = 2 if scale == "per_element" else 1
         self.learns_scale = scale == "learned"
         initial_softplus = max(1.0, 2.0 * self.floor) - self.floor
@@ -108,11 +135,15 @@ class _LocationScale(Family):
             location, scale = params, tf.constant(self.scale, params.dtype)
         return _independent(self._elements(location, scale))
 
+    def relaxed_sample(self, distribution: Any, seed: tf.Tensor) -> tf.Tensor:
+        """Returns a reparameterised sample, or the mean if that is what the family shows."""
+        return distribution.mean() if self.shows == "mean" else distribution.sample(seed=seed)
+
     def _elements(self, location: tf.Tensor, scale: tf.Tensor) -> Any:
         raise NotImplementedError
 
     def get_config(self) -> dict[str, Any]:
-        return {"scale": self.scale, "floor": self.floor}
+        return {"scale": self.scale, "floor": self.floor, "shows": self.shows}
 
 
 @keras.saving.register_keras_serializable("zoo")
@@ -123,6 +154,9 @@ class Normal(_LocationScale):
 
     scale: a positive number, "learned" (one trainable scalar) or "per_element" (the network's
     last axis holds the means, then as many raw scales); learned scales are floor + softplus(raw).
+    shows: what critics, and the other network, are given for a sample: "sample", or "mean", as the
+    deterministic generators of CycleGAN have it. A term that is estimated at samples, such as RATE
+    where it has no closed form, needs "sample".
     """
 
     name = "normal"
@@ -139,6 +173,9 @@ class Laplace(_LocationScale):
 
     scale: a positive number, "learned" (one trainable scalar) or "per_element" (the network's
     last axis holds the means, then as many raw scales); learned scales are floor + softplus(raw).
+    shows: what critics, and the other network, are given for a sample: "sample", or "mean", as the
+    deterministic generators of CycleGAN have it. A term that is estimated at samples, such as RATE
+    where it has no closed form, needs "sample".
     """
 
     name = "laplace"
@@ -176,6 +213,7 @@ def _independent(elements: Any) -> Any:
     return tfd.Independent(elements, reinterpreted_batch_ndims=len(elements.batch_shape) - 1)
 
 
-def _is_positive(value: Any) -> bool:
+def is_positive(value: Any) -> bool:
+    """Returns whether `value` is a finite number above 0."""
     number = isinstance(value, numbers.Real) and not isinstance(value, bool)
     return number and math.isfinite(value) and value > 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -26,11 +27,56 @@ def standard_normal(latent_dim: int) -> Any:
     )
 
 
-def latent_dim(prior: Any) -> int:
-    """Returns K for a prior over latents of shape [K].
+class Empirical(tfp.distributions.Distribution):
+    """The prior of latents that are data, such as the second images of CycleGAN.
+
+    It knows the shape of one example alone: its samples come with the batches (x, z), and it has
+    no density.
+
+    Args:
+      event_shape: the shape of one example, [K] or [H, W, C].
+    """
+
+    def __init__(self, event_shape: Sequence[int], name: str = "Empirical") -> None:
+        parameters = dict(locals())
+        sizes = list(event_shape) if isinstance(event_shape, Sequence) else []
+        if not sizes or not all(type(size) is int and size > 0 for size in sizes):
+            raise errors.InputError(
+                f"An Empirical prior's event_shape is {event_shape!r}: give positive whole "
+                "numbers, such as (28, 28, 1)."
+            )
+        self._shape = tf.TensorShape(sizes)
+        super().__init__(
+            dtype=tf.float32,
+            reparameterization_type=tfd.NOT_REPARAMETERIZED,
+            validate_args=False,
+            allow_nan_stats=True,
+            parameters=parameters,
+            name=name,
+        )
+
+    def _batch_shape(self) -> tf.TensorShape:
+        return tf.TensorShape([])
+
+    def _event_shape(self) -> tf.TensorShape:
+        return self._shape
+
+    def _sample_n(self, n: Any, seed: Any = None) -> Any:
+        raise errors.InputError(
+            "An Empirical prior draws nothing: take z from the batches (x, z) of the data."
+        )
+
+    def _log_prob(self, value: Any) -> Any:
+        raise errors.InputError(
+            "An Empirical prior has no density, as z is data: use terms that need samples alone."
+        )
+
+
+def event_shape(prior: Any) -> tuple[int, ...]:
+    """Returns the shape of one latent: [K], or [H, W, C] where latents are images.
 
     Raises InputError unless the prior is one tfd distribution (batch shape []) over float32
-    vectors of a known length.
+    vectors of a known length, or an Empirical one, over images too.
     """
     if not isinstance(prior, tfd.Distribution):
         raise errors.InputError(f"The prior is {prior!r}: give a tfp.distributions distribution.")
@@ -39,7 +85,8 @@ def latent_dim(prior: Any) -> int:
         prior.batch_shape, tf.TensorShape
     ):
         event, batch = prior.event_shape, prior.batch_shape
-        if event.rank != 1 or not event.is_fully_defined() or batch.rank != 0:
+        ranks = (1, 3) if isinstance(prior, Empirical) else (1,)
+        if event.rank not in ranks or not event.is_fully_defined() or batch.rank != 0:
             raise errors.InputError(
                 f"The prior, a {kind}, has batch shape {batch} and event shape {event}: it must "
                 "be one distribution over vectors of known length, batch shape () and event "
@@ -50,10 +97,21 @@ def latent_dim(prior: Any) -> int:
                 f"The prior, a {kind}, has dtype {tf.as_dtype(prior.dtype).name}: latents are "
                 "float32, so give its parameters (or its dtype) as float32."
             )
-        return int(event[0])
+        return tuple(event.as_list())
     raise errors.InputError(
         f"The prior, a {kind}, has several events: give a distribution over one vector."
     )
+
+
+def latent_dim(prior: Any) -> int:
+    """Returns K for a prior over latents of shape [K].
+
+    Raises InputError for what `event_shape` refuses, and for latents that are images.
+    """
+    shape = event_shape(prior)
+    if len(shape) != 1:
+        raise errors.InputError(f"These latents have shape {shape}: give a prior over vectors.")
+    return shape[0]
 
 
 def serialise(prior: Any) -> dict[str, Any]:
@@ -66,36 +124,39 @@ def serialise(prior: Any) -> dict[str, Any]:
     JSON lacks as the strings "inf", "-inf" and "nan".
 
     Raises InputError naming the parameter if one is neither a number, a tensor, text nor such a
-    distribution (a bijector or a function, say), and for a prior that `latent_dim` refuses.
+    distribution (a bijector or a function, say), and for a prior that `event_shape` refuses.
     """
-    latent_dim(prior)
+    event_shape(prior)
     return _serialise_distribution(prior, "prior")
 
 
 def deserialise(config: dict[str, Any]) -> Any:
     """Returns the distribution that `serialise` wrote.
 
-    Only public classes of tfp.distributions are built and only from numbers, so a config may
-    come from a stranger. Raises InputError for anything else.
+    Only public classes of tfp.distributions and `Empirical` are built, and only from numbers, so a
+    config may come from a stranger. Raises InputError for anything else.
     """
     prior = _deserialise_distribution(config, "prior")
-    latent_dim(prior)
+    event_shape(prior)
     return prior
 
 
 @functools.cache
 def _public_classes() -> dict[str, type]:
+    """Returns the classes that a config may name; tfd has an Empirical too, another one."""
     members = {name: getattr(tfd, name) for name in dir(tfd) if not name.startswith("_")}
-    return {
+    public = {
         name: member
         for name, member in members.items()
         if inspect.isclass(member) and issubclass(member, tfd.Distribution)
     }
+    return {**public, "zoo.Empirical": Empirical}
 
 
 def _serialise_distribution(distribution: Any, where: str) -> dict[str, Any]:
     kind = type(distribution)
-    if _public_classes().get(kind.__name__) is not kind:
+    class_name = "zoo.Empirical" if kind is Empirical else kind.__name__
+    if _public_classes().get(class_name) is not kind:
         raise errors.InputError(
             f"{where} is a {kind.__name__}, which is no class of tfp.distributions: build the "
             "prior from those."
@@ -108,7 +169,7 @@ def _serialise_distribution(distribution: Any, where: str) -> dict[str, Any]:
         if value is default or (plain and value == default):
             continue
         parameters[name] = _serialise_value(value, f"{where}.{name}")
-    return {"class_name": kind.__name__, "parameters": parameters}
+    return {"class_name": class_name, "parameters": parameters}
 
 
 def _serialise_value(value: Any, where: str) -> Any:

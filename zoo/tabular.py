@@ -78,14 +78,20 @@ class EnumeratedJoints(SampledJoints):
         """p(z) p(x|z), [B]."""
         return tf.exp(self.log_p_z_q + self.log_p_x_given_z_q)
 
-    def best_critic(self, space: str) -> Any:
-        """Returns the critic that makes JS exact, T = log q/p on the space, held fixed."""
+    def best_critic(self, name: str) -> Any:
+        """Returns the critic that makes the term `name` exact, a log ratio held fixed.
+
+        T = log q/p on the term's space; of the joint to the product of data and prior for
+        RATE_ratio and RATE_p.
+        """
         pairs = [self.decoder.event_shape[-1], self.encoder.event_shape[-1]]
-        others = {"x": [1], "z": [0], "xz": []}[space]
-        q, p = (
-            tf.reduce_sum(tf.reshape(weights, pairs), others, keepdims=True)
-            for weights in (self.q_weights, self.p_weights)
-        )
+        q, p = (tf.reshape(weights, pairs) for weights in (self.q_weights, self.p_weights))
+        if name in ("RATE_ratio", "RATE_p"):
+            data, prior = tf.reduce_sum(q, 1, keepdims=True), tf.reduce_sum(p, 0, keepdims=True)
+            q, p = (q if name == "RATE_ratio" else p), data * prior
+        else:
+            others = {"x": [1], "z": [0], "xz": []}[terms.critic_space(name) or "xz"]
+            q, p = (tf.reduce_sum(each, others, keepdims=True) for each in (q, p))
         table = tf.broadcast_to(tf.math.log(q) - tf.math.log(p), pairs)
         logits = tf.stop_gradient(tf.reshape(table, [-1]))
         return lambda inputs, training=False: tf.concat([logits, logits], axis=0)
@@ -185,7 +191,9 @@ class TabularModel(LagrangianModel):
         super().__init__(*args, **kwargs)
         self.q_x = [float(probability) for probability in q_x]
 
-    def joints(self, x: Any = None, seed: Any = None, training: bool = False) -> EnumeratedJoints:
+    def joints(
+        self, x: Any = None, seed: Any = None, training: bool = False, z: Any = None
+    ) -> EnumeratedJoints:
         """Returns all pairs (x, z) with their exact weights."""
         q_x = tf.constant(self.q_x, tf.float32)
         return EnumeratedJoints(q_x, self.encoder, self.decoder, self.prior, training)
@@ -224,9 +232,9 @@ class TabularModel(LagrangianModel):
         with tf.GradientTape() as tape:
             joints, values = self.joints(), {}
             for name, term in self._terms.items():
-                if space := terms.critic_space(name):
+                if terms.critic_space(name):
                     options = self.term_options.get(name, {})
-                    term = terms.make(name, critic=joints.best_critic(space), **options)
+                    term = terms.make(name, critic=joints.best_critic(name), **options)
                 values[name] = term(joints, training=False).value
             lagrangian = self.lagrangian.value(values, lambdas)
         stationarity = tf.constant(0.0)
@@ -259,9 +267,10 @@ def build(
 ) -> TabularModel:
     """Builds a tabular model, ready to `compile` and `fit`.
 
-    Critics are tables too. JS trains the other players by its saturating surrogate, whose gradient
-    at the optimal critic is that of JS, and MMD is that of the tables ("median" bandwidths count a
-    value once for every pair it is in).
+    Critics are tables too, and every KL that has no other estimator is by density ratio. JS trains
+    the other players by its saturating surrogate, whose gradient at the optimal critic is that of
+    JS, and MMD is that of the tables ("median" bandwidths count a value once for every pair it is
+    in).
 
     Args:
       model: a name of `zoo.names()`, or any admissible `zoo.Objective`.
@@ -283,9 +292,10 @@ def build(
     options: dict[str, dict[str, Any]] = {}
     critics = {}
     for name in Lagrangian(objective.tractable()).terms:
-        if name in terms.available() and (space := terms.critic_space(name)):
+        if space := terms.critic_space(name):
             critics[name] = _critic(space, sizes)
-            options[name] = {"surrogate": "saturating"}
+            if name.startswith("JS"):
+                options[name] = {"surrogate": "saturating"}
     for name, chosen in (term_options or {}).items():
         options[name] = {**options.get(name, {}), **chosen}
     return TabularModel(

@@ -131,7 +131,7 @@ def test_the_card(exported):
         assert zoo.Objective.from_config(facts["objective"]) == model.objective
         assert facts["derivation"] == model.objective.explain()
         assert facts["name"] == model.objective.name
-        assert facts["latent_dim"] == LATENT_DIM
+        assert facts["latent_shape"] == [LATENT_DIM]
         assert facts["image_shape"] == [28, 28, 1]
         assert facts["step"] == 0
         assert facts["distribution"] == {"encoder": "q(z|x)", "decoder": "p(x|z)"}[part]

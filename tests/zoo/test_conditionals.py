@@ -42,6 +42,7 @@ def test_a_call_returns_a_distribution_of_the_variable(family):
     assert distribution.log_prob(X).shape == (6,)
     assert distribution.sample(seed=(1, 2)).dtype == tf.float32
     assert p.has_density
+    assert (p.kind, p.condition_shape) == (family.name, (5,))
     expected = family.distribution(p.network(CONDITION), p.raw_scale).log_prob(X)
     np.testing.assert_array_equal(distribution.log_prob(X), expected)
     np.testing.assert_array_equal(p.mean(CONDITION), distribution.mean())
@@ -87,6 +88,8 @@ def test_relaxed_sample():
     relaxed = p.relaxed_sample(p(CONDITION), (1, 2))
     np.testing.assert_array_equal(relaxed, p(CONDITION).sample(seed=(1, 2)))
     assert np.any(relaxed != p.relaxed_sample(p(CONDITION), (1, 3)))
+    p = conditional(likelihoods.Laplace(shows="mean"))
+    np.testing.assert_array_equal(p.relaxed_sample(p(CONDITION), (1, 2)), p.mean(CONDITION))
 
 
 def test_any_integer_seed_is_taken():

@@ -89,6 +89,7 @@ def test_learned_scales_start_at_one_and_stop_at_the_floor(name, floor, initial)
         likelihoods.Normal(np.float32(0.5)),
         likelihoods.Normal("learned", floor=0.2),
         likelihoods.Laplace("per_element"),
+        likelihoods.Laplace(shows="mean"),
     ],
 )
 def test_config_round_trip(family):
@@ -99,6 +100,41 @@ def test_config_round_trip(family):
     assert read.get_config() == family.get_config()
     assert read.params_per_element == family.params_per_element
     assert likelihoods.family(family.name, **family.get_config()).get_config() == read.get_config()
+
+
+@pytest.mark.parametrize("name", ["normal", "laplace"])
+def test_what_is_shown_for_a_sample(name):
+    for shows in ("sample", "mean"):
+        family = likelihoods.family(name, scale=0.3, shows=shows)
+        distribution = family.distribution(tf.constant(PARAMS))
+        shown = family.relaxed_sample(distribution, (1, 2))
+        expected = PARAMS if shows == "mean" else distribution.sample(seed=(1, 2))
+        np.testing.assert_array_equal(shown, expected)
+    assert likelihoods.family(name).shows == "sample"
+
+
+def test_a_config_from_before_there_was_something_to_show():
+    read = likelihoods.Normal.from_config({"scale": 0.5, "floor": 0.01})
+    assert read.get_config() == likelihoods.Normal(0.5).get_config()
+
+
+@pytest.mark.parametrize(
+    ("family", "event", "params"),
+    [
+        (likelihoods.Bernoulli(), (4, 4, 3), (4, 4, 3)),
+        (likelihoods.Normal("per_element"), (4, 4, 3), (4, 4, 6)),
+        (likelihoods.Normal("per_element"), (5,), (10,)),
+        (likelihoods.Laplace("learned"), (5,), (5,)),
+    ],
+)
+def test_shapes_there_and_back(family, event, params):
+    assert family.params_shape(event) == params
+    assert family.event_shape(params) == event
+
+
+def test_shapes_of_no_variable():
+    assert likelihoods.Normal("per_element").event_shape((5,)) is None
+    assert likelihoods.Bernoulli().event_shape(()) is None
 
 
 def test_names():
@@ -112,6 +148,7 @@ def test_names():
         ("bernouli", {}, "Unknown likelihood 'bernouli': did you mean 'bernoulli'"),
         ("bernoulli", {"scale": 1.0}, "no option 'scale'"),
         ("normal", {"scle": 1.0}, "did you mean 'scale'"),
+        ("normal", {"shows": "means"}, "Unknown thing that a normal likelihood shows 'means': did"),
         ("normal", {"scale": "fixed"}, "Unknown scale 'fixed'"),
         ("normal", {"scale": 0.0}, r"scale is 0\.0"),
         ("laplace", {"scale": -1}, "scale is -1"),

@@ -38,6 +38,9 @@ PRIORS = {
         tfd.TruncatedNormal([0.0, 0.0], 1.0, low=tf.constant([-np.inf, 0.0]), high=9.0)
     ),
     "dtype and text": lambda: tfd.OneHotCategorical([0.0, 1.0, 2.0], dtype=tf.float32, name="code"),
+    "code and noise": lambda: tfd.Blockwise(
+        [tfd.OneHotCategorical([0.0, 1.0], dtype=tf.float32), priors.standard_normal(2)]
+    ),
     "blocks": lambda: tfd.Blockwise([tfd.Normal(0.0, 1.0), tfd.VonMisesFisher([1.0, 0.0], 2.0)]),
     "variable": lambda: tfd.MultivariateNormalDiag(tf.Variable([1.0, 2.0]), [1.0, 1.0]),
     "reshaped": lambda: tfd.BatchReshape(priors.standard_normal(2), batch_shape=[]),
@@ -69,6 +72,7 @@ def test_standard_normal_against_its_formula():
     expected = -0.5 * (z**2).sum(1) - 1.5 * np.log(2 * np.pi)
     np.testing.assert_allclose(priors.standard_normal(3).log_prob(z), expected, rtol=1e-6)
     assert priors.latent_dim(priors.standard_normal(3)) == 3
+    assert priors.event_shape(priors.standard_normal(3)) == (3,)
 
 
 @pytest.mark.parametrize("dim", [0, -1, 2.0, "2"])
@@ -92,7 +96,7 @@ def test_standard_normal_needs_a_dimension(dim):
 )
 def test_a_prior_is_one_distribution_over_float32_vectors(prior, reason):
     with pytest.raises(errors.InputError, match=reason):
-        priors.latent_dim(prior())
+        priors.event_shape(prior())
     with pytest.raises(errors.InputError, match=reason):
         priors.serialise(prior())
 
@@ -155,3 +159,40 @@ def test_a_traced_tensor_is_refused():
 def test_a_config_that_is_no_prior_is_refused_in_one_sentence(config, reason):
     with pytest.raises(errors.InputError, match=reason):
         priors.deserialise(config)
+
+
+@pytest.mark.parametrize("shape", [(28, 28, 1), (5,)])
+def test_an_empirical_prior_is_its_shape(shape):
+    prior = priors.Empirical(shape)
+    assert priors.event_shape(prior) == shape
+    assert (prior.batch_shape, prior.dtype) == ((), tf.float32)
+    config = priors.serialise(prior)
+    assert config == {
+        "class_name": "zoo.Empirical",
+        "parameters": {"event_shape": list(shape)},
+    }
+    read = priors.deserialise(json.loads(json.dumps(config)))
+    assert isinstance(read, priors.Empirical)
+    assert priors.event_shape(read) == shape
+    assert priors.serialise(read) == config
+
+
+def test_an_empirical_prior_leaves_samples_and_densities_to_the_data():
+    prior = priors.Empirical((4, 4, 1))
+    with pytest.raises(errors.InputError, match=r"take z from the batches \(x, z\)"):
+        prior.sample(3, seed=(1, 2))
+    with pytest.raises(errors.InputError, match="has no density"):
+        prior.log_prob(tf.zeros([3, 4, 4, 1]))
+    with pytest.raises(errors.InputError, match=r"shape \(4, 4, 1\): give a prior over vectors"):
+        priors.latent_dim(prior)
+
+
+@pytest.mark.parametrize("shape", [(), (2, 0), (2.0,), 3, "33", (True,)])
+def test_an_empirical_prior_needs_a_shape(shape):
+    with pytest.raises(errors.InputError, match="event_shape is"):
+        priors.Empirical(shape)
+
+
+def test_an_empirical_prior_is_over_vectors_or_images():
+    with pytest.raises(errors.InputError, match=r"event shape \(4, 4\)"):
+        priors.event_shape(priors.Empirical((4, 4)))

@@ -37,11 +37,11 @@ def bootstrap_interval(
     mean, tail = values.mean(), (1 - confidence) / 2
     ends = np.quantile(values[picked].mean(axis=1), [tail, 1 - tail])
     x = NormalDist().inv_cdf(1 - tail)
-    low, high = mean + (ends - mean) * math.sqrt(n / (n - 1)) * _student(x, n - 1) / x
+    low, high = mean + (ends - mean) * math.sqrt(n / (n - 1)) * student(x, n - 1) / x
     return float(low), float(high)
 
 
-def _student(x: float, n: int) -> float:
+def student(x: float, n: float) -> float:
     """Returns Student's quantile with n degrees, to 1% from n = 3 on, where the normal's is x.
 
     Abramowitz & Stegun 1964, 26.7.5.

@@ -4,11 +4,16 @@ import importlib
 import pkgutil
 
 from zoo.terms.base import Joints, Term, available, critic_space, make, register
+from zoo.terms.density_ratio import density_ratio
 from zoo.terms.estimate import Estimate
+from zoo.terms.f_divergence import f_divergence
 from zoo.terms.jensen_shannon import jensen_shannon
 from zoo.terms.mmd import mmd, mmd_to_normal, mmd_weighted
 from zoo.terms.rate import rate
 from zoo.terms.reconstruction import reconstruction
+from zoo.terms.sliced_wasserstein import sliced_wasserstein, sliced_wasserstein_weighted
+from zoo.terms.stein import stein
+from zoo.terms.wasserstein import wasserstein
 
 # Every file of this folder registers the terms it defines: adding a file is enough.
 for _module in pkgutil.iter_modules(__path__):
@@ -20,6 +25,8 @@ __all__ = [
     "Term",
     "available",
     "critic_space",
+    "density_ratio",
+    "f_divergence",
     "jensen_shannon",
     "make",
     "mmd",
@@ -28,4 +35,8 @@ __all__ = [
     "rate",
     "reconstruction",
     "register",
+    "sliced_wasserstein",
+    "sliced_wasserstein_weighted",
+    "stein",
+    "wasserstein",
 ]

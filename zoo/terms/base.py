@@ -1,25 +1,28 @@
 """What a term is, what it may ask of the joints, and the registry that finds it by name.
 
-To add a divergence, write one file in this folder with a class of this form; `MMD` is the example:
+To add a divergence, write one file in this folder with a class of this form; `MMD` is the example,
+and `JensenShannon` that of a divergence with a critic:
 
 ```python
-@base.register("TV")
+@base.register("ENERGY")
 @dataclasses.dataclass(frozen=True)
-class TotalVariation(base.Term):
-    spaces = ("x", "z", "xz")  # it can be asked for as TV_x, TV_z and TV_xz
-    needs_critic = True
+class Energy(base.Term):
+    spaces = ("x", "z", "xz")  # it can be asked for as ENERGY_x, ENERGY_z and ENERGY_xz
     space: str  # the one it was asked for
-    critic: Any = None  # T(x), T(z) or T([x, z]): one logit per example
     option: float = 1.0  # everything else is an option
 
     def __call__(self, joints, training=True): ...
 ```
+
+An asymmetric one has `directions = ("qp", "pq")` and a field `direction` too, and is asked for as
+NAME_x_qp, NAME_x_pq and so on.
 """
 
 from __future__ import annotations
 
 import abc
 import dataclasses
+import itertools
 from collections.abc import Callable
 from typing import Any, ClassVar, Protocol
 
@@ -74,6 +77,14 @@ class Joints(Protocol):
     def log_q_z_given_x_p(self) -> Any:
         """log q(z|x) at (x, z) ~ p, [B], nats."""
 
+    @property
+    def q_weights(self) -> Any:
+        """The probability of each pair under q, [B], if all pairs are listed; `None` if drawn."""
+
+    @property
+    def p_weights(self) -> Any:
+        """The probability of each pair under p, [B], likewise."""
+
     def expect_q(self, values: Any) -> Any:
         """E_q of `values` [B] at samples of q."""
 
@@ -87,21 +98,27 @@ class Joints(Protocol):
         """Samples of q and of p on "x", "z" or "xz": a tuple of one or two tensors each."""
         ...
 
+    def stream(self, name: str) -> Any:
+        """A seed for the noise of the term `name` itself, another one for each name and step."""
+
 
 class Term(abc.ABC):
     """A term of an objective, ready to be estimated on samples of the joints.
 
-    Subclasses are frozen dataclasses. Their fields are the options, except `space` and `critic`.
+    Subclasses are frozen dataclasses. Their fields are the options, except `space`, `direction` and
+    `critic`.
     """
 
     registered: ClassVar[str]
-    spaces: ClassVar[tuple[str, ...]] = ()  # () if the term is asked for by its name alone
+    estimator_name: ClassVar[str | None] = None  # for a term that several classes estimate
+    spaces: ClassVar[tuple[str, ...]] = ()  # () if its name does not say the space
+    directions: ClassVar[tuple[str, ...]] = ()  # () if its name does not say the direction
     needs_critic: ClassVar[bool] = False
 
     @property
     def name(self) -> str:
-        """The name in coefficients and metrics, such as "REC_x" or "MMD_z"."""
-        return _full_name(self.registered, getattr(self, "space", None))
+        """The name in coefficients and metrics, such as "REC_x", "MMD_z" or "CHI2_x_pq"."""
+        return _full_name(self.registered, *(getattr(self, field) for field in _named_by(self)))
 
     @abc.abstractmethod
     def __call__(self, joints: Joints, training: bool = True) -> Estimate:
@@ -111,22 +128,35 @@ class Term(abc.ABC):
     def options(cls) -> tuple[str, ...]:
         """The names of what can be chosen about this term."""
         fields = dataclasses.fields(cls)  # type: ignore[arg-type]
-        return tuple(field.name for field in fields if field.name not in ("space", "critic"))
+        chosen_by_name = ("space", "direction", "critic")
+        return tuple(field.name for field in fields if field.name not in chosen_by_name)
 
     def get_config(self) -> dict[str, Any]:
         """Returns plain data such that `make(**config, critic=critic)` is this term again."""
-        return {"name": self.name} | {option: getattr(self, option) for option in self.options()}
+        estimator = {"estimator": self.estimator_name} if self.estimator_name else {}
+        options = {option: getattr(self, option) for option in self.options()}
+        return {"name": self.name} | estimator | options
 
 
-_REGISTRY: dict[str, type[Term]] = {}
+# By name and, for a term that several classes estimate, the estimator's name.
+_REGISTRY: dict[tuple[str, str | None], type[Term]] = {}
+
+# Of a KL: it needs samples alone, where Stein's needs the gradient of a density.
+_DEFAULT_ESTIMATOR = "ratio"
 
 
-def register(name: str) -> Callable[[type[Term]], type[Term]]:
-    """Returns the class decorator that makes a term known as `name` (or `name_space`)."""
+def register(name: str, estimator: str | None = None) -> Callable[[type[Term]], type[Term]]:
+    """Returns the class decorator that makes a term known as `name` (or `name_space`, ...).
+
+    Args:
+      name: What the term is asked for by, apart from its space and direction.
+      estimator: Which of several classes that estimate the same term this is: the value of the
+        option `estimator` that chooses it.
+    """
 
     def decorate(cls: type[Term]) -> type[Term]:
-        cls.registered = name
-        _REGISTRY[name] = cls
+        cls.registered, cls.estimator_name = name, estimator
+        _REGISTRY[name, estimator] = cls
         return cls
 
     return decorate
@@ -137,29 +167,38 @@ def available() -> set[str]:
     return set(_full_names())
 
 
-def critic_space(name: str) -> str | None:
+def critic_space(name: str, estimator: str | None = None) -> str | None:
     """Returns the space ("x", "z" or "xz") whose critic the term `name` needs, or `None`.
 
+    Args:
+      name: A full name, as in `make`.
+      estimator: Which one, where several estimate the term; its default if `None`.
+
     Raises:
-      InputError: if there is no such term.
+      InputError: if there is no such term, or no such estimator of it.
     """
-    cls, space = _find(name)
-    return (space or getattr(cls, "space", None)) if cls.needs_critic else None
+    cls, fields = _find(name, estimator)
+    return (fields.get("space") or getattr(cls, "space", None)) if cls.needs_critic else None
 
 
 def make(name: str, critic: Any = None, **options: Any) -> Term:
     """Returns the term called `name`.
 
     Args:
-      name: A full name such as "RATE", or a divergence and its space such as "MMD_z".
+      name: A full name such as "RATE", or a divergence with its space and, if it is asymmetric, its
+        direction, such as "MMD_z" and "CHI2_x_pq".
       critic: For terms with `needs_critic`, a Keras model that gives one logit per example, high
-        where samples look drawn from q. It is called on x, on z, or on [x, z].
-      **options: The term's options, see its class.
+        where samples look drawn from q (for RATE_ratio and RATE_p: from the joint, not the product
+        of marginals). It is called on x, on z, or on [x, z].
+      **options: The term's options, see its class. Where several classes estimate the term, such as
+        "ratio" and "stein" do Dz_qp, the option `estimator` chooses between them.
 
     Raises:
       InputError: if the term, an option or an option's value is unknown, or a critic is missing.
     """
-    cls, space = _find(name)
+    cls, fields = _find(name, options.get("estimator"))
+    if cls.estimator_name:
+        options.pop("estimator", None)
     for option in options:
         if not cls.options():
             raise errors.InputError(f"Unknown option {option!r}: {name} has no options.")
@@ -169,27 +208,40 @@ def make(name: str, critic: Any = None, **options: Any) -> Term:
         raise errors.InputError(f"{name} needs a critic: pass critic=a model that gives a logit.")
     if critic is not None and not cls.needs_critic:
         raise errors.InputError(f"{name} needs no critic: leave out critic=.")
-    if space is not None:
-        options["space"] = space
     if cls.needs_critic:
         options["critic"] = critic
-    return cls(**options)
+    return cls(**options, **fields)
 
 
-def _full_names() -> dict[str, tuple[type[Term], str | None]]:
-    return {
-        _full_name(registered, space): (cls, space)
-        for registered, cls in _REGISTRY.items()
-        for space in cls.spaces or (None,)
-    }
-
-
-def _find(name: str) -> tuple[type[Term], str | None]:
+def _find(name: str, estimator: str | None) -> tuple[type[Term], dict[str, str]]:
+    """Returns the class of the term `name`, and the fields that its name determines."""
     full_names = _full_names()
     if name not in full_names:
         raise errors.unknown("term", name, full_names)
-    return full_names[name]
+    classes = full_names[name]
+    if None in classes:
+        return classes[None]
+    estimator = estimator or _DEFAULT_ESTIMATOR
+    if estimator not in classes:
+        raise errors.unknown(f"estimator of {name}", estimator, map(str, classes))
+    return classes[estimator]
 
 
-def _full_name(registered: str, space: str | None) -> str:
-    return f"{registered}_{space}" if space else registered
+def _full_names() -> dict[str, dict[str | None, tuple[type[Term], dict[str, str]]]]:
+    found: dict[str, dict[str | None, tuple[type[Term], dict[str, str]]]] = {}
+    for (registered, estimator), cls in _REGISTRY.items():
+        named_by = _named_by(cls)
+        for values in itertools.product(*named_by.values()):
+            fields = dict(zip(named_by, values, strict=True))
+            found.setdefault(_full_name(registered, *values), {})[estimator] = cls, fields
+    return found
+
+
+def _named_by(term: Term | type[Term]) -> dict[str, tuple[str, ...]]:
+    """Returns the fields that are part of the term's name, with the values they can have."""
+    fields = {"space": term.spaces, "direction": term.directions}
+    return {field: values for field, values in fields.items() if values}
+
+
+def _full_name(*parts: str) -> str:
+    return "_".join(parts)

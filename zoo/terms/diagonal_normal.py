@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import tensorflow as tf
 import tensorflow_probability as tfp
+
+from zoo.blocks import block_sizes
 
 tfd = tfp.distributions
 
@@ -12,9 +15,12 @@ tfd = tfp.distributions
 def diagonal_normal(distribution: Any) -> Any | None:
     """Returns `distribution` as a `tfd.Independent(tfd.Normal)`, or `None` if it is not one.
 
-    Recognised are `tfd.MultivariateNormalDiag`, `tfd.Independent` of a `tfd.Normal`, and a
-    `tfd.Normal` of numbers. In the result mean and scale have the full event shape.
+    Recognised are `tfd.MultivariateNormalDiag`, `tfd.Independent` of a `tfd.Normal`, a
+    `tfd.Normal` of numbers, and blocks (`tfd.Blockwise`, `zoo.blocks.Blocks`) of such vectors
+    alone. In the result mean and scale have the full event shape.
     """
+    if block_sizes(distribution) is not None:
+        return _concatenated([diagonal_normal(block) for block in distribution.distributions])
     inner = distribution
     while isinstance(inner, tfd.Independent):
         inner = inner.distribution
@@ -24,3 +30,13 @@ def diagonal_normal(distribution: Any) -> Any | None:
         tfd.Normal(distribution.mean(), distribution.stddev()),
         reinterpreted_batch_ndims=distribution.event_shape.rank,
     )
+
+
+def _concatenated(normals: list[Any | None]) -> Any | None:
+    if any(normal is None for normal in normals):
+        return None
+    mean, scale = (
+        tf.concat([getattr(normal, moment)() for normal in normals], axis=-1)
+        for moment in ("mean", "stddev")
+    )
+    return tfd.Independent(tfd.Normal(mean, scale), reinterpreted_batch_ndims=1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import numbers
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +11,7 @@ import tensorflow as tf
 
 from zoo import errors
 from zoo.terms import base
+from zoo.terms.critic import CriticTerm, Pair
 from zoo.terms.estimate import Estimate
 
 SURROGATES = ("non_saturating", "saturating")
@@ -81,69 +81,22 @@ def jensen_shannon(
 
 @base.register("JS")
 @dataclasses.dataclass(frozen=True)
-class JensenShannon(base.Term):
-    """JS between q and p on x, on z, or on both.
+class JensenShannon(CriticTerm):
+    """JS between q and p on x, on z, or on both; the critic's penalties are those of `CriticTerm`.
 
-    With `r1_gamma` the critic also pays for its slope at the samples that no player moves, which
-    damps the circling around the equilibrium:
-
-    ```none
-    R1 = gamma/2 E |grad T|^2    x: at q(x), the data;  z: at p(z), the prior;  xz: at q plus at p
-    ```
-
-    See Mescheder et al. "Which Training Methods for GANs do actually Converge?" ICML 2018, eq. 9.
+    The option `surrogate` is that of `jensen_shannon`.
     """
 
     spaces = ("x", "z", "xz")
-    needs_critic = True
 
-    space: str
-    critic: Any = None
     surrogate: str = "non_saturating"
-    r1_gamma: float = 0.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         _check(self.surrogate)
-        if not (isinstance(self.r1_gamma, numbers.Real) and 0.0 <= self.r1_gamma < math.inf):
-            raise errors.InputError(f"r1_gamma {self.r1_gamma!r} has to be a number, 0 or above.")
 
-    def __call__(self, joints: base.Joints, training: bool = True) -> Estimate:
-        q, p = joints.samples(self.space)
-        expectations = {"expect_q": joints.expect_q, "expect_p": joints.expect_p}
-        if self.r1_gamma == 0.0:
-            return jensen_shannon(*self._logits(q, p, training), self.surrogate, **expectations)
-
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch([q, p])
-            critic_q, critic_p = self._logits(q, p, training)
-        # A critic may ignore a part of its input: its slope there is 0, not missing.
-        slopes_q, slopes_p = tape.gradient(
-            (critic_q, critic_p), (q, p), unconnected_gradients=tf.UnconnectedGradients.ZERO
-        )
-        estimate = jensen_shannon(critic_q, critic_p, self.surrogate, **expectations)
-        # R1 = gamma/2 E |grad T|^2
-        penalty = 0.0
-        if self.space != "z":
-            penalty += 0.5 * self.r1_gamma * joints.expect_q(_squared_norm(slopes_q))
-        if self.space != "x":
-            penalty += 0.5 * self.r1_gamma * joints.expect_p(_squared_norm(slopes_p))
-        return dataclasses.replace(estimate, critic_loss=estimate.critic_loss + penalty)
-
-    def _logits(self, q: Any, p: Any, training: bool) -> tuple[Any, Any]:
-        """Returns the logits at samples of q and of p, by one pass of the critic over both."""
-        both = [tf.concat(parts, axis=0) for parts in zip(q, p, strict=True)]
-        logits = self.critic(both if self.space == "xz" else both[0], training=training)
-        n = tf.shape(q[0])[0]
-        return logits[:n], logits[n:]
-
-
-def _squared_norm(slopes: Any) -> Any:
-    """Returns |grad T|^2, [B], of the gradients with respect to each part of the samples."""
-    norms = []
-    for slope in slopes:
-        slope = tf.cast(slope, tf.float32)
-        norms.append(tf.reduce_sum(slope**2, axis=list(range(1, slope.shape.rank))))
-    return tf.add_n(norms)
+    def compare(self, pair: Pair, critic_a: Any, critic_b: Any) -> Estimate:
+        return jensen_shannon(critic_a, critic_b, self.surrogate, pair.expect_a, pair.expect_b)
 
 
 def _check(surrogate: str) -> None:

@@ -7,11 +7,14 @@ from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
+import tensorflow_probability as tfp
 
 from zoo import errors
 from zoo.terms import base
 from zoo.terms.diagonal_normal import diagonal_normal
 from zoo.terms.estimate import Estimate
+
+tfd = tfp.distributions
 
 ESTIMATORS = ("auto", "closed_form", "monte_carlo")
 
@@ -29,9 +32,9 @@ def rate(
     RATE = E_q(x) KL(q(z|x) || p(z)) = I_q(x;z) + KL(q(z) || p(z))
     ```
 
-    The closed form is that of two diagonal normals, or what TensorFlow Probability has registered.
-    Monte Carlo is E_q(x,z)[ log q(z|x) - log p(z) ] with one z for each x: unbiased, noisier, and
-    negative at times.
+    The closed form is that of two diagonal normals, of blocks that all have one, or what TensorFlow
+    Probability has registered. Monte Carlo is E_q(x,z)[ log q(z|x) - log p(z) ] with one z for each
+    x: unbiased, noisier, and negative at times.
 
     Args:
       posterior: q(z|x), batch shape [B].
@@ -59,7 +62,11 @@ def rate(
 @base.register("RATE")
 @dataclasses.dataclass(frozen=True)
 class Rate(base.Term):
-    """RATE = E_q(x) KL(q(z|x) || p(z)); the option `estimator` is that of `rate`."""
+    """RATE = E_q(x) KL(q(z|x) || p(z)); the option `estimator` is that of `rate`.
+
+    By Monte Carlo it is refused where samples of q(z|x) have no gradient, as those of a categorical
+    block: a relaxed sample stands for them, whose density is not q(z|x), and another E_q.
+    """
 
     estimator: str = "auto"
 
@@ -70,6 +77,15 @@ class Rate(base.Term):
         divergence = _closed_form(joints.posterior, joints.prior, self.estimator)
         if divergence is not None:
             return Estimate.of(joints.expect_data(divergence))
+        posterior = joints.posterior
+        if joints.q_weights is None and (
+            posterior.reparameterization_type != tfd.FULLY_REPARAMETERIZED
+        ):
+            raise errors.InputError(
+                f"RATE by Monte Carlo follows samples of q(z|x), and those of a "
+                f"{type(posterior).__name__} have no gradient: use estimator='auto' and a prior "
+                "with a closed-form KL, such as the one of zoo.latents."
+            )
         return Estimate.of(joints.expect_q(joints.log_q_z_given_x_q - joints.log_p_z_q))
 
 

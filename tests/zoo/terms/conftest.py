@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,10 @@ class FakeJoints:
     q_weights: Any = None
     p_weights: Any = None
     data_weights: Any = None
+    seed: Any = (3, 4)
+
+    def stream(self, name):
+        return tf.random.experimental.stateless_fold_in(self.seed, sum(name.encode()))
 
     def expect_q(self, values):
         return _expect(values, self.q_weights)
@@ -47,6 +52,47 @@ class FakeJoints:
 
 def _expect(values, weights):
     return tf.reduce_mean(values) if weights is None else tf.reduce_sum(weights * values)
+
+
+@dataclasses.dataclass
+class Normals:
+    """q = N(m_q, s_q^2) and p = N(m_p, s_p^2) of one number z, and a grid to integrate over."""
+
+    m_q: float = 0.7
+    s_q: float = 0.8
+    m_p: float = 0.0
+    s_p: float = 1.0
+
+    @property
+    def grid(self):
+        return np.linspace(-9.0, 9.0, 1801)
+
+    @property
+    def densities(self):
+        """q and p on the grid, times its step."""
+        return tuple(
+            np.exp(-((self.grid - m) ** 2) / (2 * s**2)) / (s * np.sqrt(2 * np.pi)) * 0.01
+            for m, s in ((self.m_q, self.s_q), (self.m_p, self.s_p))
+        )
+
+    def log_ratio(self, z):
+        """log q/p at z."""
+        at_q, at_p = (z - self.m_q) / self.s_q, (z - self.m_p) / self.s_p
+        return (at_p**2 - at_q**2) / 2 + math.log(self.s_p / self.s_q)
+
+    def kl(self):
+        """KL(q||p) = log s_p/s_q + (s_q^2 + (m_q - m_p)^2) / (2 s_p^2) - 1/2."""
+        moment = (self.s_q**2 + (self.m_q - self.m_p) ** 2) / (2 * self.s_p**2)
+        return math.log(self.s_p / self.s_q) + moment - 0.5
+
+    def exchanged(self):
+        return Normals(self.m_p, self.s_p, self.m_q, self.s_q)
+
+    def joints(self):
+        """Returns joints that list the grid's z with their probabilities."""
+        z = tf.constant(self.grid[:, None], tf.float32)
+        q, p = (tf.constant(weights, tf.float32) for weights in self.densities)
+        return FakeJoints(z_q=z, z_p=z, q_weights=q, p_weights=p)
 
 
 @dataclasses.dataclass
@@ -77,6 +123,11 @@ class Table:
 @pytest.fixture
 def fake_joints():
     return FakeJoints
+
+
+@pytest.fixture
+def normals():
+    return Normals()
 
 
 @pytest.fixture

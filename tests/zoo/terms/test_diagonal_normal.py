@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import tensorflow_probability as tfp
 
+from zoo.blocks import Blocks
 from zoo.terms.diagonal_normal import diagonal_normal
 
 tfd = tfp.distributions
@@ -15,6 +16,13 @@ tfd = tfp.distributions
         tfd.Independent(tfd.Normal([[1.0, 2.0]], 0.5), 1),
         tfd.Independent(tfd.Independent(tfd.Normal([[[1.0, 2.0]]], 0.5), 1), 1),
         tfd.Normal([1.0, 2.0, 3.0], 0.5),
+        tfd.Blockwise([tfd.MultivariateNormalDiag([1.0, 2.0], [0.5, 3.0])]),
+        Blocks(
+            [
+                tfd.Independent(tfd.Normal([[1.0, 2.0]], 0.5), 1),
+                tfd.MultivariateNormalDiag([[1.0]], [2.0]),
+            ]
+        ),
     ],
 )
 def test_is_the_same_distribution(distribution):
@@ -30,6 +38,12 @@ def test_is_the_same_distribution(distribution):
     [
         tfd.Independent(tfd.Laplace([0.0, 0.0], 1.0), 1),
         tfd.MultivariateNormalTriL([0.0, 0.0], [[1.0, 0.0], [0.5, 1.0]]),
+        tfd.Blockwise(
+            [
+                tfd.MultivariateNormalDiag([1.0, 2.0], [0.5, 3.0]),
+                tfd.Independent(tfd.Uniform([-1.0], 1.0), 1),
+            ]
+        ),
         tfd.MixtureSameFamily(tfd.Categorical([0.0, 0.0]), tfd.Normal([0.0, 1.0], 1.0)),
     ],
 )

@@ -71,6 +71,48 @@ def test_under_equality_the_u_statistic_is_unbiased_and_the_v_statistic_is_not()
     assert (v > 0).all()
 
 
+def test_linear_restated():
+    expected = np.mean(
+        [
+            numpy_kernel(Q[[i]], Q[[i + 1]], 3.0)
+            + numpy_kernel(P[[i]], P[[i + 1]], 3.0)
+            - numpy_kernel(Q[[i]], P[[i + 1]], 3.0)
+            - numpy_kernel(Q[[i + 1]], P[[i]], 3.0)
+            for i in (0, 2)
+        ]
+    )
+    # The fifth of five is left out.
+    for size in (4, 5):
+        value = terms.mmd(Q[:size], P[:size], estimator="linear")
+        np.testing.assert_allclose(value, expected, atol=1e-6)
+    backwards = terms.mmd(P[:4], Q[:4], estimator="linear")
+    np.testing.assert_allclose(backwards, expected, atol=1e-6)
+    assert terms.mmd(Q, Q, estimator="linear") == 0.0
+
+
+def test_linear_has_the_same_mean_with_more_noise():
+    n, shift, draws = 16, 0.8, 4000
+    samples = tf.random.stateless_normal([2, draws, n, 1], seed=[7, 8])
+
+    @tf.function
+    def statistics():
+        return tf.map_fn(
+            lambda pair: tf.stack([terms.mmd(*pair, estimator=e) for e in ("u", "linear")]),
+            (samples[0] + shift, samples[1]),
+            fn_output_signature=tf.float32,
+        )
+
+    u, linear = statistics().numpy().T
+    # E k(a, b) = (1 + v)^(-1/2) exp(-m^2 / (2 (1 + v))), for a - b ~ N(m, v = 2) and s2 = 1
+    exact = 2 / np.sqrt(3) * (1 - np.exp(-(shift**2) / 6))
+    for estimates in (u, linear):
+        # 4 standard errors of a mean over the draws.
+        np.testing.assert_allclose(
+            estimates.mean(), exact, atol=4 * estimates.std() / np.sqrt(draws)
+        )
+    assert linear.std() > 1.5 * u.std()
+
+
 def test_closed_form_restated():
     s2, v = 3.0, SCALE**2
     mu = np.prod(np.sqrt(s2 / (s2 + v)) * np.exp(-((Q - LOC) ** 2) / (2 * (s2 + v))), axis=1)
@@ -168,6 +210,13 @@ def test_term_on_z_uses_the_normal_prior(fake_joints, prior):
         assert estimate.critic_loss is None
 
 
+def test_term_in_linear_time_samples_both_sides(fake_joints):
+    joints = fake_joints(z_q=Q[:5], z_p=P, prior=NORMAL_PRIORS[0])
+    value = terms.make("MMD_z", estimator="linear", kernel="rbf_mixture")(joints).value
+    expected = terms.mmd(Q[:5], P, estimator="linear", kernel="rbf_mixture")
+    np.testing.assert_allclose(value, expected, atol=1e-6)
+
+
 def test_term_with_the_median_takes_it_from_both_sides(fake_joints):
     joints = fake_joints(z_q=Q, z_p=P, prior=NORMAL_PRIORS[0])
     s2 = kernels.median_bandwidth(Q, P)
@@ -192,7 +241,7 @@ def test_term_on_weighted_joints_is_exact(table, space):
     points = {"x": np.eye(3), "z": np.eye(4)}
     points["xz"] = [np.concatenate([x, z]) for x in points["x"] for z in points["z"]]
     expected = terms.mmd_weighted(np.float32(points[space]), *table.marginals(space))
-    for options in ({}, {"estimator": "v"}, {"embedding": "sampled"}):
+    for options in ({}, {"estimator": "v"}, {"estimator": "linear"}, {"embedding": "sampled"}):
         value = terms.make(f"MMD_{space}", **options)(joints).value
         np.testing.assert_allclose(value, expected, atol=1e-6)
     scaled = {"kernel": "imq", "bandwidth": 0.5, "scales": [2.0]}
@@ -241,10 +290,12 @@ def test_following_the_gradient_matches_the_prior():
         {},
         {"bandwidth": "median"},
         {"embedding": "sampled", "bandwidth": "median", "kernel": "imq_mixture"},
+        {"estimator": "linear"},
     ],
 )
 def test_gradient_under_xla(fake_joints, options):
     joints = fake_joints(z_p=tf.constant(P), prior=NORMAL_PRIORS[0])
+    q = tf.constant(Q[:5])
     term = terms.make("MMD_z", **options)
 
     def gradient(z):
@@ -253,8 +304,8 @@ def test_gradient_under_xla(fake_joints, options):
             value = term(dataclasses.replace(joints, z_q=z)).value
         return value, tape.gradient(value, z)
 
-    eager = gradient(tf.constant(Q))
-    compiled = tf.function(gradient, jit_compile=True)(tf.constant(Q))
+    eager = gradient(q)
+    compiled = tf.function(gradient, jit_compile=True)(q)
     for one, other in zip(eager, compiled, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-6)
     assert np.abs(eager[1]).max() > 1e-3
@@ -268,6 +319,9 @@ def test_gradient_under_xla(fake_joints, options):
         (lambda: terms.mmd_to_normal(Q[:1], LOC, SCALE), "needs pairs"),
         (lambda: terms.mmd(Q, P[:, :2]), "got 3 and 2 numbers"),
         (lambda: terms.mmd_to_normal(Q, LOC[:2], SCALE), "got 3 and 2 numbers"),
+        (lambda: terms.mmd(Q, P, estimator="linear"), "got 6 and 5 of them"),
+        (lambda: terms.mmd(Q[:1], P[:1], estimator="linear"), "linear time needs pairs"),
+        (lambda: terms.mmd_to_normal(Q, LOC, SCALE, estimator="linear"), "all pairs 'linear'"),
         (lambda: terms.mmd(Q, P, kernel="gauss"), "Unknown kernel 'gauss'"),
         (lambda: terms.mmd(Q, P, estimator="w"), "Unknown estimator 'w'"),
         (lambda: terms.mmd_to_normal(Q, LOC, SCALE, kernel="imq"), "'imq' has no closed form"),
@@ -277,6 +331,10 @@ def test_gradient_under_xla(fake_joints, options):
         (lambda: terms.make("MMD_z", estimator="w"), "Unknown estimator 'w'"),
         (lambda: terms.make("MMD_z", embedding="close"), "Unknown embedding 'close'"),
         (lambda: terms.make("MMD_x", embedding="closed_form"), "MMD_x has no closed-form"),
+        (
+            lambda: terms.make("MMD_z", embedding="closed_form", estimator="linear"),
+            "samples both sides",
+        ),
         (lambda: terms.make("MMD_z", kernel="imq", embedding="closed_form"), "Kernel 'imq' has no"),
     ],
 )

@@ -91,6 +91,21 @@ def test_term_by_monte_carlo_is_exact_on_a_table(table):
         np.testing.assert_allclose(value, rate, rtol=1e-5)
 
 
+def test_monte_carlo_is_refused_where_samples_have_no_gradient(fake_joints):
+    q = tfd.OneHotCategorical(np.float32(MEAN), dtype=tf.float32)
+    p = tfd.OneHotCategorical(np.float32(PRIOR_MEAN), dtype=tf.float32)
+    z = q.sample(seed=4)
+    joints = fake_joints(
+        posterior=q, prior=p, z_q=z, log_q_z_given_x_q=q.log_prob(z), log_p_z_q=p.log_prob(z)
+    )
+    with pytest.raises(InputError, match="of a OneHotCategorical have no gradient: use estimator"):
+        terms.make("RATE", estimator="monte_carlo")(joints)
+    # The closed form has a gradient, and so has the function with samples of one's own a value.
+    np.testing.assert_allclose(terms.make("RATE")(joints).value, np.mean(q.kl_divergence(p)), 1e-5)
+    expected = np.mean(q.log_prob(z) - p.log_prob(z))
+    np.testing.assert_allclose(terms.rate(q, p, z, estimator="monte_carlo"), expected, rtol=1e-5)
+
+
 def test_closed_form_gradient_under_xla():
     mean = tf.Variable(np.float32(MEAN))
 

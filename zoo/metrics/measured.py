@@ -1,0 +1,71 @@
+"""What a measure returns: a value, how far it can be trusted, and what it was made of."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+
+from zoo.errors import InputError
+from zoo.metrics.bootstrap import student
+
+NORMAL_95 = 1.959963984540054  # the normal's 97.5% quantile
+
+
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """A measure's value with its 95% interval.
+
+    The interval is of the noise of the sample alone; what bias the estimator has is in `notes`.
+
+    Attributes:
+      value: in `units`.
+      interval: where 95 of 100 repeats contain what the estimator estimates, None if unknown.
+      size: N, the number of examples.
+      estimator: what was computed, in words.
+      notes: what a reader must know before trusting the value; a sentence each.
+      ceiling: what no estimate of this kind exceeds, where there is such a number.
+      units: nats per example unless it says otherwise.
+    """
+
+    value: float
+    interval: tuple[float, float] | None
+    size: int
+    estimator: str
+    notes: tuple[str, ...] = ()
+    ceiling: float | None = None
+    units: str = "nats per example"
+
+    @classmethod
+    def of_mean(
+        cls,
+        values: np.ndarray,
+        estimator: str,
+        notes: tuple[str, ...] = (),
+        ceiling: float | None = None,
+        units: str = "nats per example",
+    ) -> Measured:
+        """Returns the mean of independent values with Student's interval.
+
+            mean +- t_{N-1} s / sqrt(N)
+
+        Args:
+          values: [N], one for each example.
+
+        Raises:
+          InputError: there are no values.
+        """
+        values = np.asarray(values, np.float64)
+        if not len(values):
+            raise InputError(f"There is nothing to measure ({estimator}): give some examples.")
+        mean, n = float(values.mean()), len(values)
+        error = float(values.std(ddof=1) / math.sqrt(n)) if n > 3 else None
+        interval = None if error is None else around(mean, error, n - 1)
+        return cls(mean, interval, n, estimator, notes, ceiling, units)
+
+
+def around(value: float, error: float, degrees: float = math.inf) -> tuple[float, float]:
+    """Returns the 95% interval value +- t error, for a standard error of so many degrees."""
+    half = error * (NORMAL_95 if math.isinf(degrees) else student(NORMAL_95, degrees))
+    return value - half, value + half
