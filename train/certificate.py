@@ -184,8 +184,11 @@ def _information(
     model: Any, batches: Iterable[Any], seed: int, points: int
 ) -> dict[str, Any] | None:
     from train.held_out import images
+    from zoo import priors
     from zoo.metrics import mutual_information
 
+    if isinstance(model.prior, priors.Empirical):
+        return None
     if not (model.encoder.has_density and model.decoder.has_density):
         return None
     found = mutual_information(model, _first(images(batches), points), seed)

@@ -9,9 +9,11 @@ import numpy as np
 from train import plots
 from train.data import Dataset
 from train.workdir import Workdir
+from zoo import priors
 
 _GRID = 64
 _POINTS = 2000
+_COLUMN = 12
 
 
 def draw(model: Any, dataset: Dataset, images: Any, workdir: Workdir) -> None:
@@ -23,6 +25,9 @@ def draw(model: Any, dataset: Dataset, images: Any, workdir: Workdir) -> None:
       images: batches of test images in the order of their labels.
       workdir: gets plots/*.png.
     """
+    if isinstance(model.prior, priors.Empirical):
+        _draw_translations(model, images, workdir)
+        return
     latent_dim = model.encoder.event_shape[0]
     shown = np.concatenate(_first(images, _POINTS if latent_dim == 2 else _GRID // 2))
     plots.samples(model.sample(_GRID).numpy(), workdir.plots / "samples.png")
@@ -35,6 +40,19 @@ def draw(model: Any, dataset: Dataset, images: Any, workdir: Workdir) -> None:
         labels = getattr(dataset.split("test"), "labels", None)
         labels = None if labels is None else np.asarray(labels)[: len(shown)]
         plots.latent(model.encode(shown).mean().numpy(), labels, workdir.plots / "latent.png")
+
+
+def _draw_translations(model: Any, pairs: Any, workdir: Workdir) -> None:
+    """Draws images of either space, each with its translation and the way back."""
+    x, z = next(iter(pairs))
+    x, z = x[:_COLUMN], z[:_COLUMN]
+    with model.averaged():
+        there, back = model.encode(x).mean(), model.decode(z).mean()
+        plots.translations(
+            [x, there, model.decode(there).mean()], workdir.plots / "x_to_z_to_x.png"
+        )
+        plots.translations([z, back, model.encode(back).mean()], workdir.plots / "z_to_x_to_z.png")
+    plots.terms(workdir.records(), workdir.plots / "terms.png")
 
 
 def _first(batches: Any, count: int) -> list[np.ndarray]:

@@ -91,6 +91,25 @@ def reconstructions(originals: Any, reconstructed: Any, path: str | os.PathLike[
     figures.write(figure, path)
 
 
+def translations(stages: Sequence[Any], path: str | os.PathLike[str]) -> None:
+    """Writes images row below row, one row for each stage of their translation.
+
+    Args:
+      stages: sets of as many images [N, H, W, C] each, with C 1 or 3.
+      path: the PNG file.
+
+    Raises:
+      InputError: there are no images, or they have another shape.
+    """
+    rows = [_tiles(stage) for stage in stages]
+    height, width = (max(row.shape[axis] for row in rows) for axis in (1, 2))
+    canvas = _canvas(len(rows) * (height + GAP) + GAP, len(rows[0]) * (width + GAP) + GAP)
+    for index, row in enumerate(rows):
+        for column, tile in enumerate(row):
+            _place(canvas, tile, GAP + index * (height + GAP), GAP + column * (width + GAP))
+    figures.write(_figure_of(canvas), path)
+
+
 def terms(records: Sequence[Mapping[str, Any]], path: str | os.PathLike[str]) -> None:
     """Writes the loss, each term, the mse and each multiplier over steps, a panel each.
 

@@ -9,6 +9,7 @@ Importing this package, checking a name and loading anything but TFDS need no Te
 
 from train.data.dataset import BINARIZATIONS, Dataset, resolve_binarization
 from train.data.loading import MEMORY_LIMIT, check_name, load
+from train.data.pairs import PairedDataset, check_pair, load_pair
 from train.data.splits import SPLITS, Split, StreamedSplit
 
 __all__ = [
@@ -16,9 +17,12 @@ __all__ = [
     "MEMORY_LIMIT",
     "SPLITS",
     "Dataset",
+    "PairedDataset",
     "Split",
     "StreamedSplit",
     "check_name",
+    "check_pair",
     "load",
+    "load_pair",
     "resolve_binarization",
 ]

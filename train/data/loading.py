@@ -8,27 +8,28 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from train.data import arrays, embedded, folder, tfds_source
+from train.data import arrays, embedded, folder, tfds_source, toys
 from train.data.dataset import BINARIZATIONS, Dataset
 from train.data.splits import Split, StreamedSplit, with_held_out
 from zoo.errors import InputError, unknown
 
 MEMORY_LIMIT = 4 * 2**30
 ARRAY_EXTENSIONS = (".npz", ".npy")
+_BUILT_IN = {embedded.NAME: embedded.load, toys.NAME: toys.load}
 
 
 def check_name(name: str, data_dir: str | os.PathLike[str] | None = None) -> str:
-    """Returns where `name` leads: "embedded", "array", "folder" or "tfds"; reads no images.
+    """Returns where `name` leads: "built_in", "array", "folder" or "tfds"; reads no images.
 
-    `mnist_5k` is embedded. A name that ends in .npz or .npy, contains a path separator or is an
-    existing directory is the user's own data. Any other is a TFDS dataset, as is a TFDS name
-    with a configuration ("mnist_corrupted/fog") where there is no such path.
+    `mnist_5k` and `four_points` are built in. A name that ends in .npz or .npy, contains a path
+    separator or is an existing directory is the user's own data. Any other is a TFDS dataset, as
+    is a TFDS name with a configuration ("mnist_corrupted/fog") where there is no such path.
 
     Raises:
       InputError: there is no such path, or no such TFDS dataset (offering the nearest names).
     """
-    if name == embedded.NAME:
-        return "embedded"
+    if name in _BUILT_IN:
+        return "built_in"
     if name.endswith(ARRAY_EXTENSIONS):
         if not _path(name).is_file():
             raise InputError(f"There is no file {name}: check the path of the dataset.")
@@ -44,7 +45,7 @@ def check_name(name: str, data_dir: str | os.PathLike[str] | None = None) -> str
             f"There is no folder {name}: a dataset is {embedded.NAME}, a TFDS name, a folder of "
             "images, or a .npz or .npy file."
         )
-    options = [embedded.NAME, *known]
+    options = [*_BUILT_IN, *known]
     if not difflib.get_close_matches(name, options, cutoff=0.5):
         raise InputError(
             f"Unknown dataset {name!r}: it is neither {embedded.NAME}, one of the {len(known)} "
@@ -82,8 +83,8 @@ def load(
     skipped = 0
     if kind == "tfds":
         splits = tfds_source.load(name, data_dir, memory_limit)
-    elif kind == "embedded":
-        splits = embedded.load()
+    elif kind == "built_in":
+        splits = _BUILT_IN[name]()
     elif kind == "array":
         splits = with_held_out(arrays.load(_path(name)), name)
     else:

@@ -26,7 +26,8 @@ def files(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "kind"),
     [
-        ("mnist_5k", "embedded"),
+        ("mnist_5k", "built_in"),
+        ("four_points", "built_in"),
         ("grey.npz", "array"),
         ("./binary.npy", "array"),
         ("pictures", "folder"),
