@@ -98,6 +98,10 @@ class Joints(Protocol):
         """Samples of q and of p on "x", "z" or "xz": a tuple of one or two tensors each."""
         ...
 
+    def remembered(self, space: str) -> tuple[tuple[Any, ...], tuple[Any, ...]] | None:
+        """`samples` with earlier ones among the generated, for critics; None if none are kept."""
+        ...
+
     def stream(self, name: str) -> Any:
         """A seed for the noise of the term `name` itself, another one for each name and step."""
 

@@ -87,6 +87,10 @@ class CriticTerm(base.Term):
             logits = self._logits(a, b, training)
         estimate = self.compare(pair, *logits)
         penalty = 0.0
+        if training and (remembered := joints.remembered(self.space)) is not None:
+            # The critic sees earlier samples again; the other players see this batch's alone.
+            seen = self.compare(pair, *self._logits(*remembered, training))
+            estimate = dataclasses.replace(estimate, critic_loss=seen.critic_loss)
         if self.r1_gamma:
             slope_a, slope_b = _squared_slopes(tape, logits, (a, b))
             # R1 = gamma/2 E |grad T|^2

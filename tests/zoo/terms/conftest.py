@@ -30,6 +30,9 @@ class FakeJoints:
     data_weights: Any = None
     seed: Any = (3, 4)
 
+    def remembered(self, space):
+        return None
+
     def stream(self, name):
         return tf.random.experimental.stateless_fold_in(self.seed, sum(name.encode()))
 
