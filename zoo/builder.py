@@ -205,14 +205,13 @@ def _between_images(
         raise InputError(f"{objective.name} has an implicit encoder, which gives no images.")
     if isinstance(likelihood, likelihoods.Normal | likelihoods.Laplace):
         likelihood = type(likelihood)(**{**likelihood.get_config(), "shows": "mean"})
-    there = make("translator", image_shape, latent_shape, likelihood.params_per_element)
-    back = make(
-        "translator",
-        latent_shape,
-        image_shape,
-        likelihood.params_per_element,
-        seed=make.other_seed,
-    )
+    # A Bernoulli's parameters are logits, which nothing may squash.
+    bernoulli = isinstance(likelihood, likelihoods.Bernoulli)
+    options: dict[str, Any] = {"squash": "none" if bernoulli else "sigmoid"}
+    per_element = likelihood.params_per_element
+    there = make("translator", image_shape, latent_shape, per_element, **options)
+    options["seed"] = make.other_seed
+    back = make("translator", latent_shape, image_shape, per_element, **options)
     return (
         Conditional(there, likelihood, latent_shape, name="encoder"),
         Conditional(back, likelihood, image_shape, name="decoder"),

@@ -10,7 +10,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from zoo import multipliers, priors, slack, terms
+# latents and networks register what a saved model may be made of.
+from zoo import latents, multipliers, networks, priors, slack, terms  # noqa: F401
 from zoo.affine import rational
 from zoo.averages import Averages
 from zoo.conditionals import BaseConditional, stateless_seed

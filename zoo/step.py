@@ -103,7 +103,7 @@ class LagrangianStep(keras.Model):
             self._trained_on(*self._batch(batch))
             return index + 1
 
-        tf.while_loop(lambda index: index < first.shape[0], one, [0], parallel_iterations=1)
+        tf.while_loop(lambda index: index < tf.shape(first)[0], one, [0], parallel_iterations=1)
         return self._logs(("loss", *self._terms))
 
     def _trained_on(self, x: tf.Tensor, z: tf.Tensor | None) -> dict[str, Any]:

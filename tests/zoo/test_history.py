@@ -8,7 +8,6 @@ import tensorflow as tf
 from zoo.errors import InputError
 from zoo.history import History
 
-
 SEED = tf.constant([0, 0])
 
 

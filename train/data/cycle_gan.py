@@ -25,8 +25,8 @@ def load(
     Raises:
       InputError: as `tfds_source.load`; or the images need more than memory_limit bytes.
     """
-    builder = tfds_source._prepared(name, data_dir)
-    with tfds_source._readable(builder.data_path):
+    builder = tfds_source.prepared(name, data_dir, of_one_size=False)
+    with tfds_source.readable(builder.data_path):
         splits = {
             f"{split}{side}": _images(builder, f"{split}{side}", name, memory_limit)
             for split in ("train", "test")
@@ -43,7 +43,7 @@ def load(
 
 def _images(builder: Any, split: str, name: str, memory_limit: int) -> Split:
     size = builder.info.splits[split].num_examples
-    with tfds_source._quiet():
+    with tfds_source.quiet():
         examples = builder.as_dataset(split=split, shuffle_files=False)
     images: np.ndarray | None = None
     filled = 0

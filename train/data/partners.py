@@ -9,6 +9,7 @@ import colorsys
 from collections.abc import Callable
 
 import numpy as np
+from PIL import Image
 
 from zoo.errors import InputError, unknown
 
@@ -21,6 +22,19 @@ def rotated(images: np.ndarray, stream: int) -> np.ndarray:
             "use square images, or --pair=edges."
         )
     return np.ascontiguousarray(np.rot90(images, axes=(1, 2)))
+
+
+def tilted(images: np.ndarray, stream: int) -> np.ndarray:
+    """Returns the images turned by 30 degrees, counter-clockwise, black beyond their border."""
+    grey = images if images.dtype == np.uint8 else np.rint(255 * images).astype(np.uint8)
+    turned = np.stack([_turned(image) for image in grey])
+    return turned if images.dtype == np.uint8 else turned.astype(images.dtype) / 255
+
+
+def _turned(image: np.ndarray) -> np.ndarray:
+    flat = image[..., 0] if image.shape[-1] == 1 else image
+    turned = Image.fromarray(flat).rotate(30, Image.Resampling.BILINEAR)
+    return np.asarray(turned).reshape(image.shape)
 
 
 def edges(images: np.ndarray, stream: int) -> np.ndarray:
@@ -68,6 +82,7 @@ def coloured(images: np.ndarray, stream: int) -> np.ndarray:
 
 KINDS: dict[str, Callable[[np.ndarray, int], np.ndarray]] = {
     "rotated": rotated,
+    "tilted": tilted,
     "edges": edges,
     "coloured": coloured,
 }

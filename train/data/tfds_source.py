@@ -44,13 +44,13 @@ def load(
     """
     import tensorflow_datasets as tfds
 
-    builder = _prepared(name, data_dir)
+    builder = prepared(name, data_dir)
     image_key, label_key = _feature_keys(builder.info.features, name)
     shape = builder.info.features[image_key].shape
 
     def examples(instruction: str) -> Any:
         keys = {key: True for key in (image_key, label_key) if key}
-        with _quiet():
+        with quiet():
             return builder.as_dataset(
                 split=instruction,
                 shuffle_files=False,
@@ -81,7 +81,7 @@ def load(
         open_images = functools.partial(images_of, instruction, 255 if binary else 1)
         return StreamedSplit(size, shape, binary, open_images)
 
-    with _readable(builder.data_path):
+    with readable(builder.data_path):
         sizes = {split: info.num_examples for split, info in builder.info.splits.items()}
         ranges = _ranges(sizes, name)
         total = sum(size for _, size in ranges.values()) * int(np.prod(shape))
@@ -95,12 +95,15 @@ def _data_dir(data_dir: str | os.PathLike[str] | None) -> Path | None:
     return Path(chosen).expanduser() if chosen else None
 
 
-def _prepared(name: str, data_dir: str | os.PathLike[str] | None) -> Any:
-    """Returns the builder of a dataset that is on disk, downloading it only if it is not."""
+def prepared(name: str, data_dir: str | os.PathLike[str] | None, of_one_size: bool = True) -> Any:
+    """Returns the builder of a dataset that is on disk, downloading it only if it is not.
+
+    of_one_size: download it only if TFDS declares that its images have one size.
+    """
     import tensorflow_datasets as tfds
 
     folder = _data_dir(data_dir)
-    with _quiet(), _readable((folder or Path("~/tensorflow_datasets")) / re.split("[:/]", name)[0]):
+    with quiet(), readable((folder or Path("~/tensorflow_datasets")) / re.split("[:/]", name)[0]):
         try:
             builder = tfds.builder(name, data_dir=folder)
         except tfds.core.registered.DatasetNotFoundError as error:
@@ -114,7 +117,8 @@ def _prepared(name: str, data_dir: str | os.PathLike[str] | None) -> Any:
         if older and ":" not in name:
             # TFDS' code has moved on to a version that was never prepared here.
             return tfds.builder_from_directory(max(older, key=_version))
-    _feature_keys(builder.info.features, name)
+    if of_one_size:
+        _feature_keys(builder.info.features, name)
     try:
         _check_network(builder)
         builder.download_and_prepare()
@@ -182,7 +186,7 @@ def _ranges(sizes: dict[str, int], name: str) -> dict[str, tuple[str, int]]:
 
 
 @contextlib.contextmanager
-def _readable(folder: str | os.PathLike[str]) -> Iterator[None]:
+def readable(folder: str | os.PathLike[str]) -> Iterator[None]:
     """Turns whatever TFDS raises while it reads `folder` into one sentence about it."""
     try:
         yield
@@ -204,7 +208,7 @@ def _reason(error: Exception) -> str:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Silences TFDS' warnings: of its own deprecations, and of what we then report ourselves."""
     from absl import logging
 

@@ -133,8 +133,15 @@ def _one_or_both(parts: Any) -> Any:
 
 def _squared_slopes(tape: tf.GradientTape, logits: Any, samples: tuple[Any, ...]) -> list[Any]:
     """Returns |grad T|^2, [B], at each of the samples."""
+    # Of a critic of patches, [B, P], the slope of an image's mean logit.
+    each = [tf.ones_like(t) / math.prod(t.shape[1:]) for t in tf.nest.flatten(logits)]
     # A critic may ignore a part of its input: its slope there is 0, not missing.
-    slopes = tape.gradient(logits, samples, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    slopes = tape.gradient(
+        logits,
+        samples,
+        output_gradients=tf.nest.pack_sequence_as(logits, each),
+        unconnected_gradients=tf.UnconnectedGradients.ZERO,
+    )
     return [_squared_norm(parts) for parts in slopes]
 
 

@@ -5,6 +5,7 @@ import pytest
 import tensorflow_datasets as tfds
 from PIL import Image
 
+from train.data import tfds_source
 from train.data.pairs import load_pair
 from zoo.errors import InputError
 
@@ -68,3 +69,16 @@ def test_photographs_of_different_sizes(tmp_path):
     prepare(tmp_path, "maps", lambda split, index: tiny(split, index)[: 8 - index % 2])
     with pytest.raises(InputError, match="'cycle_gan/maps' have different sizes"):
         load_pair("cycle_gan/maps", data_dir=tmp_path)
+
+
+def test_they_are_prepared_where_they_are_missing(tmp_path, monkeypatch):
+    for split, size in SIZES.items():
+        (tmp_path / "zip" / "facades" / split).mkdir(parents=True)
+        for index in range(size):
+            path = tmp_path / "zip" / "facades" / split / f"{index}.png"
+            Image.fromarray(tiny(split, index)).save(path)
+    manager = tfds.download.DownloadManager
+    zipped = str(tmp_path / "zip")
+    monkeypatch.setattr(manager, "download_and_extract", lambda self, url: zipped)
+    monkeypatch.setattr(tfds_source, "_check_network", lambda builder: None)
+    assert load_pair("cycle_gan/facades", data_dir=tmp_path).split("test").size == 3
