@@ -86,7 +86,7 @@ def build_model(
       InputError: a name or option is unknown, or a term has no estimator.
     """
     import zoo
-    from zoo import likelihoods, multipliers, networks, slack, terms
+    from zoo import likelihoods, multipliers, networks, slack
     from zoo.affine import rational
     from zoo.networks import precision
 
@@ -95,11 +95,6 @@ def build_model(
     if rule == "auto":
         rule = multipliers.default(rational(objective.alpha_q), rational(objective.alpha_p))
     layers = networks.get(config.network_name)
-    penalties = {
-        name: weight
-        for name in ("r1_gamma", "gradient_penalty")
-        if (weight := getattr(config, name))
-    }
     scale = {} if config.likelihood_scale is None else {"scale": _scale(config.likelihood_scale)}
     model = zoo.build(
         objective,
@@ -112,11 +107,7 @@ def build_model(
         latents=config.latents,
         latent_shape=latent_shape,
         noise_dim=config.noise_dim,
-        term_options={
-            name: penalties
-            for name in objective.tractable().affine
-            if penalties and terms.critic_space(name, objective.estimators.get(name))
-        },
+        term_options=_term_options(config),
         multiplier_rule=multipliers.get(rule, horizon=steps, **RULE_OPTIONS.get(rule, {})),
         slacks=[
             max(gamma, config.noise.get(constraint.expression, 0.0))
@@ -152,6 +143,25 @@ def resident(dataset: data.Dataset, config: RunConfig, model: Any) -> Any | None
     if not dataset.resident or model.distribute_strategy.num_replicas_in_sync > 1:
         return None
     return dataset.resident_batches("train", config.batch_size, config.seed)
+
+
+def _term_options(config: RunConfig) -> dict[str, dict[str, Any]]:
+    """Returns the estimators' options: penalties for every critic, and what was said of a term."""
+    from zoo import terms
+
+    penalties = {
+        name: weight
+        for name in ("r1_gamma", "gradient_penalty")
+        if (weight := getattr(config, name))
+    }
+    options: dict[str, dict[str, Any]] = {}
+    for name in config.declared.tractable().affine:
+        chosen = config.term_options.get(name, {})
+        estimator = chosen.get("estimator", config.declared.estimators.get(name))
+        own = {**penalties, **chosen} if terms.critic_space(name, estimator) else chosen
+        if own:
+            options[name] = own
+    return options
 
 
 def _optimizer(learning_rate: float | None, adversarial: bool) -> Any:

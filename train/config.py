@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from zoo import family, slack
@@ -54,6 +55,7 @@ class RunConfig:
     r1_gamma: float = 0.0
     gradient_penalty: float = 0.0
     critic_steps: int = 1
+    term_options: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
     ema: float | None = None
     history: int = 0
     steps: int | None = None
@@ -90,6 +92,10 @@ class RunConfig:
                 f"--checkpoint_every={self.checkpoint_every} must be a multiple of "
                 f"--log_every={self.log_every}."
             )
+        terms = set(self.declared.tractable().affine)
+        for term in self.term_options:
+            if term not in terms:
+                raise unknown(f"term of {self.declared.name}", term, sorted(terms))
         if not 0 <= self.seed < 2**31:
             raise InputError(f"--seed={self.seed} must be from 0 to {2**31 - 1}.")
         if self.precision not in PRECISIONS:
@@ -174,6 +180,28 @@ class RunConfig:
             for name in ours
             if name not in EXTENDABLE and ours[name] != theirs[name]
         ]
+
+
+def parse_term_options(texts: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Reads options of estimators as --term_option gives them: "MMD_z.kernel=imq".
+
+    Raises:
+      InputError: a text is not TERM.OPTION=VALUE.
+    """
+    options: dict[str, dict[str, Any]] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        term, dot, option = name.strip().partition(".")
+        if not (term and dot and option and equals and value):
+            raise InputError(
+                f"--term_option {text!r} is not TERM.OPTION=VALUE: write it like "
+                "--term_option MMD_z.kernel=imq."
+            )
+        try:
+            options.setdefault(term, {})[option] = json.loads(value)
+        except ValueError:
+            options.setdefault(term, {})[option] = value
+    return options
 
 
 def declared_objective(

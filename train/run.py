@@ -10,7 +10,15 @@ from typing import Any
 from absl import flags
 
 from train import command, two_phase
-from train.config import PRECISIONS, RULES, STRATEGIES, SWITCH, RunConfig, declared_objective
+from train.config import (
+    PRECISIONS,
+    RULES,
+    STRATEGIES,
+    SWITCH,
+    RunConfig,
+    declared_objective,
+    parse_term_options,
+)
 from train.workdir import Workdir
 from zoo import family, slack
 
@@ -34,6 +42,7 @@ flags.DEFINE_string("likelihood_scale", None, "A number, learned or per_element.
 flags.DEFINE_bool("spectral_norm", None, "Normalise critics; where alone or learned if not given.")
 flags.DEFINE_float("r1_gamma", 0.0, "Weight of the critics' R1 gradient penalty.")
 flags.DEFINE_float("gradient_penalty", 0.0, "Weight of the penalty on slopes other than 1.")
+flags.DEFINE_multi_string("term_option", [], "Of an estimator, e.g. MMD_z.kernel=imq.")
 flags.DEFINE_integer("critic_steps", 1, "Steps of the critics for one of the others.")
 flags.DEFINE_float("ema", None, "Decay of averages of the weights, which samples are drawn from.")
 flags.DEFINE_integer("history", 0, "How many generated images critics are shown again.")
@@ -67,10 +76,11 @@ def config_from_flags() -> RunConfig:
         _FLAGS.constraint,
         _FLAGS.slack,
     )
-    names = set(RunConfig.__dataclass_fields__) - {"objective", "best"}
+    names = set(RunConfig.__dataclass_fields__) - {"objective", "best", "term_options"}
     values: dict[str, Any] = {name: _FLAGS[name].value for name in names}
     if not values["steps"] and not values["epochs"]:
         values["steps"] = DEFAULT_STEPS
+    values["term_options"] = parse_term_options(_FLAGS.term_option)
     return RunConfig(objective=objective.to_config(), **values)
 
 

@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from train.config import RunConfig, declared_objective
+from train.config import RunConfig, declared_objective, parse_term_options
 from zoo import family
 from zoo.errors import InputError
 
@@ -71,3 +71,16 @@ def test_undeclarable_objectives(arguments, words):
         declared_objective(*arguments)
     for word in words:
         assert word in str(caught.value)
+
+
+def test_options_of_estimators():
+    texts = ["MMD_z.kernel=imq", "MMD_z.bandwidth=2.5", "RATE_ratio.adaptive_contrast=true"]
+    assert parse_term_options(texts) == {
+        "MMD_z": {"kernel": "imq", "bandwidth": 2.5},
+        "RATE_ratio": {"adaptive_contrast": True},
+    }
+    for text in ("MMD_z", "kernel=imq", "MMD_z.=1", ".kernel=imq"):
+        with pytest.raises(InputError, match="is not TERM"):
+            parse_term_options([text])
+    with pytest.raises(InputError, match="MMD_x"):
+        RunConfig(family.objective("wae_mmd").to_config(), term_options={"MMD_x": {}})
