@@ -63,13 +63,6 @@ def once(dataset: data.Dataset, config: RunConfig, split: str) -> Any:
     )
 
 
-def check_terms(config: RunConfig) -> None:
-    """Raises InputError if the form has a term without an estimator, or an implicit encoder."""
-    from zoo.model import check_trainable
-
-    check_trainable(tuple(config.declared.tractable().affine), config.declared.name)
-
-
 def build_model(
     config: RunConfig,
     image_shape: tuple[int, int, int],

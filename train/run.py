@@ -112,7 +112,6 @@ def train(config: RunConfig, workdir: Workdir) -> None:
     from train.strategy import scope
 
     dataset = assembly.load_dataset(config)
-    assembly.check_terms(config)
     with scope(config.strategy):
         if slack.needs_best(config.declared):
             config = first_phase(config, workdir, dataset)

@@ -80,9 +80,6 @@ def build(
     image_shape = tuple(int(size) for size in image_shape)
     names = Lagrangian(objective.tractable()).terms
     options = {term: dict(of_term) for term, of_term in (term_options or {}).items()}
-    for term, estimator in objective.estimators.items():
-        if term in names:
-            options.setdefault(term, {}).setdefault("estimator", estimator)
     if isinstance(multiplier_rule, str):
         multiplier_rule = multipliers.get(multiplier_rule)
     if isinstance(likelihood, str):
@@ -112,7 +109,10 @@ def build(
     if spectral_norm is None:
         spectral_norm = normalises_critics(objective)
     spaces = {
-        name: terms.critic_space(name, options.get(name, {}).get("estimator")) for name in names
+        name: terms.critic_space(
+            name, options.get(name, {}).get("estimator", objective.estimators.get(name))
+        )
+        for name in names
     }
     return LagrangianModel(
         objective,

@@ -38,7 +38,7 @@ _TABLE = (
     Divergence("H2", True, f"squared Hellinger, E_b[(sqrt(a/b) - 1)^2], {_BOUND}", 2.0, True),
     Divergence("TV", True, f"total variation, E_b|a/b - 1| / 2, {_BOUND}", 1.0, True),
     Divergence("W1", True, "Wasserstein-1, by a 1-Lipschitz critic", from_below=True),
-    Divergence("SW", True, "sliced Wasserstein, by random projections"),
+    Divergence("SW", True, "squared sliced Wasserstein-2, by random projections"),
 )
 DIVERGENCES = {divergence.name: divergence for divergence in _TABLE}
 

@@ -54,8 +54,8 @@ class LagrangianModel(LagrangianStep):
       seed: all noise is a function of it and the step.
 
     Raises:
-      InputError: the objective is not admissible, a term has no estimator, a critic is missing,
-        or the parts' shapes do not fit.
+      InputError: the objective is not admissible, a critic is missing, or the parts' shapes do
+        not fit.
     """
 
     def __init__(
@@ -76,7 +76,6 @@ class LagrangianModel(LagrangianStep):
         super().__init__(**kwargs)
         self.objective = objective
         self.lagrangian = Lagrangian(objective.tractable())
-        check_trainable(self.lagrangian.terms, objective.name)
         self.encoder = encoder
         self.decoder = decoder
         self.prior = prior
@@ -174,7 +173,10 @@ class LagrangianModel(LagrangianStep):
         return x, _checked(z, self.decoder.condition_shape, "latents")
 
     def _term(self, name: str) -> terms.Term:
-        return terms.make(name, critic=self.critics.get(name), **self.term_options.get(name, {}))
+        options = dict(self.term_options.get(name, {}))
+        if name in self.objective.estimators:
+            options.setdefault("estimator", self.objective.estimators[name])
+        return terms.make(name, critic=self.critics.get(name), **options)
 
     def _monitors(self) -> dict[str, terms.Term]:
         """Returns what evaluation reads even where the objective does not train it."""
@@ -245,16 +247,6 @@ class LagrangianModel(LagrangianStep):
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         self.compile(**keras.saving.deserialize_keras_object(config))
-
-
-def check_trainable(names: tuple[str, ...], objective: str) -> None:
-    """Raises InputError if a term of the trained form has no estimator."""
-    missing = [name for name in names if name not in terms.available()]
-    if missing:
-        raise InputError(
-            f"{objective} trains {', '.join(missing)}, for which there is no estimator: terms "
-            f"that train are {', '.join(sorted(terms.available()))}."
-        )
 
 
 def _checked(values: Any, shape: tuple, what: str) -> tf.Tensor:

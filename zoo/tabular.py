@@ -83,7 +83,12 @@ class EnumeratedJoints(SampledJoints):
 
         T = log q/p on the term's space; of the joint to the product of data and prior for
         RATE_ratio and RATE_p.
+
+        Raises:
+          InputError: the term's critic is no log ratio.
         """
+        if name.startswith(("W1", "TV")):
+            raise InputError(f"{name} has no exact critic in a table: use another divergence.")
         pairs = [self.decoder.event_shape[-1], self.encoder.event_shape[-1]]
         q, p = (tf.reshape(weights, pairs) for weights in (self.q_weights, self.p_weights))
         if name in ("RATE_ratio", "RATE_p"):
@@ -230,13 +235,15 @@ class TabularModel(LagrangianModel):
         lambdas = self.multipliers.value
         tables = [variable.value for variable in self.primal_variables]
         with tf.GradientTape() as tape:
-            joints, values = self.joints(), {}
+            joints, values, surrogates = self.joints(), {}, {}
             for name, term in self._terms.items():
                 if terms.critic_space(name):
                     options = self.term_options.get(name, {})
                     term = terms.make(name, critic=joints.best_critic(name), **options)
-                values[name] = term(joints, training=False).value
-            lagrangian = self.lagrangian.value(values, lambdas)
+                estimate = term(joints, training=False)
+                values[name], surrogates[name] = estimate.value, estimate.surrogate
+            # The value of a KL by density ratio has no slope in its second argument.
+            lagrangian = self.lagrangian.value(surrogates, lambdas)
         stationarity = tf.constant(0.0)
         slopes = tape.gradient(lagrangian, tables, unconnected_gradients="zero")
         for logits, slope in zip(tables, slopes, strict=True):
@@ -296,6 +303,9 @@ def build(
             critics[name] = _critic(space, sizes)
             if name.startswith("JS"):
                 options[name] = {"surrogate": "saturating"}
+            elif name in objective.estimators:
+                # A table's z cannot move in Stein's direction.
+                options[name] = {"estimator": "ratio"}
     for name, chosen in (term_options or {}).items():
         options[name] = {**options.get(name, {}), **chosen}
     return TabularModel(

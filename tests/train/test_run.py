@@ -90,7 +90,6 @@ def test_any_admissible_objective_trains_on_a_users_file(tmp_path):
         (["--model=vae", "--lattent_dim=3"], ["lattent_dim", "latent_dim"]),
         (["--alpha_q=-1", "--constraint=JS(q(z)||p(z))"], ["RATE", "Repair"]),
         (["--model=vae", "--batch_size=100000"], ["100000", "4000"]),
-        (["--model=as_vae"], ["J_pq", "no estimator"]),
         (["--model=vae", "--slack=4"], ["--slack=4", "vae has none"]),
         (["--model=vae", "alice"], ["alice", "not a flag"]),
     ],

@@ -49,6 +49,7 @@ class EnumeratedJoints:
 
     def __init__(self, tables):
         self.tables = tables
+        self.q_weights, self.p_weights = (tf.reshape(t, [-1]) for t in (tables.q, tables.p))
         x, z = np.divmod(np.arange(NX * NZ), NZ)
         self.x_q = self.x_p = tf.one_hot(x, NX)
         self.z_q = self.z_p = tf.one_hot(z, NZ)
@@ -83,9 +84,12 @@ def marginals(tables, space):
     return tf.reduce_sum(tables.q, axis), tf.reduce_sum(tables.p, axis)
 
 
-def optimal_critic(tables, space):
+def optimal_critic(tables, name):
     """T = log q/p, held fixed as a trained critic is while the others move."""
+    space = terms.critic_space(name)
     q, p = marginals(tables, space)
+    if name == "RATE_ratio":
+        p = tables.q_x[:, None] * tables.p_z
     table = tf.stop_gradient(tf.math.log(q) - tf.math.log(p))
 
     def critic(inputs, training=False):
@@ -142,10 +146,10 @@ def programs_loss(objective, tables, multipliers):
     joints = EnumeratedJoints(tables)
     surrogates = {}
     for name in lagrangian.terms:
-        if name.startswith("JS"):
-            critic = optimal_critic(tables, name.removeprefix("JS_"))
-            term = terms.make(name, critic=critic, surrogate="saturating")
-            surrogates[name] = term(joints).surrogate
+        if terms.critic_space(name):
+            options = {"surrogate": "saturating"} if name.startswith("JS") else {}
+            term = terms.make(name, critic=optimal_critic(tables, name), **options)
+            surrogates[name] = term(joints, training=False).surrogate
         elif name == "MMD_z":
             surrogates[name] = mmd(tables)
         else:
@@ -162,11 +166,7 @@ def fixed_tolerances(objective):
     return dataclasses.replace(objective, constraints=constraints)
 
 
-OBJECTIVES = {
-    name: fixed_tolerances(zoo.objective(name))
-    for name in zoo.names()
-    if set(zoo.objective(name).tractable().affine) <= terms.available()
-} | {
+OBJECTIVES = {name: fixed_tolerances(zoo.objective(name)) for name in zoo.names()} | {
     "beta 1/3": zoo.objective("beta_vae", beta="1/3"),
     "cycle": zoo.objective("cyclegan", l1=2, l2="1/2"),
     "unseen": zoo.Objective(
@@ -186,11 +186,8 @@ OBJECTIVES = {
 OBJECTIVES.pop("geco")
 
 
-def test_most_of_the_family_is_covered():
-    assert {"vae", "beta_vae", "vmi", "infovae_mmd", "aae", "ali", "bigan", "alice"} <= set(
-        OBJECTIVES
-    )
-    assert {"lagvae_max", "lagvae_min", "vae_gan", "infogan", "wae_mmd"} <= set(OBJECTIVES)
+def test_the_family_is_covered():
+    assert set(zoo.names()) - set(OBJECTIVES) == {"geco"}
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)

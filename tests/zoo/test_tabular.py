@@ -85,7 +85,13 @@ EVERY_TERM = zoo.Objective(
     constraints=(
         "KL(q(x,z)||p(x,z))",
         "KL(p(z|x)||q(z|x))",
-        *(f"{d}(q({s})||p({s}))" for d in ("MMD", "JS") for s in ("x", "z", "x,z")),
+        "KL(p(x,z)||q(x,z))",
+        *(f"KL({a}({s})||{b}({s}))" for s in "xz" for a, b in ("qp", "pq")),
+        *(
+            f"{d}(q({s})||p({s}))"
+            for d in ("MMD", "JS", "FKL", "RKL", "CHI2", "H2")
+            for s in ("x", "z", "x,z")
+        ),
     ),
 )
 
@@ -96,7 +102,7 @@ def test_every_term_is_exact(seed):
     model = model_of(tables, EVERY_TERM)
     train_critics(model, tables)
     values = model.term_values(None, None)
-    assert len(values) == 9
+    assert len(values) == 26
     for name, value in values.items():
         exact = mmd(tables, name[4:]) if name.startswith("MMD") else tables.term(name)
         # float32 sums of a dozen numbers of size 1.
@@ -130,6 +136,21 @@ def declared(objective, tables, learned):
 OBJECTIVES = {
     name: zoo.objective(name) for name in zoo.names() if not zoo.objective(name).learned
 } | {
+    "reverse rate": zoo.Objective(
+        alpha_p=0.5,
+        constraints=("KL(q(x,z)||p(x,z))", "0.5*KL(p(x)||q(x))"),
+        reverse_rate=True,
+    ),
+    "f-divergences": zoo.Objective(
+        constraints=(
+            "KL(q(x,z)||p(x,z))",
+            "FKL(p(z)||q(z))",
+            "RKL(q(x)||p(x))",
+            "CHI2(q(z)||p(z))",
+            "CHI2(p(x,z)||q(x,z))",
+            "H2(q(x,z)||p(x,z))",
+        )
+    ),
     "lagvae_max": zoo.objective("lagvae_max", e1=1.5, e2="0.01"),
     "lagvae_min": zoo.objective("lagvae_min", e1=1.5, e2="0.01"),
     "lagrangian alice": zoo.Objective(

@@ -11,7 +11,8 @@ class Estimate:
     """An estimated term: what is read, what the model descends, what the critic descends.
 
     Attributes:
-      value: Scalar, nats per example. It goes to the logs and moves the multipliers.
+      value: Scalar, nats per example; a distance of W1, a squared one of SW and MMD, and of Stein's
+        direction nats per unit step. It goes to the logs and moves the multipliers.
       surrogate: Scalar whose gradient trains encoder, decoder and prior. Only its gradient means
         anything: its value need not be that of the term.
       critic_loss: Scalar which the critic descends, or `None` where there is no critic. To be
