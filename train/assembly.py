@@ -14,7 +14,7 @@ from zoo.errors import InputError
 # step, and latents collapse; its own defaults are for exact constraints.
 RULE_OPTIONS = {"augmented": {"penalty": 0.5, "smoothing": 0.99}}
 # Between two looks of the host; more gain nothing, and Ctrl-C waits for them.
-MOST_STEPS = 20
+MOST_STEPS = 50
 
 
 def compares_images(form: TractableForm) -> bool:
@@ -26,7 +26,7 @@ def compares_images(form: TractableForm) -> bool:
     )
 
 
-def load_dataset(config: RunConfig) -> data.Dataset:
+def load_dataset(config: RunConfig) -> Any:
     """Loads the run's images with its binarization decided.
 
     A critic would tell binary images from a Bernoulli decoder's means at sight, so images stay

@@ -12,6 +12,7 @@ import math
 
 import tensorflow as tf
 
+from train.data import noise
 from train.data.splits import Split, StreamedSplit
 
 # RandomIndexShuffle is a Feistel-like cipher. With the 4 rounds of
@@ -21,7 +22,6 @@ _ROUNDS = 16
 # A streamed epoch is permuted within blocks of at most so many images and bytes.
 _BLOCK_IMAGES = 8192
 _BLOCK_BYTES = 2**28
-_PHILOX = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,22 +65,11 @@ class Plan:
     def uniforms(self, step: tf.Tensor, count: tf.Tensor, pixels: int) -> tf.Tensor:
         """Returns uniform noise [count, pixels] in [0, 1) for the examples of batch `step`.
 
-        The example at an offset owns a fixed stretch of the Philox counter, 4 numbers a count,
-        so its noise does not depend on the batch it is in.
+        An example's noise depends on its place in the epoch, not on the batch it is in.
         """
         epoch, first = self.place(step)
-        counts = -(-pixels // 4)
-        key, counter = tf.raw_ops.StatelessRandomGetKeyCounter(
-            seed=tf.constant([self.seed, self.stream], tf.int64)
-        )
-        start = tf.cast((epoch * self.size + first) * counts, tf.uint64)
-        noise = tf.raw_ops.StatelessRandomUniformV2(
-            shape=tf.stack([count, 4 * counts]),
-            key=key,
-            counter=tf.stack([start, counter[1]]),
-            alg=_PHILOX,
-        )
-        return noise[:, :pixels]
+        rows = epoch * self.size + first + tf.cast(tf.range(count), tf.int64)
+        return noise.uniforms(self.seed, self.stream, rows, pixels)
 
 
 def batches(
@@ -129,9 +118,9 @@ def finished(step: tf.Tensor, images: tf.Tensor, binarization: str, plan: Plan) 
     if binarization == "static":
         return tf.cast(images >= 0.5, tf.float32)
     if binarization == "dynamic":
-        noise = plan.uniforms(step, tf.shape(images)[0], math.prod(images.shape[1:]))
+        u = plan.uniforms(step, tf.shape(images)[0], math.prod(images.shape[1:]))
         # x ~ Bernoulli(g): x = 1[u < g], u ~ U[0, 1)
-        return tf.cast(tf.reshape(noise, tf.shape(images)) < images, tf.float32)
+        return tf.cast(tf.reshape(u, tf.shape(images)) < images, tf.float32)
     return images
 
 

@@ -12,8 +12,7 @@ from train.data.pipeline import Plan, finished
 class Resident:
     """The batches of `plan`, made where the model is: what reaches it are numbers of images.
 
-    Calling it on one step's numbers gives the images that `Dataset.batches` gives at that step,
-    but for the noise of dynamic binarization, which XLA draws otherwise than TensorFlow.
+    Calling it on one step's numbers gives the images that `Dataset.batches` gives at that step.
 
     Args:
       images: uint8 or float, [N, H, W, C].
