@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from train.config import RunConfig
 from zoo.errors import InputError
 
 TRAINING_IMAGES = 20_000  # the most that a classifier or a support vector machine is given
+ANNEALED = 100  # the most images that chains are run for: they take seconds each
 _BATCH = 250
 
 
@@ -29,6 +31,7 @@ class Options:
       labelled: a labelled dataset of the same shape for measures that need labels, where the
         run's own has none.
       cache: a folder where classifiers are kept; None for none.
+      classifier_steps: of the training of a classifier.
     """
 
     split: str = "test"
@@ -37,6 +40,7 @@ class Options:
     draws: int = 1000
     labelled: str | None = None
     cache: str | os.PathLike[str] | None = None
+    classifier_steps: int = 1500
 
 
 class Subject:
@@ -45,7 +49,7 @@ class Subject:
     Images are what the run was trained on, binarized if that was. Samples are made alike: where
     images are binarized they are x ~ p(x|z), else the means E[x|z]; of the averaged weights if
     there are any; and where z is images they are translations of these. Parts raise InputError
-    where a model or its data has none: no labels, no prior to sample, streamed images.
+    where a model or its data has none: no labels, no vectors z.
 
     Args:
       model: a LagrangianModel.
@@ -83,25 +87,29 @@ class Subject:
         return self.codes_of(self.images)
 
     @functools.cached_property
+    def drawn_codes(self) -> np.ndarray:
+        """z ~ q(z|x), [N, K], one for each image."""
+        from zoo.conditionals import stateless_seed
+
+        return self._encoded(
+            self.images, lambda q, i: q.sample(seed=stateless_seed([self.options.seed, i]))
+        )
+
+    @functools.cached_property
     def samples(self) -> np.ndarray:
         """As many samples as images."""
-        count, seed = len(self.images), self.options.seed
-        if self.paired:
-            z = self._of(self.dataset, self.options.split, self.options.points)[1]
-        else:
-            from zoo.conditionals import stateless_seed
+        if self.dataset.binarization == "none" or not self.model.decoder.has_density:
+            return self.sample_means
+        from zoo.conditionals import stateless_seed
 
-            z = self.model.prior.sample(count, seed=stateless_seed([self.config.seed, seed]))
-            z = np.asarray(z)
-        found = []
-        with self.model.averaged():
-            for start in range(0, count, _BATCH):
-                likelihood = self.model.decode(z[start : start + _BATCH])
-                found.append(self._shown(likelihood, start))
-        samples = np.concatenate(found)
-        if not np.isfinite(samples).all():
-            raise InputError(f"A sample of {self.name} is not finite: it diverged, train it again.")
-        return samples
+        return self._decoded(
+            lambda p, i: p.sample(seed=stateless_seed([self.options.seed, i])).numpy()
+        )
+
+    @functools.cached_property
+    def sample_means(self) -> np.ndarray:
+        """E[x|z] of the same z: samples without the noise of pixels."""
+        return self._decoded(lambda p, _: p.mean().numpy())
 
     @functools.cached_property
     def labels(self) -> np.ndarray:
@@ -140,7 +148,10 @@ class Subject:
         from zoo.metrics.classifier import train_classifier
 
         return train_classifier(
-            *self.training_examples, *self._labelled_examples("test"), cache=self.options.cache
+            *self.training_examples,
+            *self._labelled_examples("test"),
+            steps=self.options.classifier_steps,
+            cache=self.options.cache,
         )
 
     @functools.cached_property
@@ -154,6 +165,23 @@ class Subject:
         return self.classifier(self.samples)
 
     @functools.cached_property
+    def judged_means(self) -> tuple[np.ndarray, np.ndarray]:
+        """The classifier's features and decisions about the means of samples."""
+        return self.classifier(self.sample_means)
+
+    @functools.cached_property
+    def coverage(self) -> Any:
+        """What of the data the means of samples cover.
+
+        Draws of one mean differ by the noise of their pixels, which is no diversity.
+        """
+        from zoo.metrics.coverage import coverage
+
+        return coverage(
+            *self.judged_means, self.judged_images[0], self.data_classes, self.options.seed
+        )
+
+    @functools.cached_property
     def data_classes(self) -> np.ndarray:
         """The labels of the images; the classifier's decisions where they have none."""
         try:
@@ -162,13 +190,36 @@ class Subject:
             return self.judged_images[1]
 
     @functools.cached_property
+    def rate_distortion(self) -> Any:
+        """Rate and distortion of the images."""
+        from zoo.metrics import rate_distortion
+
+        return rate_distortion(self.between_vectors, self.images, self.options.seed)
+
+    @functools.cached_property
     def importance_sampling(self) -> Any:
         """What importance sampling finds about the images."""
-        from zoo.metrics.log_likelihood import importance_sampling
+        from zoo.metrics import importance_sampling
 
         return importance_sampling(
-            self.model, self.images, self.options.draws, seed=self.options.seed
+            self.between_vectors, self.images, self.options.draws, seed=self.options.seed
         )
+
+    @functools.cached_property
+    def bracket(self) -> Any:
+        """What annealed chains find about images the model made, from both sides."""
+        from zoo.metrics import bracket
+
+        count = min(len(self.images), ANNEALED)
+        return bracket(self.between_vectors, count, seed=self.options.seed)
+
+    @functools.cached_property
+    def sigma_opt(self) -> float:
+        """The best single scale of p(x|z) on training images."""
+        from zoo.metrics import sigma_opt
+
+        images = self._of(self.dataset, "train", TRAINING_IMAGES)[0]
+        return sigma_opt(self.model, images, self.options.seed)
 
     @property
     def name(self) -> str:
@@ -181,24 +232,46 @@ class Subject:
 
         return isinstance(self.model.prior, priors.Empirical)
 
+    @property
+    def between_vectors(self) -> Any:
+        """The model; raises InputError where z is images, whose density is not known."""
+        if self.paired:
+            raise InputError(f"The codes of {self.name} are images of a data set, not vectors.")
+        return self.model
+
     def codes_of(self, images: np.ndarray) -> np.ndarray:
         """Returns E[z|x], [N, K]; raises InputError where z is images."""
-        if self.paired:
-            raise InputError(f"The codes of {self.name} are images, and this measures vectors.")
+        return self._encoded(images, lambda q, _: q.mean())
+
+    def _encoded(self, images: np.ndarray, read: Callable[[Any, int], Any]) -> np.ndarray:
+        model = self.between_vectors
         return np.concatenate(
             [
-                self.model.encode(images[start : start + _BATCH]).mean().numpy()
+                read(model.encode(images[start : start + _BATCH]), start).numpy()
                 for start in range(0, len(images), _BATCH)
             ]
         )
 
-    def _shown(self, likelihood: Any, start: int) -> np.ndarray:
-        """Returns what of p(x|z) is compared with images."""
-        from zoo.conditionals import stateless_seed
+    def _decoded(self, read: Callable[[Any, int], np.ndarray]) -> np.ndarray:
+        """Returns what is read of p(x|z), for z of the prior, or images z of the split."""
+        count = len(self.images)
+        if self.paired:
+            z = self._of(self.dataset, self.options.split, self.options.points)[1]
+        else:
+            from zoo.conditionals import stateless_seed
 
-        if self.dataset.binarization == "none" or not self.model.decoder.has_density:
-            return likelihood.mean().numpy()
-        return likelihood.sample(seed=stateless_seed([self.options.seed, start])).numpy()
+            seed = stateless_seed([self.config.seed, self.options.seed])
+            z = self.model.prior.sample(count, seed=seed).numpy()
+        with self.model.averaged():
+            found = np.concatenate(
+                [
+                    read(self.model.decode(z[start : start + _BATCH]), start)
+                    for start in range(0, count, _BATCH)
+                ]
+            )
+        if not np.isfinite(found).all():
+            raise InputError(f"A sample of {self.name} is not finite: it diverged, train it again.")
+        return found
 
     def _labelled_examples(self, split: str) -> tuple[np.ndarray, np.ndarray]:
         most = TRAINING_IMAGES if split == "train" else self.options.points

@@ -1,17 +1,60 @@
 """What a trained model achieves: plain functions of a model, or of samples, and data."""
 
+from zoo.metrics.active_units import active_units
+from zoo.metrics.annealed import Annealed, Annealing, Bracket, annealed_importance_sampling, bracket
 from zoo.metrics.bootstrap import bootstrap_interval
+from zoo.metrics.covariance import LogDeterminant, log_det_covariance
+from zoo.metrics.critic_kl import marginal_kl_by_critic
+from zoo.metrics.full_mmd import full_mmd
+from zoo.metrics.kernel_density import log_kernel_density, mutual_information_by_kernels
+from zoo.metrics.log_likelihood import (
+    ImportanceSampling,
+    importance_sampling,
+    log_likelihood,
+    posterior_accuracy,
+)
+from zoo.metrics.marginal_kl import marginal_kl
 from zoo.metrics.measured import Measured
 from zoo.metrics.mutual_information import (
     MutualInformation,
     log_aggregate_posterior,
     mutual_information,
 )
+from zoo.metrics.quantised_normal import quantised_distortion, sigma_opt, sigma_opt_distortion
+from zoo.metrics.rate_distortion import RateDistortion, rate_distortion
+from zoo.metrics.squared_error import squared_error
+from zoo.metrics.true_posterior import PosteriorSamples, posterior_by_hmc, posterior_by_resampling
 
 __all__ = [
+    "Annealed",
+    "Annealing",
+    "Bracket",
+    "ImportanceSampling",
+    "LogDeterminant",
     "Measured",
     "MutualInformation",
+    "PosteriorSamples",
+    "RateDistortion",
+    "active_units",
+    "annealed_importance_sampling",
     "bootstrap_interval",
+    "bracket",
+    "full_mmd",
+    "importance_sampling",
     "log_aggregate_posterior",
+    "log_det_covariance",
+    "log_kernel_density",
+    "log_likelihood",
+    "marginal_kl",
+    "marginal_kl_by_critic",
     "mutual_information",
+    "mutual_information_by_kernels",
+    "posterior_accuracy",
+    "posterior_by_hmc",
+    "posterior_by_resampling",
+    "quantised_distortion",
+    "rate_distortion",
+    "sigma_opt",
+    "sigma_opt_distortion",
+    "squared_error",
 ]

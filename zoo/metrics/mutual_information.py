@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,9 +12,9 @@ import tensorflow as tf
 
 from zoo.conditionals import stateless_seed
 from zoo.errors import InputError
+from zoo.metrics.batches import BLOCK, in_batches
+from zoo.metrics.measured import Measured, around
 from zoo.terms import rate
-
-_BLOCK = 256  # points and posteriors that are compared at once
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,13 +22,18 @@ class MutualInformation:
     """I_q(x;z) in nats, estimated on `points` examples, between its bounds ([U] eq. 13).
 
         entropy_x - rec_x  <=  I_q(x;z)  <=  rate
+        E estimate         <=  I_q(x;z)  <=  E leave_one_out      Poole et al. 2019
 
     Attributes:
       estimate: at most `ceiling`, and in expectation at most I_q(x;z).
       standard_error: of the estimate, by the spread over examples; its bias is not in it.
       points: N, the number of examples.
       rate: RATE = E_q(x) KL(q(z|x)||p(z)), over the same examples.
+      rate_error: its standard error.
       rec_x: REC_x = -E_q(x,z) log p(x|z), likewise.
+      leave_one_out: the estimate with each code's own posterior left out of the mixture: no log N
+        stops it, and it is far too high where the codes of N points do not overlap.
+      leave_one_out_error: its standard error.
       entropy_x: H_q(x) where it was given; for data it is unknown.
     """
 
@@ -36,7 +41,10 @@ class MutualInformation:
     standard_error: float
     points: int
     rate: float
+    rate_error: float
     rec_x: float
+    leave_one_out: float
+    leave_one_out_error: float
     entropy_x: float | None = None
 
     @property
@@ -56,6 +64,35 @@ class MutualInformation:
     def lower_bound(self) -> float | None:
         """H_q(x) - REC_x, where H_q(x) was given; REC_x moves it nat for nat."""
         return None if self.entropy_x is None else self.entropy_x - self.rec_x
+
+    @property
+    def upper_bound(self) -> float:
+        """The lower of the two bounds from above, rate and leave_one_out."""
+        return min(self.rate, self.leave_one_out)
+
+    @property
+    def measured(self) -> Measured:
+        """The estimate; its interval spans both biases: from the estimate's to the bound's end."""
+        low, _ = around(self.estimate, self.standard_error)
+        ends = (
+            around(self.leave_one_out, self.leave_one_out_error)[1],
+            around(self.rate, self.rate_error)[1],
+        )
+        kind = f"aggregate posterior of {self.points} points"
+        notes = [
+            f"at most log N = {self.ceiling:.2f} and too low in expectation; RATE, which is "
+            f"never below it, is {self.rate:.2f}"
+        ]
+        if self.sharing < 2:
+            notes.append("the estimate is at its ceiling: the information may be far higher")
+        return Measured(
+            self.estimate,
+            (low, max(self.estimate, min(ends))),
+            self.points,
+            kind,
+            tuple(notes),
+            self.ceiling,
+        )
 
 
 def mutual_information(
@@ -81,7 +118,7 @@ def mutual_information(
       InputError: there are fewer than two images.
     """
     posteriors, codes, log_own, rates, distortions = [], [], [], [], []
-    for index, x in enumerate(_batches(images)):
+    for index, x in enumerate(in_batches(images)):
         posterior = model.encode(x)
         z = posterior.sample(seed=stateless_seed([seed, index]))
         posteriors.append(posterior)
@@ -92,44 +129,61 @@ def mutual_information(
     n = sum(map(len, codes))
     if n < 2:
         raise InputError(f"Information was asked of {n} images: give two or more.")
-    log_mixture = log_aggregate_posterior(posteriors, np.concatenate(codes))
+    own = np.concatenate(log_own).astype(np.float64)
+    log_others = log_aggregate_posterior(posteriors, np.concatenate(codes), without_own=True)
+    # 1/N sum_j q(z_i|x_j) = (N-1)/N 1/(N-1) sum_{j != i} q(z_i|x_j) + 1/N q(z_i|x_i)
+    log_mixture = np.logaddexp(log_others + math.log((n - 1) / n), own - math.log(n))
     # log q(z_i|x_i) - log 1/N sum_j q(z_i|x_j), at most log N but for rounding
-    values = np.minimum(np.concatenate(log_own) - log_mixture, math.log(n))
+    values, left_out = np.minimum(own - log_mixture, math.log(n)), own - log_others
+    all_rates = np.concatenate(rates).astype(np.float64)
     return MutualInformation(
         estimate=float(values.mean()),
         standard_error=float(values.std(ddof=1) / math.sqrt(n)),
         points=n,
-        rate=float(np.concatenate(rates).mean(dtype=np.float64)),
+        rate=float(all_rates.mean()),
+        rate_error=float(all_rates.std(ddof=1) / math.sqrt(n)),
         rec_x=float(np.concatenate(distortions).mean(dtype=np.float64)),
+        leave_one_out=float(left_out.mean()),
+        leave_one_out_error=_error(left_out),
         entropy_x=entropy_x,
     )
 
 
-def log_aggregate_posterior(posteriors: Sequence[Any], z: Any) -> np.ndarray:
+def _error(values: np.ndarray) -> float:
+    """Returns the standard error of the mean, infinite where a value is."""
+    finite = bool(np.all(np.isfinite(values)))
+    return float(values.std(ddof=1) / math.sqrt(len(values))) if finite else math.inf
+
+
+def log_aggregate_posterior(
+    posteriors: Sequence[Any], z: Any, without_own: bool = False
+) -> np.ndarray:
     """Returns the log density of codes under the aggregate posterior.
 
         log q(z_i) = log 1/N sum_j q(z_i|x_j)
+        without_own: log 1/(N-1) sum_{j != i} q(z_i|x_j)
 
     Args:
       posteriors: tfd distributions q(z|x_j) of batch shapes [B_1], [B_2], ...; N is their sum.
       z: [M, K], the codes.
+      without_own: leave out the i-th posterior for the i-th code, which was drawn from it; M is N.
 
     Returns:
       log q(z_i), float64 [M], nats.
     """
     z = np.asarray(z, np.float32)
     log_sum = np.full(len(z), -np.inf)
+    first = 0
     for posterior in posteriors:
-        for start in range(0, len(z), _BLOCK):
-            part = slice(start, start + _BLOCK)
-            log_q = posterior.log_prob(z[part, None])  # [codes, posteriors]
+        size = int(posterior.batch_shape[0])
+        for start in range(0, len(z), BLOCK):
+            codes = z[start : start + BLOCK]
+            log_q = posterior.log_prob(codes[:, None])  # [codes, posteriors]
+            if without_own:
+                rows, columns = np.arange(len(codes)) + start, np.arange(size) + first
+                log_q = tf.where(rows[:, None] == columns, -math.inf, log_q)
+            part = slice(start, start + BLOCK)
             block = tf.reduce_logsumexp(log_q, axis=1).numpy()
             log_sum[part] = np.logaddexp(log_sum[part], block)
-    return log_sum - math.log(sum(int(p.batch_shape[0]) for p in posteriors))
-
-
-def _batches(images: Any) -> Iterable[Any]:
-    """Returns batches of images, given as such or as one array."""
-    if not hasattr(images, "shape"):
-        return images
-    return (images[start : start + _BLOCK] for start in range(0, len(images), _BLOCK))
+        first += size
+    return log_sum - math.log(first - without_own)

@@ -1,0 +1,142 @@
+"""Measures a run's newest checkpoint: evaluation.json and a table.
+
+    python -m train.evaluate --workdir=runs/alice
+    python -m train.evaluate --workdir=runs/alice --metrics=fid,semi_supervised_1000
+
+What the file holds of other metrics stays. A metric the model cannot have is skipped, with its
+reason in the file and below the table.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+
+from train import command, evaluation, measures
+from train.subject import Options, Subject
+from train.workdir import Workdir
+from zoo.errors import InputError
+
+_WIDTH = 140  # of a table that is not on a terminal
+
+
+def main() -> int:
+    given = flags.FLAGS
+    if given.metrics == "help":
+        print(measures.listing())
+        return command.DONE
+    chosen = measures.chosen(given.metrics)
+    workdir, checkpoint = trained(given.workdir)
+    command.import_tensorflow()
+    from train import assembly
+
+    config = workdir.config()
+    assert config is not None
+    subject = Subject(
+        workdir.load(checkpoint, compiled=False),
+        assembly.load_dataset(config),
+        config,
+        Options(
+            given.split,
+            given.points,
+            given.seed,
+            given.draws,
+            given.labelled,
+            given.cache or workdir.path / "classifiers",
+        ),
+    )
+    found = watched(subject, chosen, workdir)
+    names = [measure.name for measure in chosen]
+    show(found, names)
+    check_done(found, names)
+    print(f"everything is in {workdir.path / evaluation.FILE}")
+    return command.DONE
+
+
+def trained(path: str | None) -> tuple[Workdir, Path]:
+    """Returns the run's folder and its newest checkpoint.
+
+    Raises:
+      InputError: there is none.
+    """
+    if not path:
+        raise InputError("--workdir is missing: name the run's folder, like runs/alice.")
+    workdir = Workdir(path)
+    if not Path(path).is_dir() or workdir.config() is None:
+        raise InputError(f"--workdir={path} holds no run: name a folder that train.run made.")
+    checkpoint = workdir.latest_checkpoint()
+    if checkpoint is None:
+        raise InputError(f"--workdir={path} has no checkpoint yet: train it with train.run.")
+    return workdir, checkpoint
+
+
+def watched(subject: Subject, chosen: list[measures.Measure], workdir: Workdir) -> dict[str, Any]:
+    """Evaluates with a progress bar, where stderr is a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    progress = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        disable=not console.is_terminal,
+    )
+    with progress:
+        task = progress.add_task("", total=len(chosen), completed=-1)
+
+        def watch(name: str) -> None:
+            progress.update(task, advance=1, description=name)
+
+        found = evaluation.evaluate(subject, chosen, workdir, watch)
+        progress.update(task, completed=len(chosen), description="done")
+    return found
+
+
+def check_done(found: dict[str, Any], names: list[str]) -> None:
+    """Raises InputError if none of `names` was measured."""
+    if not any(name in found["metrics"] for name in names):
+        reasons = dict.fromkeys(found["skipped"][name] for name in names)
+        raise InputError(f"Nothing could be measured: {' '.join(reasons)}")
+
+
+def show(found: dict[str, Any], names: list[str]) -> None:
+    """Prints the rows of `names`, and why others of them were skipped."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(file=sys.stdout)
+    if not console.is_terminal:
+        console = Console(file=sys.stdout, width=_WIDTH)
+    rows = {name: found["metrics"][name] for name in names if name in found["metrics"]}
+    if rows:
+        table = Table(title=f"{found['model']} at step {found['step']}", title_justify="left")
+        for heading in ("metric", "value", "95% interval", "units", "examples", "seconds"):
+            table.add_column(heading)
+        for name, row in rows.items():
+            table.add_row(*evaluation.cells(name, row))
+        console.print(table)
+    for name, row in rows.items():
+        for note in row["notes"]:
+            console.print(f"{name}: {note}", highlight=False, markup=False)
+    for name in names:
+        if name in found["skipped"]:
+            reason = found["skipped"][name]
+            console.print(f"{name} skipped: {reason}", highlight=False, markup=False)
+
+
+if __name__ == "__main__":
+    flags.DEFINE_string("workdir", None, "The run's folder, as train.run made it.")
+    flags.DEFINE_string("metrics", None, "Names, by commas; all; help lists them.")
+    flags.DEFINE_string("split", "test", "Whose images are looked at: test, validation or train.")
+    flags.DEFINE_integer("points", 5000, "The most images looked at; as many samples are drawn.")
+    flags.DEFINE_integer("seed", 0, "Of samples, codes and bootstraps.")
+    flags.DEFINE_integer("draws", 1000, "Of importance sampling, for each image.")
+    flags.DEFINE_string("labelled", None, "A labelled dataset, where the run's has no labels.")
+    flags.DEFINE_string("cache", None, "A folder of classifiers, e.g. one for several runs.")
+    command.run(main, f"{__doc__}\n{measures.listing()}")

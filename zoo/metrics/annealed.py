@@ -1,0 +1,314 @@
+"""log p(x) by annealed importance sampling, and a bracket around it on simulated data."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from zoo.conditionals import stateless_seed
+from zoo.errors import InputError, unknown
+from zoo.metrics import hamiltonian
+from zoo.metrics.batches import in_full_batches
+from zoo.metrics.log_joint import check_continuous, check_densities, log_joint
+from zoo.metrics.measured import Measured
+
+_BATCH = 16  # images that are looked at together
+_WARM_UP = 40  # moves that the first step size is found with
+
+
+@dataclasses.dataclass(frozen=True)
+class Annealing:
+    """How the chains go from where they start to the posterior.
+
+    Attributes:
+      chains: for each image.
+      temperatures: T, steps from beta = 0 to 1: sigmoidal, as in Wu et al. 2017, appendix.
+      leapfrog: steps of each Hamiltonian move.
+      start: "posterior", q(z|x), which is near the goal, or "prior", p(z), which knows nothing of
+        an encoder.
+      jit_compile: by XLA.
+    """
+
+    chains: int = 8
+    temperatures: int = 200
+    leapfrog: int = 5
+    start: str = "posterior"
+    jit_compile: bool = True
+
+    def __post_init__(self) -> None:
+        if self.start not in ("posterior", "prior"):
+            raise unknown("start of annealing", self.start, ("posterior", "prior"))
+        for name in ("chains", "temperatures", "leapfrog"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} is {getattr(self, name)!r}: give 1 or more.")
+
+    @property
+    def betas(self) -> np.ndarray:
+        """0 = beta_0 < ... < beta_T = 1."""
+        s = 1.0 / (1.0 + np.exp(-4.0 * np.linspace(-1.0, 1.0, self.temperatures + 1)))
+        return ((s - s[0]) / (s[-1] - s[0])).astype(np.float32)
+
+
+@dataclasses.dataclass(frozen=True)
+class Annealed:
+    """What annealed chains say about each of N examples, in nats.
+
+    Attributes:
+      log_likelihood: [N]; in expectation at most log p(x) forwards, at least log p(x) in reverse.
+      effective: [N], the effective number of chains.
+      acceptance: the mean over all moves.
+      annealing: the options.
+    """
+
+    log_likelihood: np.ndarray
+    effective: np.ndarray
+    acceptance: float
+    annealing: Annealing
+
+    @property
+    def measured(self) -> Measured:
+        """The mean log likelihood."""
+        a = self.annealing
+        notes = []
+        if not 0.4 < self.acceptance < 0.9:
+            notes.append(f"{self.acceptance:.0%} of the moves were accepted, not about 65%")
+        if a.chains > 1 and np.median(self.effective) < 0.25 * a.chains:
+            notes.append(
+                f"the effective number of chains is {np.median(self.effective):.1f} of {a.chains}: "
+                "take more temperatures"
+            )
+        kind = (
+            f"annealed importance sampling from the {a.start}, {a.chains} chains, "
+            f"{a.temperatures} temperatures"
+        )
+        return Measured.of_mean(self.log_likelihood, kind, tuple(notes))
+
+
+@dataclasses.dataclass(frozen=True)
+class Bracket:
+    """E_p(x) log p(x) of simulated images, from below and from above.
+
+    Attributes:
+      lower: forwards, to the posterior.
+      upper: in reverse, from the z that each image was made of, an exact draw of its posterior.
+    """
+
+    lower: Measured
+    upper: Measured
+
+    @property
+    def gap(self) -> float:
+        """upper - lower: neither is further from the truth."""
+        return self.upper.value - self.lower.value
+
+
+def annealed_importance_sampling(
+    model: Any, images: Any, annealing: Annealing | None = None, seed: int = 0
+) -> Annealed:
+    """Estimates log p(x) of each image with chains that are led from q(z|x) to p(z|x).
+
+        f_t(z) = f_0(z)^(1 - beta_t) f_1(z)^beta_t,   f_1 = p(x|z) p(z),  f_0 = q(z|x) or p(z)
+        log w  = sum_t (beta_t - beta_{t-1}) (log f_1 - log f_0)(z_{t-1})
+        log p(x) ~= log 1/C sum_c w_c
+
+    Neal "Annealed importance sampling." 2001; z_t is moved by Hamiltonian Monte Carlo that leaves
+    f_t as it is, with step sizes found in a run of their own, so that w is unbiased: log p(x) is
+    underestimated in expectation. Steps have the shape of the posterior's standard deviations.
+
+    Args:
+      model: has `encode(x)` and `decode(z)`, tfd distributions, and a `prior` on all of R^K.
+      images: [N, ...], or batches [B, ...] of them.
+      annealing: the options; `Annealing()` if None.
+      seed: of all noise.
+
+    Raises:
+      InputError: there are no images, a density is missing, or codes are discrete or bounded.
+    """
+    annealing = annealing or Annealing()
+    program = _Program(model, annealing)
+    found: list[np.ndarray] = []
+    for index, (x, count) in enumerate(in_full_batches(images, _BATCH)):
+        if not index:
+            _check(model, tf.constant(x[:1]))
+        found.append(program(tf.constant(x), None, [seed, index])[:, :count])
+    return _annealed(found, annealing)
+
+
+def bracket(model: Any, n: int = 64, annealing: Annealing | None = None, seed: int = 0) -> Bracket:
+    """Brackets log p(x) of images that the model makes itself: bidirectional Monte Carlo.
+
+        z* ~ p(z), x ~ p(x|z*):  E forwards  <=  E_p(x) log p(x)  <=  E reverse
+
+    In reverse the chains go from z*, which is an exact draw of p(z|x), to f_0: their weights are
+    unbiased for 1/p(x). Where the two are near each other annealing is long enough, for simulated
+    images at least. Grosse et al. "Sandwiching the marginal likelihood using bidirectional Monte
+    Carlo." 2015; Wu et al. "On the Quantitative Analysis of Decoder-Based Generative Models." 2017.
+
+    Args:
+      model: as in `annealed_importance_sampling`.
+      n: how many images are simulated.
+      annealing: the options; `Annealing()` if None.
+      seed: of all noise.
+
+    Raises:
+      InputError: n is not positive, or as in `annealed_importance_sampling`.
+    """
+    if n < 1:
+        raise InputError(f"A bracket was asked of {n} images: give 1 or more.")
+    annealing = annealing or Annealing()
+    z = model.prior.sample(n, seed=stateless_seed([seed, 1]))
+    x = np.asarray(model.decode(z).sample(seed=stateless_seed([seed, 2])))
+    _check(model, tf.constant(x[:1]))
+    program = _Program(model, annealing)
+    lower, upper = [], []
+    both = zip(in_full_batches(x, _BATCH), in_full_batches(z.numpy(), _BATCH), strict=True)
+    for index, ((part, count), (codes, _)) in enumerate(both):
+        images = tf.constant(part)
+        lower.append(program(images, None, [seed + 3, index])[:, :count])
+        upper.append(program(images, tf.constant(codes), [seed + 4, index])[:, :count])
+    return Bracket(_annealed(lower, annealing).measured, _annealed(upper, annealing).measured)
+
+
+def _annealed(found: list[np.ndarray], annealing: Annealing) -> Annealed:
+    if not found:
+        raise InputError("Annealed importance sampling was asked of no images: give some.")
+    log_likelihood, effective, acceptance = np.concatenate(found, axis=1).astype(np.float64)
+    return Annealed(log_likelihood, effective, float(acceptance.mean()), annealing)
+
+
+def _check(model: Any, x: tf.Tensor) -> None:
+    check_densities(model, x)
+    check_continuous(model, x)
+
+
+class _Program:
+    """Takes x [B, ...], exact z [B, K] or None, and a seed to the annealed chains' answers.
+
+    They are, in rows [3, B], log p(x), the effective number of chains and the acceptance.
+    """
+
+    def __init__(self, model: Any, annealing: Annealing) -> None:
+        self.model, self.annealing = model, annealing
+        compiled = tf.function(jit_compile=annealing.jit_compile)
+        self._find, self._forwards, self._reverse = (
+            compiled(f) for f in (self._find_steps, self._go_forwards, self._go_back)
+        )
+
+    def __call__(self, x: tf.Tensor, exact: tf.Tensor | None, seed: list[int]) -> np.ndarray:
+        first, second = tf.unstack(tfp.random.split_seed(stateless_seed(seed), 2))
+        log_steps = self._find(x, first)
+        if exact is None:
+            log_w, acceptance = self._forwards(x, log_steps, second)
+            sign = 1.0
+        else:
+            log_w, acceptance = self._reverse(x, log_steps, exact, second)
+            sign = -1.0
+        chains = log_w.shape[0]
+        # log 1/C sum w, or in reverse -log 1/C sum 1/w
+        signed = np.asarray(sign * log_w, np.float64)
+        log_sum = np.logaddexp.reduce(signed, axis=0)
+        effective = np.exp(2 * log_sum - np.logaddexp.reduce(2 * signed, axis=0))
+        return np.stack([sign * (log_sum - math.log(chains)), effective, acceptance])
+
+    def _ends(self, x: Any) -> tuple[Any, Any]:
+        """Returns what chains start from, and log f_0 and log f_1 as one function of z."""
+        posterior = self.model.encode(x)
+
+        def both(z: Any) -> tuple[Any, Any]:
+            log_likelihood, log_prior = log_joint(self.model, x, z)
+            log_f0 = log_prior if self.annealing.start == "prior" else posterior.log_prob(z)
+            return log_f0, log_likelihood + log_prior
+
+        return posterior, both
+
+    def _initial(self, posterior: Any, x: Any, seed: Any) -> Any:
+        c = self.annealing.chains
+        if self.annealing.start == "posterior":
+            return posterior.sample(c, seed=seed)
+        return self.model.prior.sample([c, x.shape[0]], seed=seed)
+
+    def _move(self, both: Any, posterior: Any, z: Any, beta: Any, log_step: Any, seed: Any) -> Any:
+        """Moves z once under f_beta."""
+
+        def log_f(z: Any) -> Any:
+            log_f0, log_f1 = both(z)
+            return (1.0 - beta) * log_f0 + beta * log_f1
+
+        s1 = hamiltonian.stddev(posterior, z[0])
+        s0 = (
+            s1
+            if self.annealing.start == "posterior"
+            else hamiltonian.stddev(self.model.prior, z[0])
+        )
+        # the standard deviations of f_beta, were f_0 and f_1 normal
+        scale = ((1.0 - beta) / s0**2 + beta / s1**2) ** -0.5
+        step_size = tf.exp(log_step)[:, tf.newaxis] * scale
+        return hamiltonian.move(log_f, z, step_size, self.annealing.leapfrog, seed)
+
+    def _find_steps(self, x: Any, seed: Any) -> Any:
+        """Returns log step sizes [T + 1, B] that suit f_0 ... f_T, found on the way."""
+        betas = tf.concat([tf.zeros(_WARM_UP), self.annealing.betas], axis=0)
+        total = int(betas.shape[0])
+        posterior, both = self._ends(x)
+        z = self._initial(posterior, x, seed)
+        log_steps = tf.TensorArray(tf.float32, total, element_shape=[x.shape[0]])
+
+        def more(t: Any, z: Any, log_step: Any, log_steps: Any) -> Any:
+            key = tf.random.fold_in(seed, t + 1)
+            z, acceptance = self._move(both, posterior, z, betas[t], log_step, key)
+            speed = tf.where(t < _WARM_UP, 0.3, 0.1)
+            log_step = hamiltonian.adapted(log_step, acceptance, speed)
+            return t + 1, z, log_step, log_steps.write(t, log_step)
+
+        start = (0, z, tf.fill([x.shape[0]], math.log(0.3)), log_steps)
+        *_, log_steps = tf.while_loop(
+            lambda t, *_: t < total, more, start, maximum_iterations=total
+        )
+        return log_steps.stack()[_WARM_UP:]
+
+    def _go_forwards(self, x: Any, log_steps: Any, seed: Any) -> Any:
+        betas = tf.constant(self.annealing.betas)
+        posterior, both = self._ends(x)
+        z = self._initial(posterior, x, seed)
+
+        def more(t: Any, z: Any, log_w: Any, accepted: Any) -> Any:
+            log_f0, log_f1 = both(z)
+            # log w += (beta_t - beta_{t-1}) (log f_1 - log f_0)(z_{t-1})
+            log_w += (betas[t] - betas[t - 1]) * (log_f1 - log_f0)
+            key = tf.random.fold_in(seed, t + 1)
+            z, acceptance = self._move(both, posterior, z, betas[t], log_steps[t], key)
+            return t + 1, z, log_w, accepted + acceptance
+
+        return self._walk(more, 1, lambda t: t <= self.annealing.temperatures, z, x)
+
+    def _go_back(self, x: Any, log_steps: Any, exact: Any, seed: Any) -> Any:
+        betas = tf.constant(self.annealing.betas)
+        posterior, both = self._ends(x)
+        z = tf.tile(exact[tf.newaxis], [self.annealing.chains, 1, 1])
+
+        def more(t: Any, z: Any, log_w: Any, accepted: Any) -> Any:
+            # The forward path reversed: at f_t first, then the weight of z_{t-1}.
+            key = tf.random.fold_in(seed, t + 1)
+            z, acceptance = self._move(both, posterior, z, betas[t], log_steps[t], key)
+            log_f0, log_f1 = both(z)
+            log_w += (betas[t] - betas[t - 1]) * (log_f1 - log_f0)
+            return t - 1, z, log_w, accepted + acceptance
+
+        return self._walk(more, self.annealing.temperatures, lambda t: t >= 1, z, x)
+
+    def _walk(self, more: Any, first: int, going: Any, z: Any, x: Any) -> Any:
+        """Returns log w [C, B] and the mean acceptance [B]."""
+        none = tf.zeros([self.annealing.chains, x.shape[0]])
+        t = self.annealing.temperatures
+        _, _, log_w, accepted = tf.while_loop(
+            lambda t, *_: going(t),
+            more,
+            (first, z, none, tf.zeros([x.shape[0]])),
+            maximum_iterations=t,
+        )
+        return log_w, accepted / t

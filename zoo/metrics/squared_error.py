@@ -1,0 +1,33 @@
+"""How far reconstructions are from the images."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from zoo.errors import InputError
+from zoo.metrics.batches import in_batches
+from zoo.metrics.measured import Measured
+
+
+def squared_error(model: Any, images: Any) -> Measured:
+    """Measures the squared error of reconstructions at the posterior's mean.
+
+        1/D |x - E[x|z]|^2,   z = E_q(z|x)[z]
+
+    Args:
+      model: has `encode(x)` and `decode(z)`, tfd distributions with means.
+      images: [N, ...] of D elements each, or batches [B, ...] of them.
+
+    Raises:
+      InputError: there are no images.
+    """
+    errors = []
+    for x in in_batches(images):
+        difference = np.asarray(model.decode(model.encode(x).mean()).mean()) - np.asarray(x)
+        errors.append(np.mean(difference.reshape(len(difference), -1).astype(float) ** 2, axis=1))
+    values = np.concatenate(errors) if errors else np.empty(0)
+    if not len(values):
+        raise InputError("The squared error was asked of no images: give some.")
+    return Measured.of_mean(values, "reconstruction at the posterior mean", units="per element")
