@@ -1,0 +1,235 @@
+"""What is measured: contestants, who meets whom, and the unit of the result."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import itertools
+from typing import Any
+
+from train.config import RunConfig
+from zoo import family
+from zoo.errors import InputError
+from zoo.objective import Objective
+
+DATASET = "mnist_5k"
+STEPS = 5000  # that multipliers are paced for
+LAGVAE, ALICE = "lagvae_min", "alice"
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """One way to run the training step of one model.
+
+    Attributes:
+      by: the file of this folder that runs it: "zoo_fit", "bare", "torch_step", "keras_fit" or
+        "product".
+      every: steps in an epoch of `fit`; every burst is a multiple of them.
+      streamed: images come through tf.data in place of being gathered in the step.
+      idle: the step computes nothing: what is left is the host's share.
+      channels_last: of PyTorch's convolutions.
+      dataset: whose images.
+      hidden, width: sizes of the mlp's layers, and of dcgan's first.
+    """
+
+    by: str
+    model: str = "vae"
+    network: str = "mlp"
+    precision: str = "auto"
+    jit: str = "auto"
+    every: int = 100
+    streamed: bool = False
+    idle: bool = False
+    channels_last: bool = False
+    batch_size: int = 128
+    latent_dim: int = 16
+    dataset: str = DATASET
+    hidden: tuple[int, ...] = (1024, 1024)
+    width: int = 32
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """A case in a match; its rate is divided by that of the fastest of `against`."""
+
+    label: str
+    case: Case
+    against: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Contest:
+    """A table: matches whose entries run in turns, one match after the other.
+
+    unit: "k examples/s", "GFLOP/s", "us/step" or "seconds".
+    nats: the test -ELBO that the seconds are counted to.
+    """
+
+    title: str
+    matches: tuple[tuple[Entry, ...], ...]
+    unit: str = "k examples/s"
+    nats: float | None = None
+
+
+def contests(section: str) -> list[Contest]:
+    """Returns the tables of a section of SECTIONS.
+
+    Raises:
+      InputError: the section needs a package that is not installed.
+    """
+    return SECTIONS[section]()
+
+
+def step_flops(case: Case, pixels: int = 784) -> float:
+    """Returns the floating-point operations in the products of one step of an mlp autoencoder.
+
+    Each of a layer's weights is multiplied and added three times per example: for the output, for
+    the weight's gradient, and for the input's, which the first layer does without.
+    """
+    encoder = (pixels, *case.hidden, 2 * case.latent_dim)
+    decoder = (case.latent_dim, *case.hidden, pixels)
+    pairs = [*itertools.pairwise(encoder), *itertools.pairwise(decoder)]
+    # 6 (weights) - 2 (weights of the first layer)
+    weights = 6.0 * sum(a * b for a, b in pairs) - 2.0 * encoder[0] * encoder[1]
+    return weights * case.batch_size
+
+
+def run_config(case: Case) -> RunConfig:
+    """Returns the configuration of the run that `case` is a piece of."""
+    objective = family.objective(case.model)
+    return RunConfig(
+        objective=objective.to_config(),
+        dataset=case.dataset,
+        network=case.network,
+        latent_dim=case.latent_dim,
+        steps=STEPS,
+        batch_size=case.batch_size,
+        precision=case.precision,
+        jit=case.jit,
+        log_every=case.every,
+        checkpoint_every=case.every,
+        best=_assumed(objective),
+    )
+
+
+def _assumed(objective: Objective) -> dict[str, Any]:
+    """Returns what a first phase might have reached: 100 nats, and no MMD."""
+    return {
+        constraint.expression: {
+            "eps_hat": 0.0 if constraint.divergence == "MMD" else 100.0,
+            "noise": 0.0,
+        }
+        for _, constraint in objective.learned
+    }
+
+
+def _models() -> list[Contest]:
+    matches = tuple(
+        (Entry(f"{name} {network}", Case("zoo_fit", name, network, every=20)),)
+        for network in ("mlp", "dcgan")
+        for name in family.names()
+    )
+    return [Contest("Every model of the family", matches)]
+
+
+def _overhead() -> list[Contest]:
+    matches = []
+    for kind, name in (("likelihood", "vae"), ("adversarial", ALICE), ("dual", LAGVAE)):
+        bare = f"{name} ({kind}), bare loop"
+        matches.append(
+            (
+                Entry(bare, Case("bare", name)),
+                Entry(f"{name} ({kind}), fit", Case("zoo_fit", name), (bare,)),
+            )
+        )
+    return [Contest("fit beside a loop written by hand", tuple(matches))]
+
+
+def _torch() -> list[Contest]:
+    if importlib.util.find_spec("torch") is None:
+        raise InputError(
+            "PyTorch is not installed: run pip install 'lagrangian-zoo[benchmark]' to compare."
+        )
+    matches = []
+    for name, network in ((LAGVAE, "mlp"), ("vae", "dcgan"), (ALICE, "mlp")):
+        theirs, ours = [], []
+        for precision in ("float32", "bfloat16"):
+            labels = []
+            for last in (False, True) if network == "dcgan" else (False,):
+                label = f"{name} {network} {precision}, torch" + " channels_last" * last
+                case = Case("torch_step", name, network, precision, channels_last=last)
+                theirs.append(Entry(label, case))
+                labels.append(label)
+            case = Case("zoo_fit", name, network, precision)
+            ours.append(Entry(f"{name} {network} {precision}, fit", case, tuple(labels)))
+        matches.append((*theirs, *ours))
+    return [Contest("fit beside PyTorch, eager", tuple(matches))]
+
+
+def _pipeline() -> list[Contest]:
+    default = "Keras fit, tf.data, no XLA"
+    match = (
+        Entry(default, Case("keras_fit", LAGVAE, precision="float32", jit="off")),
+        Entry(
+            "Keras fit, tf.data, XLA",
+            Case("keras_fit", LAGVAE, precision="float32", jit="on"),
+            (default,),
+        ),
+        Entry("streamed", Case("zoo_fit", LAGVAE, streamed=True), (default,)),
+        Entry("resident, float32", Case("zoo_fit", LAGVAE, precision="float32"), (default,)),
+        Entry("resident", Case("zoo_fit", LAGVAE), (default,)),
+    )
+    return [Contest(f"{LAGVAE}: ways to feed it", (match,))]
+
+
+def _peak() -> list[Contest]:
+    matches = []
+    for precision in ("float32", "bfloat16"):
+        product = f"matrix product, {precision}"
+        matches.append(
+            (
+                Entry(product, Case("product", precision=precision, every=1)),
+                Entry(
+                    f"{LAGVAE} {precision}, bare loop",
+                    Case("bare", LAGVAE, precision=precision),
+                    (product,),
+                ),
+                Entry(
+                    f"{LAGVAE} {precision}, fit",
+                    Case("zoo_fit", LAGVAE, precision=precision),
+                    (product,),
+                ),
+            )
+        )
+    idle = (
+        Entry("fit, resident", Case("zoo_fit", LAGVAE, idle=True)),
+        Entry("fit, streamed", Case("zoo_fit", LAGVAE, idle=True, streamed=True)),
+    )
+    return [
+        Contest("Share of the processor's matrix product", tuple(matches), "GFLOP/s"),
+        Contest("The host's share: fit of a step that computes nothing", (idle,), "us/step"),
+    ]
+
+
+def _time() -> list[Contest]:
+    def case(by: str, **options: Any) -> Case:
+        return Case(by, every=250, dataset="binarized_mnist", **options)
+
+    keras = "vae, Keras fit, tf.data, no XLA"
+    match = (
+        Entry(keras, case("keras_fit", precision="float32", jit="off")),
+        Entry("vae, fit", case("zoo_fit"), (keras,)),
+    )
+    nats = 105.0
+    title = f"From a cold start to a test -ELBO of {nats:g} nats, on binarized_mnist"
+    return [Contest(title, (match,), "seconds", nats)]
+
+
+SECTIONS = {
+    "models": _models,
+    "overhead": _overhead,
+    "torch": _torch,
+    "pipeline": _pipeline,
+    "peak": _peak,
+    "time": _time,
+}
