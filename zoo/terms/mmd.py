@@ -18,6 +18,7 @@ from zoo import errors
 from zoo.terms import base, kernels
 from zoo.terms.diagonal_normal import diagonal_normal
 from zoo.terms.estimate import Estimate
+from zoo.terms.mmd_of_normals import mmd_of_normals
 
 ESTIMATORS = ("u", "v", "linear")
 EMBEDDINGS = ("auto", "closed_form", "sampled")
@@ -189,8 +190,9 @@ class MMD(base.Term):
 
     On z, where the prior is a diagonal normal and the kernel an RBF, the prior's side is exact,
     except in linear time.
-    `embedding` insists on that ("closed_form") or does without ("sampled"). On joints that weigh
-    their samples both sides are exact: `mmd_weighted`.
+    `embedding` insists on that ("closed_form") or does without ("sampled"). Where q(z|x) is a
+    diagonal normal as well, encoder and decoder descend `mmd_of_normals`, whose expectation is the
+    same. On joints that weigh their samples both sides are exact: `mmd_weighted`.
     """
 
     spaces = ("x", "z", "xz")
@@ -240,8 +242,14 @@ class MMD(base.Term):
         s2 = self.bandwidth
         if isinstance(s2, str) and s2 == "median":
             s2 = kernels.median_bandwidth(joints.z_q, joints.z_p)
-        exact = mmd_to_normal(joints.z_q, normal.mean(), normal.stddev(), bandwidth=s2, **options)
-        return Estimate.of(exact)
+        prior = normal.mean(), normal.stddev()
+        exact = mmd_to_normal(joints.z_q, *prior, bandwidth=s2, **options)
+        posterior = None if self.estimator == "v" else diagonal_normal(joints.posterior)
+        if posterior is None or not training:
+            return Estimate.of(exact)
+        q = posterior.mean(), posterior.stddev()
+        scales = kernels.kernel(self.kernel, self.scales).scales
+        return Estimate(value=exact, surrogate=mmd_of_normals(*q, *prior, s2, scales))
 
     def _of_weights(self, joints: base.Joints) -> Any:
         """Returns MMD between tables: q and p weigh the same enumerated points."""

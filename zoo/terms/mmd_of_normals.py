@@ -1,0 +1,67 @@
+"""MMD between a mixture of normals and a normal, with the noise of both integrated out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from zoo import errors
+from zoo.terms import kernels
+
+
+def mmd_of_normals(
+    locs: Any,
+    scales: Any,
+    loc: Any,
+    scale: Any,
+    bandwidth: Any = "dim",
+    bandwidth_scales: Sequence[float] = (1.0,),
+) -> Any:
+    """The squared maximum mean discrepancy between E_x q(z|x) and N(loc, diag(scale^2)).
+
+    What the U-statistic of one sample of each q(z|x) is on average, for an RBF kernel:
+
+    ```none
+    MMD^2 = 1/(n(n-1)) sum_{i != j} E k(z_i, z_j) - 2/n sum_i E k(z_i, y) + E k(y, y')
+    E k(a, b) = prod_d sqrt(s2 / (s2 + v_d)) exp(-m_d^2 / (2 (s2 + v_d))),   a - b ~ N(m, diag(v))
+    ```
+
+    The samples' noise is gone from its gradient. Beside a large multiplier that noise is all there
+    is: with weight 1000 and batches of 128 the encoder followed it, and the posterior collapsed.
+
+    Args:
+      locs: [N, K], the means of q(z|x) at N examples.
+      scales: [N, K], their standard deviations.
+      loc: The normal's mean, [K].
+      scale: Its standard deviations, [K].
+      bandwidth: s2, "dim" or a number.
+      bandwidth_scales: Multiply s2, one kernel each, averaged.
+
+    Returns:
+      mmd: Scalar, unbiased over the examples and at times negative.
+
+    Raises:
+      InputError: if the batch has one example.
+    """
+    if locs.shape[0] == 1:
+        raise errors.InputError("MMD's U-statistic needs pairs: use batches of two or more.")
+    s2 = kernels.bandwidth(bandwidth, locs)
+    m, v, prior_v = locs - loc, scales**2, scale**2
+    n = tf.cast(tf.shape(m)[0], tf.float32)
+    totals = []
+    for factor in bandwidth_scales:
+        b = factor * s2
+        k_qq = _expected(m[:, tf.newaxis] - m, v[:, tf.newaxis] + v, b)
+        pairs = tf.reduce_sum(tf.linalg.set_diag(k_qq, tf.zeros_like(k_qq[0])))
+        k_qp = tf.reduce_mean(_expected(m, v + prior_v, b))
+        k_pp = _expected(tf.zeros_like(prior_v), 2.0 * prior_v, b)
+        totals.append(pairs / (n * (n - 1.0)) - 2.0 * k_qp + k_pp)
+    return tf.add_n(totals) / len(totals)
+
+
+def _expected(m: Any, v: Any, s2: Any) -> Any:
+    """Returns E exp(-|d|^2 / (2 s2)) for d ~ N(m, diag(v)), over the last axis."""
+    # log E k = -1/2 sum_d [ log(1 + v_d / s2) + m_d^2 / (s2 + v_d) ]
+    return tf.exp(-0.5 * tf.reduce_sum(tf.math.log1p(v / s2) + m**2 / (s2 + v), axis=-1))
