@@ -46,6 +46,7 @@ def main() -> int:
             given.draws,
             given.labelled,
             given.cache or workdir.path / "classifiers",
+            inception=given.inception,
         ),
     )
     found = watched(subject, chosen, workdir)
@@ -138,5 +139,8 @@ if __name__ == "__main__":
     flags.DEFINE_integer("seed", 0, "Of samples, codes and bootstraps.")
     flags.DEFINE_integer("draws", 1000, "Of importance sampling, for each image.")
     flags.DEFINE_string("labelled", None, "A labelled dataset, where the run's has no labels.")
+    flags.DEFINE_string(
+        "inception", None, "Weights of keras.applications.InceptionV3, for FID and KID."
+    )
     flags.DEFINE_string("cache", None, "A folder of classifiers, e.g. one for several runs.")
     command.run(main, f"{__doc__}\n{measures.listing()}")

@@ -32,6 +32,7 @@ class Options:
         run's own has none.
       cache: a folder where classifiers are kept; None for none.
       classifier_steps: of the training of a classifier.
+      inception: weights of Inception V3, in place of the classifier's features.
     """
 
     split: str = "test"
@@ -41,6 +42,7 @@ class Options:
     labelled: str | None = None
     cache: str | os.PathLike[str] | None = None
     classifier_steps: int = 1500
+    inception: str | None = None
 
 
 class Subject:
@@ -168,6 +170,16 @@ class Subject:
     def judged_means(self) -> tuple[np.ndarray, np.ndarray]:
         """The classifier's features and decisions about the means of samples."""
         return self.classifier(self.sample_means)
+
+    @functools.cached_property
+    def features(self) -> tuple[np.ndarray, np.ndarray, str]:
+        """Features of the samples and of the images, and what they are called."""
+        if self.options.inception is None:
+            return self.judged_samples[0], self.judged_images[0], self.classifier.name
+        from zoo.metrics.inception import inception_features
+
+        of = inception_features(self.options.inception)
+        return of(self.samples), of(self.images), f"Inception V3 with {self.options.inception}"
 
     @functools.cached_property
     def coverage(self) -> Any:

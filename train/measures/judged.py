@@ -39,19 +39,20 @@ def _diversity(s: Subject) -> Any:
     return noted(found.diversity, found.verdict, *filter(None, [within]), _judge(s, means=True))
 
 
-@measure("fid", "Frechet distance of samples and data", "labels")
+@measure("fid", "Frechet distance of samples and data", "labels or --inception")
 def _fid(s: Subject) -> Any:
     from zoo.metrics.frechet import frechet_distance
 
-    found = frechet_distance(s.judged_samples[0], s.judged_images[0], s.options.seed)
-    return noted(found, _judge(s))
+    of_samples, of_data, network = s.features
+    return noted(frechet_distance(of_samples, of_data, s.options.seed), _seen(s, network))
 
 
-@measure("kid", "kernel distance of samples and data", "labels")
+@measure("kid", "kernel distance of samples and data", "labels or --inception")
 def _kid(s: Subject) -> Any:
     from zoo.metrics.kid import kernel_distance
 
-    return noted(kernel_distance(s.judged_samples[0], s.judged_images[0]), _judge(s))
+    of_samples, of_data, network = s.features
+    return noted(kernel_distance(of_samples, of_data), _seen(s, network))
 
 
 def _semi_supervised(labelled: int) -> Callable[[Subject], Any]:
@@ -92,6 +93,10 @@ def _cluster_accuracy(s: Subject) -> Any:
 
 
 def _judge(s: Subject, means: bool = False) -> str:
+    return _seen(s, s.classifier.name, means)
+
+
+def _seen(s: Subject, network: str, means: bool = False) -> str:
     means = means or s.dataset.binarization == "none"
     kind = "means E[x|z]" if means else "draws x ~ p(x|z)"
-    return f"samples are {kind}, judged by {s.classifier.name}"
+    return f"samples are {kind}, judged by {network}"

@@ -10,6 +10,7 @@ from zoo.errors import InputError
 from zoo.metrics.measured import Measured
 
 RESAMPLES = 200
+_MOST_RESAMPLED = 256  # features; the time of each resampling grows as their cube
 
 
 def frechet_distance(samples: Any, data: Any, seed: int = 0) -> Measured:
@@ -20,7 +21,8 @@ def frechet_distance(samples: Any, data: Any, seed: int = 0) -> Measured:
     Heusel et al. "GANs Trained by a Two Time-Scale Update Rule." NeurIPS 2017, eq. 6. With the
     features of Inception it is FID; with others its values compare to those of the same features
     only. The value, as usual, is of the moments as they are, too large by O(1/N); the interval, a
-    basic bootstrap of both sets, is of the distance between infinitely many, and so lower.
+    basic bootstrap of both sets, is of the distance between infinitely many, and so lower. More
+    than 256 features have none.
 
     Args:
       samples: [N, F], features of samples; 2 F or more of them.
@@ -35,6 +37,10 @@ def frechet_distance(samples: Any, data: Any, seed: int = 0) -> Measured:
     """
     a, b = _checked(samples, data)
     value = _distance(a, b)
+    kind = f"Frechet distance between {len(a)} samples and {len(b)} data in {a.shape[1]} features"
+    if a.shape[1] > _MOST_RESAMPLED:
+        note = f"no interval: {a.shape[1]} features are too many to resample"
+        return Measured(value, None, min(len(a), len(b)), kind, (note,), units="features squared")
     rng = np.random.default_rng(seed)
     resampled = [
         _distance(a[rng.integers(len(a), size=len(a))], b[rng.integers(len(b), size=len(b))])
@@ -46,7 +52,7 @@ def frechet_distance(samples: Any, data: Any, seed: int = 0) -> Measured:
         value,
         (max(2 * value - float(high), 0.0), max(2 * value - float(low), 0.0)),
         min(len(a), len(b)),
-        f"Frechet distance between {len(a)} samples and {len(b)} data in {a.shape[1]} features",
+        kind,
         (f"too large by about {bias:.2g} for the number of examples; the interval is not",),
         units="features squared",
     )

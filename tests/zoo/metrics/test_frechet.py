@@ -54,3 +54,10 @@ def test_intervals_cover_the_distance_of_normals(shift, stretch):
 def test_wrong_input(a, b, words):
     with pytest.raises(InputError, match=words):
         frechet_distance(a, b)
+
+
+def test_many_features_have_no_interval():
+    rng = np.random.default_rng(0)
+    found = frechet_distance(rng.normal(size=(520, 257)), rng.normal(size=(520, 257)))
+    assert found.interval is None
+    assert "257 features" in found.notes[0]
