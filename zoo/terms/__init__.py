@@ -8,7 +8,9 @@ from zoo.terms.density_ratio import density_ratio
 from zoo.terms.estimate import Estimate
 from zoo.terms.f_divergence import f_divergence
 from zoo.terms.jensen_shannon import jensen_shannon
-from zoo.terms.mmd import mmd, mmd_to_normal, mmd_weighted
+from zoo.terms.mmd import mmd, mmd_weighted
+from zoo.terms.mmd_of_normals import mmd_of_normals
+from zoo.terms.mmd_to_normal import mmd_to_normal
 from zoo.terms.rate import rate
 from zoo.terms.reconstruction import reconstruction
 from zoo.terms.sliced_wasserstein import sliced_wasserstein, sliced_wasserstein_weighted
@@ -30,6 +32,7 @@ __all__ = [
     "jensen_shannon",
     "make",
     "mmd",
+    "mmd_of_normals",
     "mmd_to_normal",
     "mmd_weighted",
     "rate",

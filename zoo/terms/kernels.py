@@ -127,6 +127,24 @@ def median_bandwidth(*samples: Any) -> Any:
     return tf.stop_gradient(tf.maximum(0.5 * (lower + upper), 1e-12))
 
 
+def mean_of_pairs(gram: Any, estimator: str) -> Any:
+    """Returns the mean of k(z_i, z_j): over i != j ("u"), or over all i, j ("v").
+
+    Raises:
+      InputError: if the estimator is another, or the U-statistic has one example.
+    """
+    if estimator not in ("u", "v"):
+        raise errors.unknown("estimator of all pairs", estimator, ("u", "v"))
+    if estimator == "u" and gram.shape[0] == 1:
+        raise errors.InputError(
+            "MMD's U-statistic needs pairs: use batches of two or more, or estimator='v'."
+        )
+    n = tf.cast(tf.shape(gram)[0], tf.float32)
+    pairs = tf.reduce_sum(tf.linalg.set_diag(gram, tf.zeros_like(gram[0])))
+    # U: sum_{i != j} k_ij / (n (n - 1));  V: (sum_{i != j} k_ij + n) / n^2, as k(z, z) = 1
+    return pairs / (n * (n - 1.0)) if estimator == "u" else (pairs + n) / n**2
+
+
 def flatten(*parts: Any) -> Any:
     """Returns the parts of a sample, [N, ...] each, side by side as [N, D] in float32."""
     rows = []

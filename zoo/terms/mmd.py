@@ -19,6 +19,7 @@ from zoo.terms import base, kernels
 from zoo.terms.diagonal_normal import diagonal_normal
 from zoo.terms.estimate import Estimate
 from zoo.terms.mmd_of_normals import mmd_of_normals
+from zoo.terms.mmd_to_normal import mmd_to_normal
 
 ESTIMATORS = ("u", "v", "linear")
 EMBEDDINGS = ("auto", "closed_form", "sampled")
@@ -75,77 +76,11 @@ def mmd(
     k, s2 = kernels.kernel(kernel, scales), kernels.bandwidth(bandwidth, q, p)
     if estimator == "linear":
         return _of_neighbours(q, p, lambda a, b: k(tf.reduce_sum((a - b) ** 2, axis=1), s2))
-    k_qq = _mean_of_pairs(k(kernels.squared_distances(q, q), s2), estimator)
-    k_pp = _mean_of_pairs(k(kernels.squared_distances(p, p), s2), estimator)
+    k_qq = kernels.mean_of_pairs(k(kernels.squared_distances(q, q), s2), estimator)
+    k_pp = kernels.mean_of_pairs(k(kernels.squared_distances(p, p), s2), estimator)
     k_qp = tf.reduce_mean(k(kernels.squared_distances(q, p), s2))
     # MMD^2 = E_qq k - 2 E_qp k + E_pp k
     return k_qq - 2.0 * k_qp + k_pp
-
-
-def mmd_to_normal(
-    z: Any,
-    loc: Any,
-    scale: Any,
-    kernel: str = "rbf",
-    bandwidth: Any = "dim",
-    estimator: str = "u",
-    scales: Sequence[float] | None = None,
-) -> Any:
-    """The squared maximum mean discrepancy between a sample and a normal N(loc, diag(scale^2)).
-
-    The kernel is averaged over the normal exactly, so that only the noise of `z` remains:
-
-    ```none
-    MMD^2 = E_qq k(z, z') - 2 E_q mu(z) + c
-    mu(z) = E_p k(z, y)  = prod_d sqrt(s2 / (s2 + v_d)) exp(-(z_d - m_d)^2 / (2 (s2 + v_d)))
-    c     = E_pp k(y, y') = prod_d sqrt(s2 / (s2 + 2 v_d)),     m = loc, v = scale^2
-    ```
-
-    For more information, see:
-      Rustamov. "Closed-form Expressions for Maximum Mean Discrepancy with Applications to
-      Wasserstein Auto-Encoders." Stat 10(1), 2021.
-
-    Args:
-      z: [N, ...], samples of q.
-      loc: The normal's mean: a number, or the shape of one example.
-      scale: The normal's standard deviations, likewise.
-      kernel: "rbf" or "rbf_mixture".
-      bandwidth: "dim", or s2 as a number or scalar tensor, for example of
-        `kernels.median_bandwidth(z, prior_sample)`.
-      estimator: "u" or "v", for the pairs of `z`.
-      scales: Multiply s2, one kernel each, averaged; `None` for the kernel's own.
-
-    Returns:
-      mmd: Scalar.
-
-    Raises:
-      InputError: if an option is unknown, the kernel has no closed form, or the batch has one
-        example.
-    """
-    q, k = kernels.flatten(z), kernels.kernel(kernel, scales)
-    if k.profile is not kernels.rbf:
-        raise errors.InputError(
-            f"Kernel {kernel!r} has no closed form under a normal: use 'rbf', or mmd with a sample."
-        )
-    if isinstance(bandwidth, str) and bandwidth == "median":
-        # A posterior that collapses would shrink its own median, and pass.
-        raise errors.InputError(
-            "The median of z alone is no bandwidth: pass kernels.median_bandwidth(z, prior_sample)."
-        )
-    s2 = kernels.bandwidth(bandwidth, q)
-    m, v = _row(loc, q), _row(scale, q) ** 2
-    mu, c = [], []
-    for factor in k.scales:
-        b = factor * s2
-        # log mu(z) = 1/2 sum_d [ -log(1 + v_d / b) - (z_d - m_d)^2 / (b + v_d) ]
-        log_mu = -0.5 * tf.reduce_sum(tf.math.log1p(v / b) + (q - m) ** 2 / (b + v), axis=1)
-        # log c = -1/2 sum_d log(1 + 2 v_d / b)
-        log_c = -0.5 * tf.reduce_sum(tf.math.log1p(2.0 * v / b))
-        mu.append(tf.reduce_mean(tf.exp(log_mu)))
-        c.append(tf.exp(log_c))
-    k_qq = _mean_of_pairs(k(kernels.squared_distances(q, q), s2), estimator)
-    # MMD^2 = E_qq k - 2 E_q mu + c
-    return k_qq - 2.0 * tf.add_n(mu) / len(mu) + tf.add_n(c) / len(c)
 
 
 def mmd_weighted(
@@ -290,31 +225,6 @@ def _of_neighbours(q: Any, p: Any, k: Callable[[Any, Any], Any]) -> Any:
     (z1, z2), (y1, y2) = ((sample[0:even:2], sample[1:even:2]) for sample in (q, p))
     # h = k(z1, z2) + k(y1, y2) - k(z1, y2) - k(z2, y1)
     return tf.reduce_mean(k(z1, z2) + k(y1, y2) - k(z1, y2) - k(z2, y1))
-
-
-def _mean_of_pairs(gram: Any, estimator: str) -> Any:
-    """Returns the mean of k(z_i, z_j): over i != j ("u"), or over all i, j ("v")."""
-    if estimator not in ("u", "v"):
-        raise errors.unknown("estimator of all pairs", estimator, ("u", "v"))
-    if estimator == "u" and gram.shape[0] == 1:
-        raise errors.InputError(
-            "MMD's U-statistic needs pairs: use batches of two or more, or estimator='v'."
-        )
-    n = tf.cast(tf.shape(gram)[0], tf.float32)
-    pairs = tf.reduce_sum(tf.linalg.set_diag(gram, tf.zeros_like(gram[0])))
-    # U: sum_{i != j} k_ij / (n (n - 1));  V: (sum_{i != j} k_ij + n) / n^2, as k(z, z) = 1
-    return pairs / (n * (n - 1.0)) if estimator == "u" else (pairs + n) / n**2
-
-
-def _row(parameter: Any, q: Any) -> Any:
-    """Returns a normal's `parameter` as [D] or as [1], to stand beside `q` [N, D]."""
-    row = tf.reshape(tf.cast(tf.convert_to_tensor(parameter), tf.float32), [-1])
-    if row.shape[0] not in (1, q.shape[1]):
-        raise errors.InputError(
-            f"MMD compares examples of one size: got {q.shape[1]} and {row.shape[0]} numbers each."
-        )
-    # A single number stands for all D, in the sums too.
-    return tf.broadcast_to(row, [q.shape[1]])
 
 
 def _check_estimator(estimator: str) -> None:

@@ -5,8 +5,8 @@ import tensorflow_probability as tfp
 
 from zoo import terms
 from zoo.errors import InputError
-from zoo.terms.mmd import mmd_to_normal
 from zoo.terms.mmd_of_normals import mmd_of_normals
+from zoo.terms.mmd_to_normal import mmd_to_normal
 
 tfd = tfp.distributions
 K = 3
