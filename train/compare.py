@@ -53,8 +53,9 @@ def show(runs: list[comparison.Run]) -> None:
     if not console.is_terminal:
         console = Console(file=sys.stdout, width=24 + 16 * len(rows))
     table = Table()
-    for heading in (heads[0], *(row[0] for row in rows)):
-        table.add_column(heading)
+    table.add_column(heads[0], no_wrap=True)
+    for row in rows:
+        table.add_column(row[0])
     for index, heading in enumerate(heads[1:], start=1):
         table.add_row(heading, *(row[index] for row in rows))
     console.print(table)
