@@ -36,8 +36,10 @@ def load_dataset(config: RunConfig) -> Any:
       InputError: the data cannot be had or used, or a batch does not fit in it.
     """
     if config.paired:
-        return data.load_pair(config.dataset, config.pair, config.data_dir)
-    dataset = data.load(config.dataset, data_dir=config.data_dir, binarization=config.binarization)
+        return data.load_pair(config.dataset, config.pair, config.data_dir, config.skip_bad)
+    dataset = data.load(
+        config.dataset, config.data_dir, config.binarization, skip_bad=config.skip_bad
+    )
     if dataset.binarization == "auto" and compares_images(config.declared.tractable()):
         dataset = dataclasses.replace(dataset, binarization="none")
     dataset = dataset.resolved(config.likelihood_name)

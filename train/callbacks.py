@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+import signal
 import time
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NoReturn
 
 import keras
+import numpy as np
 import tensorflow as tf
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from train.command import RunError
+from train import interrupts
+from train.command import Interrupted, RunError
 from train.workdir import Workdir
 
 
@@ -22,6 +25,8 @@ def row(step: int, split: str, logs: Mapping[str, Any]) -> dict[str, Any]:
     record: dict[str, Any] = {"step": step, "split": split, "loss": values.pop("loss")}
     if "mse" in values:
         record["mse"] = values.pop("mse")
+    if "skipped" in values:
+        record["skipped"] = int(values.pop("skipped"))
     record["terms"] = {n: v for n, v in values.items() if ": " not in n}
     record["constraints"] = _named(values, "D: ")
     record["multipliers"] = _named(values, "lambda: ")
@@ -46,6 +51,9 @@ def summary(record: Mapping[str, Any]) -> str:
 class Recorder(keras.callbacks.Callback):
     """Writes every logged step, evaluates and checkpoints at intervals, shows the progress.
 
+    After a signal it saves the model at the next step, with the means of the record that is under
+    way, and ends the run: what is measured at intervals is measured there only.
+
     Args:
       workdir: where records and checkpoints go.
       held_out: returns the validation logs of the model as it is.
@@ -53,9 +61,13 @@ class Recorder(keras.callbacks.Callback):
       checkpoint_every: steps between checkpoints; there is one at the end too.
       at_checkpoint: called after each checkpoint, e.g. to plot.
       aim: called with the constraints' values in training before each checkpoint.
+      keep: how many checkpoints are kept, beside the best.
+      means: the model's metrics, where the last run ended within a record.
 
     Raises:
-      RunError: a term is not finite; the last checkpoint stays.
+      RunError: a term or a weight is not finite, or no batch of a record was; the last checkpoint
+        stays.
+      Interrupted: a signal came.
     """
 
     def __init__(
@@ -66,6 +78,8 @@ class Recorder(keras.callbacks.Callback):
         checkpoint_every: int,
         at_checkpoint: Callable[[], None],
         aim: Callable[[list[float]], None],
+        keep: int = 3,
+        means: Sequence[float] | None = None,
     ):
         super().__init__()
         self._workdir = workdir
@@ -74,6 +88,10 @@ class Recorder(keras.callbacks.Callback):
         self._checkpoint_every = checkpoint_every
         self._at_checkpoint = at_checkpoint
         self._aim = aim
+        self._keep = keep
+        self._means = means
+        trained = [r for r in workdir.records() if r["split"] == "train"]
+        self._last = trained[-1] if trained else {"step": 0}
         self._writer = tf.summary.create_file_writer(str(workdir.tensorboard))
         self._console = Console(stderr=True)
         self._progress = Progress(
@@ -92,17 +110,31 @@ class Recorder(keras.callbacks.Callback):
         self._progress.start()
         self._since = time.monotonic()
 
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        if self._means is not None:
+            for metric, value in zip(self.model.metrics_variables, self._means, strict=True):
+                metric.assign(value)
+            self._means = None
+
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         if not self._progress.disable:
             self._progress.update(self._task, completed=int(self.model.step))
+        number = interrupts.received()
+        if number is not None and batch + 1 < self.params["steps"]:
+            self._save([float(value) for value in self.model.metrics_variables])
+            self._interrupt(number)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         step = int(self.model.step)
         record = row(step, "train", logs or {})
         self._stop_unless_finite(record)
+        if "skipped" in record:
+            self._count_skipped(record)
         record["seconds"] = round(time.monotonic() - self._since, 3)
         self._write(record)
-        if step % self._checkpoint_every == 0 or step == self._total:
+        self._last = record
+        scheduled = step % self._checkpoint_every == 0 or step == self._total
+        if scheduled:
             held_out = row(step, "validation", self._held_out())
             self._write(held_out)
             self._console.print(
@@ -110,8 +142,13 @@ class Recorder(keras.callbacks.Callback):
             )
             if record["constraints"]:
                 self._aim(list(record["constraints"].values()))
-            self._workdir.save(self.model)
+            self._save()
             self._at_checkpoint()
+        number = interrupts.received()
+        if number is not None:
+            if not scheduled:
+                self._save()
+            self._interrupt(number)
         self._since = time.monotonic()
 
     def on_train_end(self, logs: Any = None) -> None:
@@ -130,11 +167,50 @@ class Recorder(keras.callbacks.Callback):
                 tf.summary.scalar(f"constraint/{name}", value)
                 tf.summary.scalar(f"multiplier/{name}", record["multipliers"][name])
 
+    def _save(self, means: Sequence[float] | None = None) -> None:
+        """Writes a checkpoint, unless something in it is not finite."""
+        model = self.model
+        parts = {
+            "encoder": model.encoder.trainable_variables,
+            "decoder": model.decoder.trainable_variables,
+            **{f"critic of {n}": c.trainable_variables for n, c in model.critics.items()},
+            "optimizer": model.optimizer.variables,
+            "critics' optimizer": model.critic_optimizer.variables,
+            "multipliers": [model.multipliers.value],
+        }
+        for name, variables in parts.items():
+            if not all(np.isfinite(keras.ops.convert_to_numpy(v)).all() for v in variables):
+                self._fail(f"The {name} became infinite or nan")
+        self._workdir.save(model, self._keep, means)
+
+    def _interrupt(self, number: int) -> NoReturn:
+        self._progress.stop()
+        raise Interrupted(
+            number,
+            f"{signal.Signals(number).name} at step {int(self.model.step)}, which is saved: run "
+            "the same command again to continue.",
+        )
+
     def _stop_unless_finite(self, record: Mapping[str, Any]) -> None:
-        for name, value in {**record["terms"], "loss": record["loss"]}.items():
-            if not math.isfinite(value):
-                self._progress.stop()
-                raise RunError(
-                    f"{name} became {value} by step {record['step']}: the run stopped and its "
-                    "last checkpoint is kept; try a smaller --learning_rate."
-                )
+        values = {**record["terms"], "loss": record["loss"]}
+        wrong = [f"{name} became {v}" for name, v in values.items() if not math.isfinite(v)]
+        if wrong:
+            self._fail(", ".join(wrong))
+
+    def _count_skipped(self, record: dict[str, Any]) -> None:
+        """Counts the batches skipped from the run's first step on, and stops if all are."""
+        steps = record["step"] - self._last["step"]
+        if record["skipped"] >= steps:
+            self._fail(f"None of the last {steps} batches gave finite gradients")
+        record["skipped"] += self._last.get("skipped", 0)
+        if record["skipped"]:
+            self._progress.update(
+                self._task, description=f"training, {record['skipped']} batches skipped"
+            )
+
+    def _fail(self, what: str) -> NoReturn:
+        self._progress.stop()
+        raise RunError(
+            f"{what} by step {int(self.model.step)}: the run stopped and its last checkpoint is "
+            "kept; try a smaller --learning_rate, or --on_nan=skip if single batches do it."
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Callable
@@ -18,11 +19,21 @@ class RunError(RuntimeError):
     """A run failed although its input was right; the message is one sentence."""
 
 
+class Interrupted(KeyboardInterrupt):
+    """A signal ended the command; the message is one sentence."""
+
+    def __init__(
+        self, number: int, message: str = "Interrupted: run the same command again to continue."
+    ):
+        super().__init__(message)
+        self.number = number
+
+
 def run(main: Callable[[], int | None], usage: str) -> None:
     """Parses the flags, calls `main` and exits.
 
-    Exit codes: 0 done; 2 the command or its input was wrong; 1 the run failed. Both failures
-    print one sentence on stderr.
+    Exit codes: 0 done; 2 the command or its input was wrong; 1 the run failed; 130 and 143 Ctrl-C
+    and SIGTERM ended it. All but the first print one sentence on stderr.
     """
     flags.DEFINE_bool("help", False, "Show this help.", short_name="h", allow_override=True)
     try:
@@ -37,8 +48,10 @@ def run(main: Callable[[], int | None], usage: str) -> None:
         sys.exit(_say(error, WRONG_INPUT))
     except RunError as error:
         sys.exit(_say(error, FAILED))
+    except Interrupted as error:
+        sys.exit(_say(error, 128 + error.number))
     except KeyboardInterrupt:
-        sys.exit(_say("Interrupted: run the same command again to continue.", 130))
+        sys.exit(_say(Interrupted(signal.SIGINT), 128 + signal.SIGINT))
     sys.exit(code or DONE)
 
 

@@ -11,21 +11,33 @@ from zoo import family, slack
 from zoo.errors import InputError, unknown
 from zoo.objective import Objective
 
-# A run may be continued with other values of these: they change how long, not what.
+# A run may be continued with other values of these: they change how long, not what; and a run
+# that stopped because a term was not finite may go on without such batches.
 EXTENDABLE = (
     "steps",
     "epochs",
     "steps_per_execution",
     "log_every",
     "checkpoint_every",
+    "keep",
+    "on_nan",
     "data_dir",
     "best",
 )
-_COUNTS = ("latent_dim", "noise_dim", "critic_steps", "batch_size", "log_every", "checkpoint_every")
+_COUNTS = (
+    "latent_dim",
+    "noise_dim",
+    "critic_steps",
+    "batch_size",
+    "log_every",
+    "checkpoint_every",
+    "keep",
+)
 PRECISIONS = ("auto", "float32", "bfloat16")
 SWITCH = ("auto", "on", "off")
 STRATEGIES = ("auto", "one", "mirrored")
 RULES = ("auto", "projected", "geco", "pi", "augmented")
+ON_NAN = ("stop", "skip")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +55,7 @@ class RunConfig:
     objective: dict[str, Any]
     dataset: str = "mnist_5k"
     data_dir: str | None = None
+    skip_bad: bool = False
     pair: str | None = None
     binarization: str = "auto"
     network: str = "auto"
@@ -74,6 +87,8 @@ class RunConfig:
     best: dict[str, Any] | None = None
     log_every: int = 100
     checkpoint_every: int = 1000
+    keep: int = 3
+    on_nan: str = "stop"
 
     def __post_init__(self) -> None:
         for name in _COUNTS:
@@ -113,6 +128,8 @@ class RunConfig:
             raise unknown("strategy", self.strategy, STRATEGIES)
         if self.rule not in RULES:
             raise unknown("rule", self.rule, RULES)
+        if self.on_nan not in ON_NAN:
+            raise unknown("on_nan", self.on_nan, ON_NAN)
 
     @property
     def paired(self) -> bool:

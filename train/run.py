@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from absl import flags
 
-from train import command, two_phase
+from train import checkpoints, command, interrupts, two_phase
 from train.config import (
+    ON_NAN,
     PRECISIONS,
     RULES,
     STRATEGIES,
@@ -19,8 +22,9 @@ from train.config import (
     declared_objective,
     parse_term_options,
 )
-from train.workdir import Workdir
+from train.workdir import Workdir, unwritable
 from zoo import family, slack
+from zoo.errors import InputError
 
 _FLAGS = flags.FLAGS
 flags.DEFINE_string("model", None, "A model of the family; `python -m zoo` lists them.")
@@ -30,6 +34,7 @@ flags.DEFINE_string("alpha_p", None, "Instead of --model: the weight of I_p(x;z)
 flags.DEFINE_multi_string("constraint", [], "Instead of --model: e.g. 'JS(q(x,z)||p(x,z))'.")
 flags.DEFINE_string("dataset", "mnist_5k", "mnist_5k, a TFDS name, a folder, .npz or .npy.")
 flags.DEFINE_string("data_dir", None, "Where TFDS data lies; TFDS_DATA_DIR if not given.")
+flags.DEFINE_bool("skip_bad", False, "Leave out image files of a folder that cannot be read.")
 flags.DEFINE_string("pair", None, "z is images: rotated, edges, coloured, or a second dataset.")
 flags.DEFINE_string("binarization", "auto", "auto, dynamic, static or none.")
 flags.DEFINE_string("workdir", None, "The run's folder; runs/MODEL-DATASET if not given.")
@@ -62,6 +67,19 @@ flags.DEFINE_integer("warmup_steps", None, "Length of the run that measures best
 flags.DEFINE_string("best_from", None, "The workdir of a run that measures best, done before.")
 flags.DEFINE_integer("log_every", 100, "Steps between records of metrics.jsonl.")
 flags.DEFINE_integer("checkpoint_every", 1000, "Steps between checkpoints, a multiple of it.")
+flags.DEFINE_integer(
+    "keep",
+    3,
+    "How many checkpoints are kept, beside the best: of the least validation loss under fixed "
+    "multipliers, the last that met every tolerance on validation data under learned ones; "
+    "under fixed ones with critics none is the best, for weak critics make the loss small.",
+)
+flags.DEFINE_enum(
+    "on_nan",
+    "stop",
+    ON_NAN,
+    "Where a loss or gradient is not finite: stop, or skip that batch and count it.",
+)
 
 DEFAULT_STEPS = 5000
 
@@ -85,6 +103,7 @@ def config_from_flags() -> RunConfig:
 
 
 def main() -> int:
+    interrupts.install()
     config = config_from_flags()
     name = config.dataset.strip("/").split("/")[-1].removesuffix(".npz").removesuffix(".npy")
     workdir = Workdir(_FLAGS.workdir or f"runs/{config.objective['name']}-{name}")
@@ -97,8 +116,19 @@ def main() -> int:
         data.check_pair(config.dataset, config.pair, config.data_dir)
     else:
         data.check_name(config.dataset, config.data_dir)
-    command.import_tensorflow()
-    train(config, workdir)
+    try:
+        if workdir.config():
+            workdir.lock.acquire()
+        command.import_tensorflow()
+        train(config, workdir)
+    except Exception as error:
+        reason = unwritable(error)
+        if reason is None:
+            raise
+        raise command.RunError(
+            f"{workdir.path} cannot be written ({reason}): its records and its last checkpoint "
+            "are kept, and the same command continues from there."
+        ) from error
     return command.DONE
 
 
@@ -112,11 +142,15 @@ def train(config: RunConfig, workdir: Workdir) -> None:
     from train.strategy import scope
 
     dataset = assembly.load_dataset(config)
-    with scope(config.strategy):
+    if dataset.skipped:
+        print(f"left out {dataset.skipped} image files that cannot be read", file=sys.stderr)
+    with scope(config.strategy), contextlib.closing(workdir.lock):
+        if workdir.config():
+            workdir.lock.acquire()
         if slack.needs_best(config.declared):
             config = first_phase(config, workdir, dataset)
         total = config.steps or (config.epochs or 0) * dataset.steps_per_epoch(config.batch_size)
-        checkpoint = workdir.latest_checkpoint()
+        locked, checkpoint = workdir.lock.held, workdir.latest_checkpoint()
         if checkpoint:
             model = workdir.load(checkpoint)
         else:
@@ -125,12 +159,15 @@ def train(config: RunConfig, workdir: Workdir) -> None:
             )
             if config.best:
                 two_phase.warm_start(model, workdir.load(two_phase.neutral_path(config, workdir)))
-    start = int(model.step)
-    workdir.create(config)
-    workdir.forget_after(start)
-    if start:
-        print(f"continuing {workdir.path} from step {start}", file=sys.stderr)
-    fit(model, dataset, config, workdir, total)
+        start = int(model.step)
+        workdir.create(config)
+        if not locked and workdir.latest_checkpoint():
+            raise InputError(f"Another run began in {workdir.path}: run the same command again.")
+        workdir.forget_after(start)
+        if start:
+            print(f"continuing {workdir.path} from step {start}", file=sys.stderr)
+        means = checkpoints.means(checkpoint) if checkpoint else None
+        fit(model, dataset, config, workdir, total, means)
 
 
 def first_phase(config: RunConfig, workdir: Workdir, dataset: Any) -> RunConfig:
@@ -158,7 +195,14 @@ def first_phase(config: RunConfig, workdir: Workdir, dataset: Any) -> RunConfig:
     return config
 
 
-def fit(model: Any, dataset: Any, config: RunConfig, workdir: Workdir, total: int) -> None:
+def fit(
+    model: Any,
+    dataset: Any,
+    config: RunConfig,
+    workdir: Workdir,
+    total: int,
+    means: Sequence[float] | None = None,
+) -> None:
     """Runs `fit` up to step `total`: records, checkpoints, plots, test terms and certificate."""
     import numpy as np
 
@@ -175,26 +219,35 @@ def fit(model: Any, dataset: Any, config: RunConfig, workdir: Workdir, total: in
         held_out.aim(model, assembly.once(dataset, config, "validation"), np.array(reached))
 
     recorder = Recorder(
-        workdir, lambda: evaluate("validation"), total, config.checkpoint_every, plot, aim
+        workdir,
+        lambda: evaluate("validation"),
+        total,
+        config.checkpoint_every,
+        plot,
+        aim,
+        config.keep,
+        means,
     )
+    model.on_nan = config.on_nan
     at_once = assembly.steps_per_execution(config)
     model.feed = assembly.resident(dataset, config, model)
     model.steps_per_execution = 1 if model.feed else at_once
-    for step, epochs, steps in segments(int(model.step), total, config.log_every):
-        if model.feed is None:
-            training = dataset.batches("train", config.batch_size, config.seed, start_step=step)
-        else:
-            size = math.gcd(at_once, steps)
-            training = model.feed.blocks(step, size)
-            steps //= size
-        model.fit(
-            training.take(epochs * steps),
-            epochs=epochs,
-            steps_per_epoch=steps,
-            shuffle=False,
-            verbose=0,
-            callbacks=[recorder],
-        )
+    with interrupts.at_steps():
+        for step, epochs, steps in segments(int(model.step), total, config.log_every):
+            if model.feed is None:
+                training = dataset.batches("train", config.batch_size, config.seed, start_step=step)
+            else:
+                size = math.gcd(at_once, steps)
+                training = model.feed.blocks(step, size)
+                steps //= size
+            model.fit(
+                training.take(epochs * steps),
+                epochs=epochs,
+                steps_per_epoch=steps,
+                shuffle=False,
+                verbose=0,
+                callbacks=[recorder],
+            )
     record = row(total, "test", evaluate("test"))
     workdir.record(record)
     plot()

@@ -2,32 +2,42 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from train import checkpoints
 from train.config import RunConfig
+from train.lock import Lock
 from zoo.errors import InputError
 
 if TYPE_CHECKING:
     from zoo.model import LagrangianModel
 
-_CHECKPOINT = re.compile(r"step-(\d{8,})\.keras")
+# What keeps a file from being written in the middle of a run.
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_UNWRITABLE = (*_FULL, errno.EFBIG, errno.EROFS, errno.EIO)
 
 
 class Workdir:
-    """The files of one run. Nothing is written before `create`; every write is atomic."""
+    """The files of one run. Nothing is written before `create`; every write is atomic.
+
+    Attributes:
+      lock: held by the process that trains here.
+    """
 
     def __init__(self, path: str | os.PathLike):
         self.path = Path(path)
         self.checkpoints = self.path / "checkpoints"
         self.plots = self.path / "plots"
         self.tensorboard = self.path / "tensorboard"
+        self.lock = Lock(self.path / "lock")
         self._config = self.path / "config.json"
         self._metrics = self.path / "metrics.jsonl"
+        self._saved = checkpoints.Checkpoints(self.checkpoints)
 
     def config(self) -> RunConfig | None:
         """Returns the configuration of the run that lives here, or None if none does.
@@ -46,78 +56,90 @@ class Workdir:
     def check(self, config: RunConfig) -> None:
         """Raises InputError unless `config` may start here or continue what is here."""
         there = self.config()
-        if there is None:
-            if self.path.exists() and not self.path.is_dir():
-                raise InputError(f"--workdir={self.path} is a file: name a folder.")
-            if self.path.is_dir() and any(self.path.iterdir()):
+        if there is not None:
+            differences = config.differences(there)
+            if differences:
                 raise InputError(
-                    f"--workdir={self.path} is not empty and holds no run: name a new folder."
+                    f"--workdir={self.path} was made by another configuration "
+                    f"({'; '.join(differences)}): use another --workdir, or the same flags."
                 )
-            return
-        differences = config.differences(there)
-        if differences:
+        elif self.path.exists() and not self.path.is_dir():
+            raise InputError(f"--workdir={self.path} is a file: name a folder.")
+        elif self.path.is_dir() and not all(self._begun(p) for p in self.path.iterdir()):
             raise InputError(
-                f"--workdir={self.path} was made by another configuration "
-                f"({'; '.join(differences)}): use another --workdir, or the same flags."
+                f"--workdir={self.path} is not empty and holds no run: name a new folder."
+            )
+        above = next(p for p in (self.path, *self.path.absolute().parents) if p.exists())
+        if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+            reason = "may not be written" if above.is_dir() else "is a file"
+            raise InputError(
+                f"--workdir={self.path} cannot be written ({above} {reason}): name another folder."
             )
 
+    def _begun(self, path: Path) -> bool:
+        """Whether `path` is what a run leaves that ended before its config.json was written."""
+        if path in (self.checkpoints, self.plots, self.tensorboard):
+            return path.is_dir() and not any(path.iterdir())
+        return path in (self.lock.path, _partial(self._config))
+
     def create(self, config: RunConfig) -> None:
-        """Makes the folders and writes config.json.
+        """Takes the lock, makes the folders and writes config.json.
 
         Raises:
-          InputError: the folder cannot be written.
+          InputError: the folder cannot be written, or another process trains here.
+          OSError: there is no space left.
         """
         try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            if not self.lock.held:
+                self.lock.acquire()
+                self.check(config)
             for folder in (self.checkpoints, self.plots, self.tensorboard):
-                folder.mkdir(parents=True, exist_ok=True)
+                folder.mkdir(exist_ok=True)
             write_atomically(self._config, config.to_json().encode())
         except OSError as error:
+            if error.errno in _FULL:
+                raise
             raise InputError(
                 f"--workdir={self.path} cannot be written ({error.strerror}): name another folder."
             ) from None
 
     def latest_checkpoint(self) -> Path | None:
-        """Returns the newest checkpoint, or None."""
-        found = self.checkpoints.glob("step-*.keras") if self.checkpoints.is_dir() else ()
-        steps = {int(m[1]): path for path in found if (m := _CHECKPOINT.fullmatch(path.name))}
-        return steps[max(steps)] if steps else None
-
-    def save(self, model: LagrangianModel, keep: int = 2) -> Path:
-        """Writes the whole model, its optimizers and multipliers; keeps the newest `keep`."""
-        path = self.checkpoints / f"step-{int(model.step):08d}.keras"
-        partial = path.with_name(f".{path.stem}.partial.keras")
-        model.save(partial)
-        os.replace(partial, path)
-        for old in sorted(self.checkpoints.glob("step-*.keras"))[:-keep]:
-            old.unlink()
-        return path
-
-    def load(self, path: Path, compiled: bool = True) -> LagrangianModel:
-        """Loads a checkpoint as it was saved, ready to continue; without optimizers if asked.
+        """Returns the newest checkpoint that is whole, or None; names damaged ones on stderr.
 
         Raises:
-          InputError: the file is not a readable checkpoint.
+          InputError: all of them are damaged.
         """
-        import keras
+        return self._saved.newest()
 
-        import zoo.model
+    def save(
+        self, model: LagrangianModel, keep: int = 3, means: Sequence[float] | None = None
+    ) -> Path:
+        """Writes the whole model, its optimizers and multipliers; see `Checkpoints.save`."""
+        learned = [constraint.expression for constraint in model.lagrangian.learned]
+        tolerances = dict(zip(learned, model.lagrangian.tolerances.tolist(), strict=True))
+        best = checkpoints.best_step(self.records(), tolerances, model.adversarial)
+        return self._saved.save(model, keep, best, means)
 
-        try:
-            model = keras.saving.load_model(path, compile=compiled)
-        except Exception as error:  # Keras raises whatever the broken part raises
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise InputError(
-                f"Checkpoint {path} cannot be read ({reason}): delete it, and the one before "
-                "is used."
-            ) from None
-        if not isinstance(model, zoo.model.LagrangianModel):
-            raise InputError(f"Checkpoint {path} is a {type(model).__name__}, not a model of zoo.")
-        return model
+    def load(self, path: Path, compiled: bool = True) -> LagrangianModel:
+        """Loads a checkpoint, as `checkpoints.load` does."""
+        return checkpoints.load(path, compiled)
 
     def record(self, row: Mapping[str, Any]) -> None:
-        """Appends one line to metrics.jsonl."""
-        with self._metrics.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+        """Appends one line to metrics.jsonl.
+
+        Raises:
+          OSError: it cannot be written; the lines there are stay.
+        """
+        line = (json.dumps(row) + "\n").encode()
+        with self._metrics.open("ab", buffering=0) as file:
+            end = file.tell()
+            try:
+                if file.write(line) != len(line):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._metrics))
+            except OSError:
+                file.truncate(end)
+                raise
 
     def records(self) -> list[dict[str, Any]]:
         """Returns the lines of metrics.jsonl; a last line cut short is left out."""
@@ -132,12 +154,34 @@ class Workdir:
         return rows
 
     def forget_after(self, step: int) -> None:
-        """Drops the records that a continuation from `step` will write again."""
+        """Drops the records and checkpoints that a continuation from `step` will write again."""
         kept = [row for row in self.records() if row["step"] <= step and row["split"] != "test"]
         write_atomically(self._metrics, "".join(json.dumps(row) + "\n" for row in kept).encode())
+        self._saved.forget_after(step)
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_bytes(content)
-    os.replace(partial, path)
+    """Writes a file, or leaves the one there is as it was."""
+    partial = _partial(path)
+    try:
+        partial.write_bytes(content)
+        os.replace(partial, path)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def unwritable(error: BaseException) -> str | None:
+    """Returns why files cannot be written, "No space left on device" say, if `error` says so.
+
+    h5py and TensorFlow say it in words of their own, around those of the system.
+    """
+    number = getattr(error, "errno", None)
+    words = (os.strerror(code) for code in _UNWRITABLE)
+    if number in _UNWRITABLE:
+        return os.strerror(number)
+    return next((word for word in words if word in str(error)), None)
+
+
+def _partial(path: Path) -> Path:
+    return path.with_name(f".{path.name}.partial")

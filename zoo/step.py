@@ -27,7 +27,13 @@ class LagrangianStep(keras.Model):
     primal   theta  <- theta - grad [ sum_i c_i(lambda) surrogate_i ] / (|alpha| + sum lambda)
     critic   phi    <- phi   - grad [ critic losses on the same samples ]
     dual     mu     <- clip( moved by (D - eps) / scale ),   lambda = mu size / scale
+
+    With `on_nan` "skip", set before `fit`, a batch after which a term, a weight, a moment of an
+    optimizer or a multiplier is not finite leaves everything as it was but `step`; how many were
+    skipped is logged as `skipped`. It needs a second copy of the weights, and one replica.
     """
+
+    on_nan: str = "stop"
 
     encoder: BaseConditional
     decoder: BaseConditional
@@ -104,9 +110,46 @@ class LagrangianStep(keras.Model):
             return index + 1
 
         tf.while_loop(lambda index: index < tf.shape(first)[0], one, [0], parallel_iterations=1)
-        return self._logs(("loss", *self._terms))
+        return self._trained_logs()
 
     def _trained_on(self, x: tf.Tensor, z: tf.Tensor | None) -> dict[str, Any]:
+        """One step on a batch, undone if `on_nan` says so."""
+        if self.on_nan == "stop":
+            return self._moved_on(x, z)
+        if self.distribute_strategy.num_replicas_in_sync > 1:
+            raise InputError("on_nan 'skip' needs one replica: use --strategy=one.")
+        state = self._moving
+        before = [tf.identity(variable.value) for variable in state]
+        self._moved_on(x, z)
+        numbers = [v.value for v in state if tf.as_dtype(v.dtype).is_floating]
+        finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(number)) for number in numbers])
+
+        def undo() -> tf.Tensor:
+            for variable, value in zip(state, before, strict=True):
+                variable.assign(value)
+            return tf.constant(1)
+
+        skipped = tf.cond(finite, lambda: tf.constant(0), undo)
+        self._skipped.update_state(skipped)
+        return self._trained_logs()
+
+    def _trained_logs(self) -> dict[str, Any]:
+        logs = self._logs(("loss", *self._terms))
+        return logs if self.on_nan == "stop" else {**logs, "skipped": self._skipped.result()}
+
+    @property
+    def _moving(self) -> list[Any]:
+        """What a step changes, but for `step` itself."""
+        constant = {id(self.step), id(self.multipliers.floor)}
+        weights = [v for v in self.variables if id(v) not in constant]
+        means = [v for tracker in self._trackers.values() for v in tracker.variables]
+        return weights + self.optimizer.variables + self.critic_optimizer.variables + means
+
+    @functools.cached_property
+    def _skipped(self) -> keras.metrics.Metric:
+        return keras.metrics.Sum(name="skipped", dtype="int64")
+
+    def _moved_on(self, x: tf.Tensor, z: tf.Tensor | None) -> dict[str, Any]:
         seed = self._step_seed(_TRAIN, self.step)
         for extra in range(1, self.critic_steps if self.adversarial else 1):
             self._critics_alone(x, z, tf.random.experimental.stateless_fold_in(seed, extra))
@@ -187,7 +230,8 @@ class LagrangianStep(keras.Model):
 
     @property
     def metrics(self) -> list[Any]:
-        return [self._batches, *self._trackers.values()]
+        skipped = [self._skipped] if self.on_nan == "skip" else []
+        return [self._batches, *self._trackers.values(), *skipped]
 
     def _batch(self, data: Any) -> tuple[tf.Tensor, tf.Tensor | None]:
         """Returns the images x of a batch, and samples z where the prior is a data set."""

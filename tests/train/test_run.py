@@ -23,6 +23,7 @@ def test_the_first_command_and_an_interrupted_one_agree(tmp_path):
         "certificate.json",
         "certificate.md",
         "config.json",
+        "lock",
         "metrics.jsonl",
         "checkpoints",
         "tensorboard",

@@ -1,9 +1,12 @@
+import errno
 import json
+import os
+import resource
 
 import pytest
 
 from train.config import RunConfig
-from train.workdir import Workdir
+from train.workdir import Workdir, unwritable, write_atomically
 from zoo import family
 from zoo.errors import InputError
 
@@ -56,18 +59,52 @@ def test_records_survive_a_line_cut_short(tmp_path, config):
     assert [json.loads(line)["step"] for line in lines] == [1, 2]
 
 
-def test_the_newest_whole_checkpoint_is_found(tmp_path, config):
-    workdir = Workdir(tmp_path)
+def test_a_record_that_finds_no_space_leaves_the_others(tmp_path, config):
+    workdir = Workdir(tmp_path / "run")
     workdir.create(config)
-    for name in ("step-00000900.keras", "step-00001000.keras", ".step-00001100.partial.keras"):
-        (workdir.checkpoints / name).write_bytes(b"")
-    assert workdir.latest_checkpoint().name == "step-00001000.keras"
+    workdir.record({"step": 1, "split": "train"})
+    before = (tmp_path / "run" / "metrics.jsonl").read_bytes()
+    # Files may not grow beyond some bytes more: the line is cut short as on a full disk.
+    allowed = (len(before) + 5, resource.getrlimit(resource.RLIMIT_FSIZE)[1])
+    unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, allowed)
+    try:
+        with pytest.raises(OSError, match=r"File too large|No space left") as raised:
+            workdir.record({"step": 2, "split": "train"})
+        with pytest.raises(OSError, match="File too large"):
+            write_atomically(tmp_path / "run" / "metrics.jsonl", before * 2)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+    assert unwritable(raised.value)
+    assert (tmp_path / "run" / "metrics.jsonl").read_bytes() == before
+    assert not [*(tmp_path / "run").glob(".*")]
 
 
-def test_a_corrupt_checkpoint_is_named(tmp_path, config):
-    workdir = Workdir(tmp_path)
-    workdir.create(config)
-    path = workdir.checkpoints / "step-00000001.keras"
-    path.write_bytes(b"not a zip")
-    with pytest.raises(InputError, match="step-00000001"):
-        workdir.load(path)
+def test_what_keeps_files_from_being_written():
+    assert unwritable(OSError(errno.ENOSPC, "x")) == "No space left on device"
+    assert unwritable(OSError("errno = 28, error message = 'No space left on device'"))
+    assert unwritable(OSError(errno.ENOENT, "x")) is None
+    assert unwritable(ValueError("x")) is None
+
+
+def test_a_folder_that_may_not_be_written_is_refused_before_anything(tmp_path, config, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)
+    with pytest.raises(InputError, match=f"{tmp_path} may not be written"):
+        Workdir(tmp_path / "deep" / "run").check(config)
+    monkeypatch.undo()
+    (tmp_path / "file").write_text("...")
+    with pytest.raises(InputError, match="is a file"):
+        Workdir(tmp_path / "file" / "run").check(config)
+    with pytest.raises(InputError, match="cannot be written"):
+        Workdir(tmp_path / "file" / "run").create(config)
+
+
+def test_a_run_killed_before_its_configuration_was_written_starts_anew(tmp_path, config):
+    for name in ("checkpoints", "plots"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "lock").write_text("1\n")
+    (tmp_path / ".config.json.partial").write_text("{")
+    Workdir(tmp_path).check(config)
+    (tmp_path / "plots" / "holiday.png").write_bytes(b"")
+    with pytest.raises(InputError, match="not empty"):
+        Workdir(tmp_path).check(config)

@@ -100,7 +100,8 @@ def _read(file: Path, skip_bad: bool) -> np.ndarray | None:
         if skip_bad:
             return None
         raise InputError(
-            f"The image {file} cannot be read: mend or remove it, or skip such files with skip_bad."
+            f"The image {file} cannot be read: mend or remove it, or use --skip_bad to leave such "
+            "files out."
         ) from error
     if mode not in _READ_AS:
         raise InputError(f"The image {file} has mode {mode}: save it with 8 bits a channel.")

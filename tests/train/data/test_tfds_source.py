@@ -185,6 +185,25 @@ def test_prepares_what_is_missing(tmp_path):
     assert (tmp_path / "tiny" / "1.0.0" / "dataset_info.json").exists()
 
 
+def test_an_interrupted_preparation_begins_anew(tmp_path, monkeypatch):
+    """Ctrl-C or kill -9 while TFDS writes: what it left is no dataset, and is not taken for one."""
+    example = Tiny.example
+
+    def interrupted(self, index):
+        if index == 5:
+            raise KeyboardInterrupt
+        return example(self, index)
+
+    monkeypatch.setattr(Tiny, "example", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        load("tiny", tmp_path)
+    # Killed, TFDS would not have removed its folder.
+    (tmp_path / "tiny" / "1.0.0.incomplete.0ABC").mkdir(parents=True)
+    (tmp_path / "tiny" / "1.0.0.incomplete.0ABC" / "tiny-train.tfrecord").write_bytes(b"...")
+    monkeypatch.undo()
+    assert load("tiny", tmp_path).split("train").size == COUNT - 12
+
+
 def test_no_network(tmp_path):
     with pytest.raises(InputError) as error:
         load("tiny_offline", tmp_path)
