@@ -64,7 +64,7 @@ def main() -> int:
     from train import assembly
 
     dataset = assembly.load_dataset(config)
-    model = workdir.load(checkpoint, compiled=False)
+    model = workdir.load(checkpoint)
     print(summary(certify_run(model, dataset, config, workdir)))
     print(f"everything is in {workdir.path / 'certificate.md'}")
     return command.DONE

@@ -193,8 +193,8 @@ def test_what_is_not_finite_is_null(batches, monkeypatch):
     model = lagvae(25, 1)
     measured = model.term_values
 
-    def broken(x, seed):
-        values = measured(x, seed)
+    def broken(x, seed, z=None):
+        values = measured(x, seed, z)
         return {**values, "REC_x": values["REC_x"] * tf.where(tf.equal(seed[1], 3), np.nan, 1.0)}
 
     monkeypatch.setattr(model, "term_values", broken)

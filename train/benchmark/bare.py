@@ -148,7 +148,8 @@ class LagVae(Step):
         multipliers = self.mu * self.size / self.slack
         with tf.GradientTape() as tape:
             mean, scale, z = self.encoded(x, e)
-            terms = distortion(self.decoded(z), x), rate(mean, scale), mmd_to_standard_normal(z)
+            mmd = mmd_to_standard_normal(mean, scale, z)
+            terms = distortion(self.decoded(z), x), rate(mean, scale), mmd
             violations = tf.stack([terms[0] + terms[1], terms[2]]) - self.tolerances
             loss = terms[1] + tf.reduce_sum(multipliers * violations)
             primal = loss / (self.size + tf.reduce_sum(multipliers * self.slack))
@@ -259,13 +260,31 @@ def rate(mean: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
     return tf.reduce_mean(tf.reduce_sum(divergences, axis=1))
 
 
-def mmd_to_standard_normal(z: tf.Tensor) -> tf.Tensor:
-    """Returns the U-statistic of z [N, K] against N(0, I), kernel exp(-|d|^2 / (2 K))."""
-    n, dims = z.shape
+def mmd_to_standard_normal(mean: tf.Tensor, scale: tf.Tensor, z: tf.Tensor) -> tf.Tensor:
+    """Returns the U-statistic of z [N, K] against N(0, I), kernel exp(-|d|^2 / (2 K)).
+
+    Its gradient is that of its mean over the noise of z ~ N(mean, diag(scale^2)).
+    """
+    dims = z.shape[1]
     norms = tf.reduce_sum(z**2, axis=1)
     distances = norms[:, None] + norms - 2.0 * tf.matmul(z, z, transpose_b=True)
-    # sum_{i != j} k_ij / (n (n - 1)),   k_ii = 1
-    k_qq = (tf.reduce_sum(tf.exp(-distances / (2.0 * dims))) - n) / (n * (n - 1))
-    # E_p k(z, y) = (1 + 1/K)^(-K/2) exp(-|z|^2 / (2 (K + 1))),   E_pp k = (1 + 2/K)^(-K/2)
-    mu = (1.0 + 1.0 / dims) ** (-dims / 2) * tf.exp(-norms / (2.0 * (dims + 1)))
-    return k_qq - 2.0 * tf.reduce_mean(mu) + (1.0 + 2.0 / dims) ** (-dims / 2)
+    # E_p k(z, y) = (1 + 1/K)^(-K/2) exp(-|z|^2 / (2 (K + 1)))
+    embedded = (1.0 + 1.0 / dims) ** (-dims / 2) * tf.exp(-norms / (2.0 * (dims + 1)))
+    value = _unbiased(tf.exp(-distances / (2.0 * dims)), embedded, dims)
+    v = scale**2
+    between = _expected_kernel(mean[:, None] - mean, v[:, None] + v)
+    surrogate = _unbiased(between, _expected_kernel(mean, v + 1.0), dims)
+    return tf.stop_gradient(value - surrogate) + surrogate
+
+
+def _expected_kernel(m: tf.Tensor, v: tf.Tensor) -> tf.Tensor:
+    # E exp(-|d|^2 / (2 K)) = prod_d sqrt(K / (K + v_d)) exp(-m_d^2 / (2 (K + v_d))),  d ~ N(m, v)
+    dims = m.shape[-1]
+    return tf.exp(-0.5 * tf.reduce_sum(tf.math.log1p(v / dims) + m**2 / (dims + v), axis=-1))
+
+
+def _unbiased(k_qq: tf.Tensor, k_qp: tf.Tensor, dims: int) -> tf.Tensor:
+    n = k_qp.shape[0]
+    pairs = tf.reduce_sum(tf.linalg.set_diag(k_qq, tf.zeros_like(k_qp)))
+    # sum_{i != j} k_ij / (n (n - 1)) - 2 E k_qp + E_pp k,   E_pp k = (1 + 2/K)^(-K/2)
+    return pairs / (n * (n - 1)) - 2.0 * tf.reduce_mean(k_qp) + (1.0 + 2.0 / dims) ** (-dims / 2)

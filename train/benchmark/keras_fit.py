@@ -96,9 +96,9 @@ class Vae(keras.Model):
         z = mean + scale * keras.random.normal(tf.shape(mean), seed=self.seeds)
         logits = self.decoder(z, training=training)
         distortion = bare.distortion(logits, tf.reshape(x, tf.shape(logits)))
-        return distortion, bare.rate(mean, scale), *self.others(z)
+        return distortion, bare.rate(mean, scale), *self.others(mean, scale, z)
 
-    def others(self, z: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    def others(self, mean: tf.Tensor, scale: tf.Tensor, z: tf.Tensor) -> tuple[tf.Tensor, ...]:
         return ()
 
     def loss_of(self, terms: Sequence[tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
@@ -141,8 +141,8 @@ class LagVae(Vae):
         start = keras.initializers.Constant(values)
         return self.add_weight(shape=(len(values),), initializer=start, trainable=False)
 
-    def others(self, z: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        return (bare.mmd_to_standard_normal(z),)
+    def others(self, mean: tf.Tensor, scale: tf.Tensor, z: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        return (bare.mmd_to_standard_normal(mean, scale, z),)
 
     def loss_of(self, terms: Sequence[tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
         size = bare.LagVae.size

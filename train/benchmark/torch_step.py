@@ -124,12 +124,14 @@ class LagVae(Step):
         self.tolerances, self.slack = torch.tensor([104.0, 5e-4]), torch.tensor([4.0, 5e-4])
         self.mu = torch.tensor([1.0, 100.0]) * self.slack / self.size
         self.average: torch.Tensor | None = None
+        self.mmd = mmd_of_samples if case.mmd == "samples" else mmd_of_posteriors
 
     def forward(self, x: torch.Tensor, e: torch.Tensor, z_p: torch.Tensor) -> None:
         multipliers = self.mu * self.size / self.slack
         mean, scale, z = self.encoded(x, e)
         cost, code = distortion(self.decoded(z, x), x), rate(mean, scale)
-        violations = torch.stack([cost + code, mmd_to_standard_normal(z)]) - self.tolerances
+        mmd = self.mmd(mean, scale, z)
+        violations = torch.stack([cost + code, mmd]) - self.tolerances
         loss = code + (multipliers * violations).sum()
         self.adam.zero_grad()
         (loss / (self.size + (multipliers * self.slack).sum())).backward()
@@ -236,11 +238,32 @@ def rate(mean: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
     return (0.5 * (mean**2 + scale**2 - 1.0) - scale.log()).sum(dim=1).mean()
 
 
-def mmd_to_standard_normal(z: torch.Tensor) -> torch.Tensor:
+def mmd_of_samples(mean: torch.Tensor, scale: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
     """Returns the U-statistic of z [N, K] against N(0, I), kernel exp(-|d|^2 / (2 K))."""
-    n, dims = z.shape
+    dims = z.shape[1]
     norms = (z**2).sum(dim=1)
     distances = norms[:, None] + norms - 2.0 * z @ z.T
-    k_qq = (torch.exp(-distances / (2.0 * dims)).sum() - n) / (n * (n - 1))
-    mu = (1.0 + 1.0 / dims) ** (-dims / 2) * torch.exp(-norms / (2.0 * (dims + 1)))
-    return k_qq - 2.0 * mu.mean() + (1.0 + 2.0 / dims) ** (-dims / 2)
+    embedded = (1.0 + 1.0 / dims) ** (-dims / 2) * torch.exp(-norms / (2.0 * (dims + 1)))
+    return _unbiased(torch.exp(-distances / (2.0 * dims)), embedded, dims)
+
+
+def mmd_of_posteriors(mean: torch.Tensor, scale: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+    """Returns `mmd_of_samples` with the gradient of its mean over z ~ N(mean, diag(scale^2))."""
+    v, dims = scale**2, z.shape[1]
+    between = _expected_kernel(mean[:, None] - mean, v[:, None] + v)
+    surrogate = _unbiased(between, _expected_kernel(mean, v + 1.0), dims)
+    with torch.no_grad():
+        correction = mmd_of_samples(mean, scale, z) - surrogate
+    return correction + surrogate
+
+
+def _expected_kernel(m: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+    # E exp(-|d|^2 / (2 K)) = prod_d sqrt(K / (K + v_d)) exp(-m_d^2 / (2 (K + v_d))),  d ~ N(m, v)
+    dims = m.shape[-1]
+    return torch.exp(-0.5 * (torch.log1p(v / dims) + m**2 / (dims + v)).sum(dim=-1))
+
+
+def _unbiased(k_qq: torch.Tensor, k_qp: torch.Tensor, dims: int) -> torch.Tensor:
+    n = len(k_qp)
+    pairs = k_qq.sum() - k_qq.diagonal().sum()
+    return pairs / (n * (n - 1)) - 2.0 * k_qp.mean() + (1.0 + 2.0 / dims) ** (-dims / 2)
