@@ -151,8 +151,14 @@ def constrained(runs: Sequence[Run]) -> dict[str, list[tuple[Run, float]]]:
         for name, value in run.constraints.items():
             if "(" in name or name.startswith(("MMD", "JS", "D")):
                 found.setdefault(name, []).append((run, value))
-    if len(found["-ELBO"]) >= 2:
-        found.pop("KL(q(x,z)||p(x,z))", None)
+    for label, same in (
+        ("-ELBO", ("KL(q(x,z)||p(x,z))",)),
+        ("MMD of q(z) and p(z)", ("MMD(q(z)||p(z))", "MMD_z")),
+        ("MMD(q(z)||p(z))", ("MMD_z",)),
+    ):
+        if len(found.get(label, ())) >= 2:
+            for name in same:
+                found.pop(name, None)
     return {
         name: kept
         for name, rows in found.items()

@@ -91,6 +91,18 @@ def test_information_is_drawn_where_two_runs_have_both(folders, tmp_path):
     assert not (tmp_path / "none.png").exists()
 
 
+def test_one_divergence_has_one_panel(tmp_path):
+    mmd = {"MMD_z": 0.001}
+    folders = [
+        _write(tmp_path / name, terms=mmd, constraints=learned, information=5.0)
+        for name, learned in (("a", []), ("b", [("MMD(q(z)||p(z))", 0.002)]))
+    ]
+    assert list(comparison.constrained(comparison.read(folders))) == ["MMD_z"]
+    folders.append(_write(tmp_path / "c", {"mi": 4.0, "mmd": 0.003}))
+    folders.append(_write(tmp_path / "d", {"mi": 4.0, "mmd": 0.004}))
+    assert list(comparison.constrained(comparison.read(folders))) == ["MMD of q(z) and p(z)"]
+
+
 def test_damaged_files_are_refused(tmp_path):
     folder = _write(tmp_path / "a")
     with pytest.raises(InputError, match="None of the 1 folders"):
@@ -105,7 +117,7 @@ def test_damaged_files_are_refused(tmp_path):
 def test_the_command(folders, tmp_path):
     names = [folder.name for folder in folders]
     _write(tmp_path / "e")
-    done = commands.run(*names, "e", "--out=out", cwd=tmp_path, module="train.compare")
+    done = commands.run(*names, "e", "--out", "out", cwd=tmp_path, module="train.compare")
     assert done.returncode == 0, done.stderr
     assert done.stderr == "1 folders hold no evaluation\n"
     assert "lagvae_max" in done.stdout
