@@ -31,7 +31,7 @@ def load(root: Path, skip_bad: bool = False) -> tuple[dict[str, Split], int]:
       InputError: no images; images of different sizes or channels; images both in `train` and
         outside the splits; or, unless skip_bad, an unreadable image.
     """
-    groups = _by_split(root, _image_files(root))
+    groups = _by_split(root, image_files(root))
     classes = sorted({name for _, names in groups.values() for name in names if name})
     labelled = all(name for _, names in groups.values() for name in names)
     first: tuple[Path, tuple[int, ...]] | None = None
@@ -39,7 +39,7 @@ def load(root: Path, skip_bad: bool = False) -> tuple[dict[str, Split], int]:
     for split, (files, names) in groups.items():
         images, labels = [], []
         for file, name in zip(files, names, strict=True):
-            image = _read(file, skip_bad)
+            image = read(file, skip_bad)
             if image is None:
                 skipped += 1
                 continue
@@ -57,7 +57,12 @@ def load(root: Path, skip_bad: bool = False) -> tuple[dict[str, Split], int]:
     return splits, skipped
 
 
-def _image_files(root: Path) -> list[Path]:
+def image_files(root: Path) -> list[Path]:
+    """Returns the image files in a folder and below it, sorted, without hidden ones.
+
+    Raises:
+      InputError: there are none.
+    """
     files = sorted(
         path
         for path in root.rglob("*")
@@ -88,8 +93,12 @@ def _by_split(root: Path, files: list[Path]) -> dict[str, tuple[list[Path], list
     return {split: groups[split] for split in SPLITS if split in groups}
 
 
-def _read(file: Path, skip_bad: bool) -> np.ndarray | None:
-    """Returns an image [H, W, C] of uint8, or None for one to skip."""
+def read(file: Path, skip_bad: bool = False) -> np.ndarray | None:
+    """Returns an image [H, W, C] of uint8, or None for one to skip.
+
+    Raises:
+      InputError: it cannot be read, unless skip_bad, or has more than 8 bits a channel.
+    """
     from PIL import Image
 
     try:

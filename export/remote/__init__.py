@@ -1,0 +1,1 @@
+"""Models behind a server: TensorFlow Serving or export.serve, over REST or gRPC."""

@@ -1,0 +1,127 @@
+"""Codes of a folder of images, batch by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from export.remote import images
+from export.remote.server import RefusedError, Server
+from export.tensors import Signature, Spec
+from zoo.errors import InputError, unknown
+
+
+@dataclass
+class Codes:
+    """A signature's outputs for the files that were taken, in order, and those that were not."""
+
+    files: list[Path] = field(default_factory=list)
+    outputs: list[dict[str, np.ndarray]] = field(default_factory=list)
+    skipped: list[tuple[Path, str]] = field(default_factory=list)
+
+    def arrays(self, root: Path) -> dict[str, np.ndarray]:
+        """Returns every output [N, ...], and `files` [N], relative to `root`."""
+        names = [file.relative_to(root).as_posix() for file in self.files]
+        joined = {
+            name: np.concatenate([part[name] for part in self.outputs]) for name in self.outputs[0]
+        }
+        return {**joined, "files": np.array(names)}
+
+
+def image_input(server: Server, name: str) -> tuple[str, Spec]:
+    """Returns the one input of a signature, which images can be given to.
+
+    Raises:
+      InputError: there is no such signature, or it takes something else.
+    """
+    try:
+        signatures = server.signatures()
+    except RefusedError as error:
+        raise InputError(f"The server refuses --model: {error}") from None
+    if name not in signatures:
+        raise unknown("--signature", name, signatures)
+    if not _takes_images(signatures[name]):
+        inputs = ", ".join(f"{key} {spec}" for key, spec in signatures[name].inputs.items())
+        fitting = sorted(key for key, each in signatures.items() if _takes_images(each))
+        raise InputError(
+            f"--signature={name} takes {inputs}, not images alone: "
+            f"name one of {', '.join(fitting) or 'another model'}."
+        )
+    return next(iter(signatures[name].inputs.items()))
+
+
+def _takes_images(signature: Signature) -> bool:
+    if len(signature.inputs) != 1:
+        return False
+    spec = next(iter(signature.inputs.values()))
+    rank = 1 if spec.is_bytes else 4
+    return spec.shape is not None and len(spec.shape) == rank
+
+
+def codes(
+    server: Server,
+    signature: str,
+    files: Sequence[Path],
+    batch_size: int,
+    skip_bad: bool = False,
+    advance: Callable[[int], None] = lambda count: None,
+) -> Codes:
+    """Returns a signature's outputs for images, asked of a server in batches.
+
+    A batch that the server refuses is halved until the image is found that it does not take.
+
+    Args:
+      advance: called with the number of files done, after each batch.
+
+    Raises:
+      InputError: an image cannot be read or is refused, unless skip_bad; or all are.
+      RunError: the server does not answer.
+    """
+    name, spec = image_input(server, signature)
+    found = Codes()
+
+    def refused(file: Path, reason: str) -> None:
+        if not skip_bad:
+            raise InputError(reason)
+        found.skipped.append((file, reason))
+
+    def ask(batch: list[tuple[Path, np.ndarray | bytes]]) -> None:
+        try:
+            inputs = {name: images.stacked([payload for _, payload in batch])}
+            outputs = server.predict(signature, inputs)
+        except RefusedError as error:
+            if len(batch) == 1:
+                file = batch[0][0]
+                refused(
+                    file,
+                    f"The server refuses the image {file} ({str(error).rstrip('.')}): mend or "
+                    "remove it, or use --skip_bad to leave such files out.",
+                )
+                return
+            ask(batch[: len(batch) // 2])
+            ask(batch[len(batch) // 2 :])
+            return
+        found.files += [file for file, _ in batch]
+        found.outputs.append(outputs)
+
+    for group in _groups(files, batch_size):
+        batch = []
+        for file in group:
+            try:
+                batch.append((file, images.payload(file, spec)))
+            except InputError as error:
+                refused(file, str(error))
+        if batch:
+            ask(batch)
+        advance(len(group))
+    if not found.files:
+        raise InputError(f"None of the images is taken: {found.skipped[0][1]}")
+    return found
+
+
+def _groups(files: Sequence[Path], size: int) -> Iterator[Sequence[Path]]:
+    for start in range(0, len(files), size):
+        yield files[start : start + size]

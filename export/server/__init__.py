@@ -1,0 +1,1 @@
+"""A server for a laptop: TensorFlow Serving's REST paths, answered from SavedModels in Python."""

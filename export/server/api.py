@@ -1,0 +1,234 @@
+"""TensorFlow Serving's REST paths as an ASGI application.
+
+    GET  /v1/models/NAME[/versions/V]             the versions that are served
+    GET  /v1/models/NAME[/versions/V]/metadata    the signatures
+    POST /v1/models/NAME[/versions/V]:predict     one signature's outputs
+    GET  /v1/models                               what is served, for the page at /
+    GET  /health                                  whether requests are answered
+
+Without a version the newest answers. Whatever goes wrong is {"error": "one sentence"}.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.resources
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import anyio
+import anyio.to_thread
+from starlette.applications import Starlette
+from starlette.convertors import StringConvertor, register_url_convertor
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+
+from export.server import rows
+from export.server.errors import BusyError, NotFoundError, RequestError, TooLargeError, TooSlowError
+from export.server.models import Servable
+
+_PAGE_POLICY = "default-src 'self'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; " + (
+    "img-src 'self' blob: data:"
+)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What is taken at once.
+
+    Attributes:
+      body: bytes of a request's body.
+      batch: rows of a request.
+      working: requests that TensorFlow works on.
+      waiting: requests that are read, or wait for those; one more is answered 503.
+      seconds: in which a body must arrive.
+    """
+
+    body: int = 32 << 20
+    batch: int = 1024
+    working: int = 2
+    waiting: int = 64
+    seconds: float = 30.0
+
+
+def application(models: Mapping[str, Mapping[int, Servable]], limits: Limits) -> Starlette:
+    """Returns the ASGI application that answers from `models`, name -> version -> model."""
+    served = _Served(models, limits)
+    register_url_convertor("model", _Name())
+    name, version = "/v1/models/{name:model}", "/v1/models/{name:model}/versions/{version:int}"
+    return Starlette(
+        routes=[
+            Route("/", _page),
+            Route("/health", _health),
+            Route("/v1/models", served.listing),
+            *(
+                route
+                for path in (version, name)
+                for route in (
+                    Route(path + ":predict", served.predict, methods=["POST"]),
+                    Route(path + "/metadata", served.metadata),
+                    Route(path, served.status),
+                )
+            ),
+        ],
+        exception_handlers={
+            RequestError: _refused,
+            HTTPException: _no_such_path,
+            ClientDisconnect: _gone,
+            Exception: _failed,
+        },
+    )
+
+
+class _Name(StringConvertor):
+    """A model's name in a path: what follows a colon is the method."""
+
+    regex = "[^/:]+"
+
+
+class _Served:
+    def __init__(self, models: Mapping[str, Mapping[int, Servable]], limits: Limits):
+        self._models = models
+        self._limits = limits
+        self._present = 0
+
+    @functools.cached_property
+    def _working(self) -> anyio.CapacityLimiter:
+        return anyio.CapacityLimiter(self._limits.working)
+
+    async def listing(self, request: Request) -> Response:
+        return _json(
+            {
+                "models": [
+                    {
+                        "name": name,
+                        "versions": [str(version) for version in sorted(versions, reverse=True)],
+                        "signatures": sorted(versions[max(versions)].signatures),
+                    }
+                    for name, versions in self._models.items()
+                ]
+            }
+        )
+
+    async def status(self, request: Request) -> Response:
+        servable = self._servable(request)
+        newest_first = sorted(self._models[servable.name], reverse=True)
+        asked = [servable.version] if "version" in request.path_params else newest_first
+        return _json(
+            {
+                "model_version_status": [
+                    {
+                        "version": str(version),
+                        "state": "AVAILABLE",
+                        "status": {"error_code": "OK", "error_message": ""},
+                    }
+                    for version in asked
+                ]
+            }
+        )
+
+    async def metadata(self, request: Request) -> Response:
+        servable = self._servable(request)
+        return _json(
+            {
+                "model_spec": {
+                    "name": servable.name,
+                    "signature_name": "",
+                    "version": str(servable.version),
+                },
+                "metadata": {"signature_def": {"signature_def": servable.definitions}},
+            }
+        )
+
+    async def predict(self, request: Request) -> Response:
+        servable = self._servable(request)
+        if self._present >= self._limits.working + self._limits.waiting:
+            raise BusyError
+        self._present += 1
+        try:
+            content = await self._body(request)
+            answer = await anyio.to_thread.run_sync(
+                self._answer, servable, content, limiter=self._working
+            )
+        finally:
+            self._present -= 1
+        return Response(answer, media_type="application/json")
+
+    def _answer(self, servable: Servable, content: bytes) -> bytes:
+        body = rows.parsed(content)
+        inputs = servable.signature(body.signature).inputs
+        arrays = rows.tensors(body, inputs, self._limits.batch)
+        return rows.answer(servable.predict(body.signature, arrays), body.in_rows)
+
+    def _servable(self, request: Request) -> Servable:
+        name, version = request.path_params["name"], request.path_params.get("version")
+        if name not in self._models:
+            raise NotFoundError(f"There is no model {name!r}: take {', '.join(self._models)}.")
+        versions = self._models[name]
+        if version is not None and version not in versions:
+            there = ", ".join(map(str, versions))
+            raise NotFoundError(f"There is no version {version} of {name}: take {there}.")
+        return versions[max(versions) if version is None else version]
+
+    async def _body(self, request: Request) -> bytes:
+        """Reads a body, but not one that is too large."""
+        announced = request.headers.get("content-length", "0")
+        if int(announced) > self._limits.body:
+            raise TooLargeError(self._limits.body)
+        content = bytearray()
+        try:
+            with anyio.fail_after(self._limits.seconds):
+                async for part in request.stream():
+                    content += part
+                    if len(content) > self._limits.body:
+                        raise TooLargeError(self._limits.body)
+        except TimeoutError:
+            raise TooSlowError(self._limits.seconds) from None
+        return bytes(content)
+
+
+async def _page(request: Request) -> Response:
+    page = importlib.resources.files("export.server").joinpath("page.html")
+    return HTMLResponse(
+        page.read_text(encoding="utf-8"),
+        headers={"content-security-policy": _PAGE_POLICY, "x-content-type-options": "nosniff"},
+    )
+
+
+async def _health(request: Request) -> Response:
+    return _json({"status": "ok"})
+
+
+def _json(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(json.dumps(content, indent=1), status, headers, "application/json")
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestError)
+    # A body that was not read to its end cannot be followed by another request.
+    unread = isinstance(error, TooLargeError | TooSlowError | BusyError)
+    headers = {"connection": "close"} if unread else {}
+    if isinstance(error, BusyError):
+        headers["retry-after"] = "1"
+    return _json({"error": str(error)}, error.status, headers)
+
+
+async def _no_such_path(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if error.status_code == 405:
+        message = f"{request.url.path} does not take {request.method}."
+    else:
+        message = f"There is nothing at {request.url.path}."
+    return _json({"error": message}, error.status_code, error.headers)
+
+
+async def _gone(request: Request, error: Exception) -> Response:
+    return Response(status_code=400)  # nobody reads it
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    return _json({"error": f"The server failed: {type(error).__name__}."}, 500)

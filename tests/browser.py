@@ -1,0 +1,136 @@
+"""The page of export.serve in a headless Chromium.
+
+    pip install -e '.[test,browser]'
+    PYTHONPATH=.:tests python tests/browser.py [chromium] [screenshot.png] [models]
+
+takes the Chromium at the given path (`-` or nothing: the one that `playwright install chromium`
+fetched), drops an image on the page, moves a slider, generates an image, and checks what is drawn
+against the model. A screenshot of the end is written if a file is named. The models are those of
+tests/served.py, or a folder's.
+"""
+
+from __future__ import annotations
+
+import base64
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import served
+from playwright.sync_api import Page, expect, sync_playwright
+
+DROP = """([content, name, type]) => {
+  const bytes = Uint8Array.from(atob(content), c => c.charCodeAt(0));
+  const transfer = new DataTransfer();
+  transfer.items.add(new File([bytes], name, {type}));
+  document.getElementById("drop").dispatchEvent(
+    new DragEvent("drop", {dataTransfer: transfer, bubbles: true, cancelable: true}));
+}"""
+READ = """id => {
+  const canvas = document.getElementById(id);
+  const {width, height} = canvas;
+  return [height, width, [...canvas.getContext("2d").getImageData(0, 0, width, height).data]];
+}"""
+
+
+def drop(page: Page, content: bytes, name: str, kind: str = "image/png") -> None:
+    page.evaluate(DROP, [base64.b64encode(content).decode(), name, kind])
+
+
+def drawn(page: Page, canvas: str) -> np.ndarray:
+    """Returns the red of a canvas [H, W], in [0, 1]."""
+    height, width, values = page.evaluate(READ, canvas)
+    return np.reshape(values, (height, width, 4))[..., 0] / 255
+
+
+def code(page: Page) -> list[float]:
+    return page.evaluate("sliders().map(each => Number(each.value))")
+
+
+def settled(page: Page) -> None:
+    page.wait_for_load_state("networkidle")
+    page.wait_for_function("!working && wanted === undefined")
+
+
+def check(page: Page, address: str) -> None:
+    """Uses the page as a person would, against the model of tests/served.py.
+
+    Eight bits of a canvas: half a 255th, and as much again for images that went through one.
+    """
+    close = {"rtol": 0, "atol": 1.1 / 255}
+    page.goto(address)
+    settled(page)
+    expect(page.locator("#sliders input")).to_have_count(served.K)
+    np.testing.assert_allclose(drawn(page, "decoded"), 0.5, **close)
+
+    pixels = np.random.default_rng(3).integers(0, 256, served.SHAPE, np.uint8)
+    mean = served.mean(pixels / 255)[0]
+    drop(page, served.png(pixels), "digit.png")
+    expect(page.locator("#code")).to_be_enabled()
+    settled(page)
+    np.testing.assert_allclose(drawn(page, "image"), pixels[..., 0] / 255, **close)
+    np.testing.assert_allclose(code(page), mean, rtol=0, atol=1e-3)
+    np.testing.assert_allclose(
+        drawn(page, "reconstruction"), served.image(mean)[0, ..., 0], **close
+    )
+    np.testing.assert_allclose(drawn(page, "decoded"), served.image(mean)[0, ..., 0], **close)
+    expect(page.locator("#sliders output").first).to_have_text(f"{mean[0]:.2f} ± 0.50")
+
+    page.locator("#sliders input").nth(1).fill("2.5")
+    settled(page)
+    moved = [mean[0], 2.5, mean[2]]
+    np.testing.assert_allclose(code(page), moved, rtol=0, atol=1e-3)
+    np.testing.assert_allclose(drawn(page, "decoded"), served.image(moved)[0, ..., 0], **close)
+
+    page.locator("#code").click()
+    settled(page)
+    np.testing.assert_allclose(code(page), mean, rtol=0, atol=1e-3)
+    page.locator("#invert").check()
+    page.wait_for_function(f"Math.abs(code[0] - {served.mean(1 - pixels / 255)[0, 0]}) < 1e-3")
+    page.locator("#invert").uncheck()
+    page.locator("#zero").click()
+    settled(page)
+    np.testing.assert_allclose(drawn(page, "decoded"), 0.5, **close)
+
+    drop(page, b"not an image", "notes.txt", "text/plain")
+    expect(page.locator("#say")).to_have_text("notes.txt is no image.")
+    page.locator("#draw").click()
+    expect(page.locator("#about")).to_have_text("generated, z ~ p(z)")
+    expect(page.locator("#say")).to_have_text("")
+    drop(page, served.png(np.zeros((40, 60, 1), np.uint8)), "wide.png")
+    expect(page.locator("#about")).to_have_text("wide.png, 60 x 40, drawn as 5 x 6")
+    settled(page)
+
+
+def show(page: Page, address: str) -> None:
+    """Generates an image with a real model, for the screenshot."""
+    page.goto(address)
+    settled(page)
+    page.locator("#draw").click()
+    expect(page.locator("#code")).to_be_enabled()
+    settled(page)
+
+
+def main(chromium: str | None, screenshot: str | None, models: str | None) -> int:
+    errors: list[str] = []
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        out = Path(models or folder)
+        if not models:
+            served.write(out)
+        with served.serving(out) as address:
+            browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+            page = browser.new_page(viewport={"width": 1000, "height": 760})
+            page.on("pageerror", lambda error: errors.append(str(error)))
+            page.on("console", lambda said: errors.append(said.text) if said.type == "error" else 0)
+            (show if models else check)(page, address)
+            if screenshot:
+                page.screenshot(path=screenshot)
+            browser.close()
+    print(*errors or ["the page does what it should"], sep="\n")
+    return int(bool(errors))
+
+
+if __name__ == "__main__":
+    given = [None if value == "-" else value for value in sys.argv[1:]] + [None] * 3
+    sys.exit(main(given[0], given[1], given[2]))

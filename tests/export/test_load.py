@@ -1,0 +1,14 @@
+"""Good and bad requests at once: a small version of tests/load.py."""
+
+import load
+import served
+
+
+def test_no_good_request_is_lost_among_bad_ones(tmp_path):
+    served.write(tmp_path)
+    with served.serving(tmp_path) as address:
+        found = load.bombard(address, requests=300, clients=8)
+    assert found.good > 150
+    assert found.bad > 50
+    assert found.lost == []
+    assert found.misjudged == []
