@@ -5,12 +5,31 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+_LONGEST = 1000  # characters of a sentence; of a longer one the middle is left out
+
 
 class InputError(ValueError):
     """A command, declaration or input file is wrong; the message is one sentence with the fix.
 
-    Command lines print it on stderr and exit with code 2, before anything is written.
+    It quotes names and values that may come from anybody: it is one line whatever they hold, and
+    what a terminal would obey is escaped. Command lines print it on stderr and exit with code 2,
+    before anything is written.
     """
+
+    def __init__(self, message: str):
+        super().__init__(one_line(message))
+
+
+def one_line(text: str) -> str:
+    """Returns a text on one line of printable characters, of at most a thousand or so."""
+    if not text.isprintable():
+        text = " ".join(
+            "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line).strip()
+            for line in text.splitlines()
+        ).strip()
+    if len(text) > _LONGEST:
+        text = f"{text[: _LONGEST // 2]} ... {text[-_LONGEST // 2 :]}"
+    return text
 
 
 def unknown(kind: str, name: str, options: Iterable[str]) -> InputError:
