@@ -7,14 +7,14 @@ Run again, it writes the next version beside the last.
 
 from __future__ import annotations
 
-import json
+import os
 from pathlib import Path
 from typing import Any
 
 from absl import flags
 
 from export import versions
-from train import command
+from train import command, documents
 from train.workdir import Workdir
 from zoo.errors import InputError
 
@@ -28,7 +28,7 @@ def export_newest(workdir: str, out: str) -> dict[str, Path]:
       InputError: there is no such folder, checkpoint or place to write; nothing is written then.
       RunError: writing failed, for want of space say.
     """
-    if not Path(workdir).is_dir():
+    if not os.path.isdir(workdir):
         raise InputError(f"--workdir={workdir} is no folder: name the one that train.run made.")
     checkpoint = Workdir(workdir).latest_checkpoint()
     if checkpoint is None:
@@ -52,7 +52,7 @@ def _card(workdir: Path, checkpoint: Path) -> dict[str, Any]:
     certificate = workdir / "certificate.json"
     card: dict[str, Any] = {"checkpoint": checkpoint.name}
     if certificate.exists():
-        card["certificate"] = json.loads(certificate.read_text(encoding="utf-8"))
+        card["certificate"] = documents.read(certificate, "run train.certify again")
     return card
 
 

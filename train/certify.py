@@ -7,7 +7,6 @@ What it finds is no failure: it ends with 0 for an infeasible run too.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from absl import flags
@@ -54,7 +53,7 @@ def main() -> int:
     if not path:
         raise InputError("--workdir is missing: name the run's folder, like runs/lagvae_max.")
     workdir = Workdir(path)
-    config = workdir.config() if Path(path).is_dir() else None
+    config = workdir.config()
     if config is None:
         raise InputError(f"--workdir={path} holds no run: name a folder that train.run made.")
     checkpoint = workdir.latest_checkpoint()

@@ -16,7 +16,7 @@ from absl import flags
 
 from train import command, comparison
 from train.workdir import write_atomically
-from zoo.errors import InputError
+from zoo.errors import InputError, one_line
 
 
 def main() -> int:
@@ -47,7 +47,11 @@ def main() -> int:
 def show(runs: list[comparison.Run]) -> None:
     """Prints the table, one column to a run, as runs are fewer than metrics."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
+
+    def shown(cell: str) -> str:
+        return escape(one_line(cell))
 
     heads, rows = comparison.table(runs)
     console = Console(file=sys.stdout)
@@ -56,9 +60,9 @@ def show(runs: list[comparison.Run]) -> None:
     table = Table()
     table.add_column(heads[0], no_wrap=True)
     for row in rows:
-        table.add_column(row[0])
+        table.add_column(shown(row[0]))
     for index, heading in enumerate(heads[1:], start=1):
-        table.add_row(heading, *(row[index] for row in rows))
+        table.add_row(*(shown(cell) for cell in (heading, *(row[index] for row in rows))))
     console.print(table)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,12 +11,20 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from train import evaluation, figures
+from train import documents, evaluation, figures
 from zoo.errors import InputError
 
 _POINT, _FRONT = "#3b6fb6", "#d9772b"
 # Of no use in a table: they say how others were measured.
 _ASIDE = ("classifier_accuracy",)
+_MAYBE = (float, None)
+_CERTIFICATE = {
+    "model": str,
+    "verdict": str,
+    "terms": {"*": {"value": _MAYBE}},
+    "constraints": [{"expression": str, "value": _MAYBE}],
+    "information": ({"estimate": _MAYBE}, None),
+}
 _IN_CERTIFICATE = {"rate": "RATE", "distortion": "REC_x", "neg_elbo": "KL(q(x,z)||p(x,z))"}
 
 
@@ -60,7 +67,7 @@ def read(paths: Iterable[str | os.PathLike[str]]) -> list[Run]:
     """
     folders = [Path(path) for path in paths]
     for folder in folders:
-        if not folder.is_dir():
+        if not os.path.isdir(folder):
             raise InputError(f"{folder} is no folder: name the runs' folders, as in runs/*.")
     runs = [run for path in folders if (run := _run(path)) is not None]
     if not runs:
@@ -97,12 +104,7 @@ def _certificate(path: Path) -> dict[str, Any] | None:
     file = path / "certificate.json"
     if not file.exists():
         return None
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-        found["model"], found["terms"], found["constraints"]
-        return found
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise InputError(f"{file} cannot be read ({error}): run train.certify again.") from None
+    return documents.read(file, "run train.certify again", _CERTIFICATE)
 
 
 def table(runs: Sequence[Run]) -> tuple[list[str], list[list[str]]]:
@@ -218,7 +220,13 @@ def _scatter(axes: Any, names: Sequence[str], points: Sequence[tuple[float, floa
     axes.plot(*zip(*points, strict=True), "o", color=_POINT, markersize=5)
     for name, point in zip(names, points, strict=True):
         axes.annotate(
-            name, point, xytext=(5, 4), textcoords="offset points", fontsize=7.5, color=figures.INK
+            name,
+            point,
+            xytext=(5, 4),
+            textcoords="offset points",
+            fontsize=7.5,
+            color=figures.INK,
+            parse_math=False,
         )
     axes.margins(0.18)
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Sequence
 from typing import Any
 
+from train import documents
 from zoo import family, slack
 from zoo.errors import InputError, unknown
 from zoo.objective import Objective
@@ -33,6 +35,22 @@ _COUNTS = (
     "checkpoint_every",
     "keep",
 )
+_LARGEST = {"latent_dim": 2**16, "noise_dim": 2**16, "history": 2**16}  # of others 2^31 - 1
+_BEST = {"eps_hat": float, "eps": float, "noise": float, "tolerance": str}
+# What a value of each annotation below must be.
+_FORMS: dict[str, Any] = {
+    "str": str,
+    "str | None": (str, None),
+    "bool": bool,
+    "bool | None": (bool, None),
+    "int": int,
+    "int | None": (int, None),
+    "float": float,
+    "float | None": (float, None),
+    "dict[str, Any]": dict,
+    "dict[str, Any] | None": ({"*": _BEST}, None),
+    "dict[str, dict[str, Any]]": {"*": dict},
+}
 PRECISIONS = ("auto", "float32", "bfloat16")
 SWITCH = ("auto", "on", "off")
 STRATEGIES = ("auto", "one", "mirrored")
@@ -91,6 +109,18 @@ class RunConfig:
     on_nan: str = "stop"
 
     def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if not documents.fits(value, _FORMS[str(field.type)]):
+                raise InputError(f"--{field.name}={value!r} must be of type {field.type}.")
+            largest = _LARGEST.get(field.name, 2**31 - 1)
+            if isinstance(value, int) and value > largest:
+                raise InputError(f"--{field.name}={value} must be at most {largest}.")
+            if isinstance(value, float) and not math.isfinite(value):
+                raise InputError(f"--{field.name}={value} must be a finite number.")
+        for name in ("r1_gamma", "gradient_penalty", "history"):
+            if getattr(self, name) < 0:
+                raise InputError(f"--{name}={getattr(self, name)} must not be negative.")
         for name in _COUNTS:
             if getattr(self, name) < 1:
                 raise InputError(f"--{name}={getattr(self, name)} must be at least 1.")
@@ -119,7 +149,8 @@ class RunConfig:
             raise unknown("jit", self.jit, SWITCH)
         if self.steps_per_execution != "auto":
             steps = self.steps_per_execution
-            if not steps.isdecimal() or not int(steps) or self.log_every % int(steps):
+            known = steps.isdecimal() and len(steps) < 10
+            if not known or not int(steps) or self.log_every % int(steps):
                 raise InputError(
                     f"--steps_per_execution={steps} must be auto or divide "
                     f"--log_every={self.log_every}."
@@ -173,15 +204,14 @@ class RunConfig:
         return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
 
     @classmethod
-    def from_json(cls, text: str, source: str) -> RunConfig:
+    def from_json(cls, text: str | bytes, source: str) -> RunConfig:
         """Reads `to_json`; `source` is named in errors.
 
         Raises:
           InputError: the text is not a run's configuration.
         """
         try:
-            values = json.loads(text)
-            config = cls(**values)
+            config = cls(**documents.parsed(text))
             config.declared.tractable()
             return config
         except (ValueError, TypeError, AttributeError) as error:

@@ -66,7 +66,7 @@ def trained(path: str | None) -> tuple[Workdir, Path]:
     if not path:
         raise InputError("--workdir is missing: name the run's folder, like runs/alice.")
     workdir = Workdir(path)
-    if not Path(path).is_dir() or workdir.config() is None:
+    if workdir.config() is None:
         raise InputError(f"--workdir={path} holds no run: name a folder that train.run made.")
     checkpoint = workdir.latest_checkpoint()
     if checkpoint is None:
@@ -109,6 +109,7 @@ def check_done(found: dict[str, Any], names: list[str]) -> None:
 def show(found: dict[str, Any], names: list[str]) -> None:
     """Prints the rows of `names`, and why others of them were skipped."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     console = Console(file=sys.stdout)
@@ -116,11 +117,13 @@ def show(found: dict[str, Any], names: list[str]) -> None:
         console = Console(file=sys.stdout, width=_WIDTH)
     rows = {name: found["metrics"][name] for name in names if name in found["metrics"]}
     if rows:
-        table = Table(title=f"{found['model']} at step {found['step']}", title_justify="left")
+        table = Table(
+            title=f"{escape(found['model'])} at step {found['step']}", title_justify="left"
+        )
         for heading in ("metric", "value", "95% interval", "units", "examples", "seconds"):
             table.add_column(heading)
         for name, row in rows.items():
-            table.add_row(*evaluation.cells(name, row))
+            table.add_row(*map(escape, evaluation.cells(name, row)))
         console.print(table)
     for name, row in rows.items():
         for note in row["notes"]:

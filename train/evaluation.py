@@ -9,12 +9,15 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from train import documents
 from train.measures.table import Measure
 from train.subject import Subject
 from train.workdir import Workdir, write_atomically
 from zoo.errors import InputError
 
 FILE = "evaluation.json"
+_MAYBE = (float, None)
+_FORM = {"model": str, "metrics": {"*": {"value": _MAYBE}}, "skipped": {"*": str}}
 
 
 def read(path: Path) -> dict[str, Any] | None:
@@ -26,13 +29,7 @@ def read(path: Path) -> dict[str, Any] | None:
     file = Path(path) / FILE
     if not file.exists():
         return None
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-        return {**found, "metrics": dict(found["metrics"]), "skipped": dict(found["skipped"])}
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise InputError(
-            f"{file} cannot be read ({error}): delete it and evaluate again."
-        ) from None
+    return documents.read(file, "delete it and evaluate again", _FORM)
 
 
 def evaluate(

@@ -19,9 +19,9 @@ TICKS = (1, 2, 2.5, 5, 10)
 
 
 def style(axes: Any, title: str, x: str, y: str, grid: bool = True) -> None:
-    axes.set_title(title, fontsize=9.5, color=INK, loc="left", pad=6)
-    axes.set_xlabel(x, fontsize=8.5, color=GREY)
-    axes.set_ylabel(y, fontsize=8.5, color=GREY)
+    axes.set_title(title, fontsize=9.5, color=INK, loc="left", pad=6, parse_math=False)
+    axes.set_xlabel(x, fontsize=8.5, color=GREY, parse_math=False)
+    axes.set_ylabel(y, fontsize=8.5, color=GREY, parse_math=False)
     axes.tick_params(labelsize=8, length=3, color=GREY, labelcolor=INK)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(GREY)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
+import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from train import checkpoints
+from train import checkpoints, documents, records
 from train.config import RunConfig
 from train.lock import Lock
 from zoo.errors import InputError
@@ -25,6 +27,9 @@ _UNWRITABLE = (*_FULL, errno.EFBIG, errno.EROFS, errno.EIO)
 class Workdir:
     """The files of one run. Nothing is written before `create`; every write is atomic.
 
+    The folder may come from a stranger. Where it holds links, what is written in it would be
+    written, and what is read be read, elsewhere: it is refused.
+
     Attributes:
       lock: held by the process that trains here.
     """
@@ -37,21 +42,39 @@ class Workdir:
         self.lock = Lock(self.path / "lock")
         self._config = self.path / "config.json"
         self._metrics = self.path / "metrics.jsonl"
+        self._folders = (self.checkpoints, self.plots, self.tensorboard)
         self._saved = checkpoints.Checkpoints(self.checkpoints)
 
     def config(self) -> RunConfig | None:
         """Returns the configuration of the run that lives here, or None if none does.
 
         Raises:
-          InputError: config.json cannot be read.
+          InputError: config.json cannot be read, or the folder holds links.
         """
-        if not self._config.exists():
-            return None
         try:
-            text = self._config.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{self._config} cannot be read ({error}).") from None
-        return RunConfig.from_json(text, str(self._config))
+            self._config.lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise InputError(
+                f"--workdir={self.path} cannot be read ({error.strerror}): name another folder."
+            ) from None
+        self._refuse_links()
+        return RunConfig.from_json(documents.content(self._config), str(self._config))
+
+    def _refuse_links(self) -> None:
+        """Raises InputError if anything in the folder is a link, or neither file nor folder."""
+        for folder, folders, files in os.walk(self.path):
+            for name in (*folders, *files):
+                path = Path(folder, name)
+                with contextlib.suppress(FileNotFoundError):  # a run may write there meanwhile
+                    mode = path.lstat().st_mode
+                    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+                        kind = "a link" if stat.S_ISLNK(mode) else "no file"
+                        raise InputError(
+                            f"{path} is {kind}, which no run makes: put a copy of what it stands "
+                            "for in its place, or use another --workdir."
+                        )
 
     def check(self, config: RunConfig) -> None:
         """Raises InputError unless `config` may start here or continue what is here."""
@@ -78,7 +101,9 @@ class Workdir:
 
     def _begun(self, path: Path) -> bool:
         """Whether `path` is what a run leaves that ended before its config.json was written."""
-        if path in (self.checkpoints, self.plots, self.tensorboard):
+        if path.is_symlink():
+            return False
+        if path in self._folders:
             return path.is_dir() and not any(path.iterdir())
         return path in (self.lock.path, _partial(self._config))
 
@@ -94,7 +119,7 @@ class Workdir:
             if not self.lock.held:
                 self.lock.acquire()
                 self.check(config)
-            for folder in (self.checkpoints, self.plots, self.tensorboard):
+            for folder in self._folders:
                 folder.mkdir(exist_ok=True)
             write_atomically(self._config, config.to_json().encode())
         except OSError as error:
@@ -108,8 +133,9 @@ class Workdir:
         """Returns the newest checkpoint that is whole, or None; names damaged ones on stderr.
 
         Raises:
-          InputError: all of them are damaged.
+          InputError: all of them are damaged, or the folder holds links.
         """
+        self._refuse_links()
         return self._saved.newest()
 
     def save(
@@ -142,16 +168,12 @@ class Workdir:
                 raise
 
     def records(self) -> list[dict[str, Any]]:
-        """Returns the lines of metrics.jsonl; a last line cut short is left out."""
-        if not self._metrics.exists():
-            return []
-        rows = []
-        for line in self._metrics.read_text(encoding="utf-8").splitlines():
-            try:
-                rows.append(json.loads(line))
-            except json.JSONDecodeError:
-                break
-        return rows
+        """Returns the lines of metrics.jsonl; a last line cut short is left out.
+
+        Raises:
+          InputError: a line is no record.
+        """
+        return records.read(self._metrics) if os.path.lexists(self._metrics) else []
 
     def forget_after(self, step: int) -> None:
         """Drops the records and checkpoints that a continuation from `step` will write again."""

@@ -131,3 +131,20 @@ def test_the_command(folders, tmp_path):
     done = commands.run(cwd=tmp_path, module="train.compare")
     assert done.returncode == 2
     assert done.stderr == "Nothing to compare: name the runs' folders, as in runs/*.\n"
+
+
+def test_what_strangers_write_is_text(tmp_path):
+    """Names that rich, matplotlib or a terminal would read as more than text."""
+    name = "[/red]$\\frac{$\x1b[2J"
+    for run in ("[b]$x", "b"):
+        _write(
+            tmp_path / run,
+            {"rate": 20.0, "distortion": 80.0, "mi": 6.0, name: 1.0},
+            terms={name: 1.0, "MMD_z": 0.1},
+            constraints=[(f"({name})", 0.1)],
+        )
+    done = commands.run("[b]$x", "b", "--out=out", cwd=tmp_path, module="train.compare")
+    assert done.returncode == 0, done.stderr
+    assert "\x1b" not in done.stdout
+    assert "[b]$x" in done.stdout
+    assert len(list((tmp_path / "out").iterdir())) == 3

@@ -108,3 +108,38 @@ def test_a_run_killed_before_its_configuration_was_written_starts_anew(tmp_path,
     (tmp_path / "plots" / "holiday.png").write_bytes(b"")
     with pytest.raises(InputError, match="not empty"):
         Workdir(tmp_path).check(config)
+
+
+@pytest.mark.parametrize(
+    "name", ["config.json", "metrics.jsonl", "lock", "checkpoints", "plots", "best", "plots/a.png"]
+)
+def test_a_folder_with_links_is_refused(tmp_path, config, name):
+    """A run would write where they lead: at its first record, or by emptying the lock's file."""
+    workdir = Workdir(tmp_path / "run")
+    workdir.create(config)
+    workdir.lock.close()
+    (tmp_path / "mine").write_text("...")
+    path = workdir.path / name
+    if path.exists():
+        path.rmdir() if path.is_dir() else path.unlink()
+    path.symlink_to(tmp_path / "mine")
+    if name == "config.json":
+        path.unlink()
+        os.mkfifo(path)
+    for read in (workdir.config, workdir.latest_checkpoint, lambda: workdir.check(config)):
+        with pytest.raises(InputError, match=f"{name} is (a link|no file), which no run makes"):
+            read()
+    assert (tmp_path / "mine").read_text() == "..."
+
+
+def test_a_link_that_waits_for_a_new_run_is_refused(tmp_path, config):
+    (tmp_path / "mine").write_text("...")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "lock").symlink_to(tmp_path / "mine")
+    with pytest.raises(InputError, match="not empty"):
+        Workdir(tmp_path / "run").check(config)
+
+
+def test_a_folder_whose_name_cannot_be(config):
+    with pytest.raises(InputError, match="File name too long"):
+        Workdir("x" * 5000).check(config)

@@ -1,0 +1,152 @@
+"""JSON as data: what configurations, records and certificates are read from, whoever wrote them."""
+
+from __future__ import annotations
+
+import json
+import math
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NoReturn
+
+from zoo.errors import InputError
+
+MOST = 2**26  # bytes of a file that is read whole; a certificate has 2**13
+DEEPEST = 100  # brackets inside each other; a network's config has a dozen
+
+
+def content(path: Path, most: int = MOST) -> bytes:
+    """Returns the bytes of a regular file.
+
+    Raises:
+      InputError: it is a link or no file, cannot be read, or has more than `most` bytes.
+    """
+    try:
+        found = path.lstat()
+        if not stat.S_ISREG(found.st_mode):
+            raise InputError(f"{path} is no file: delete it.")
+        if found.st_size > most:
+            raise InputError(f"{path} has {found.st_size} bytes, where {most} are read: delete it.")
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}).") from None
+
+
+def read(path: Path, fix: str, form: Any = object) -> Any:
+    """Returns the JSON value in a file, which has a form as `require` reads it.
+
+    Raises:
+      InputError: it cannot be read or has another form; the sentence ends with `fix`.
+    """
+    text = content(path)
+    try:
+        value = parsed(text)
+        require(value, form)
+    except ValueError as error:
+        raise InputError(f"{path} cannot be read ({error}): {fix}.") from None
+    return value
+
+
+def parsed(text: bytes | str, finite: bool = True) -> Any:
+    """Returns the JSON value of a text.
+
+    Args:
+      finite: whether NaN and Infinity, which Python writes and JSON has not, are refused.
+
+    Raises:
+      ValueError: it is no JSON in UTF-8, nested deeper than any of ours, has a key twice, or a
+        number that is none.
+    """
+    try:
+        value = json.loads(
+            text if isinstance(text, str) else text.decode("utf-8"),
+            object_pairs_hook=_without_repetition,
+            parse_constant=_not_a_number if finite else None,
+        )
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    _check(value, finite)
+    return value
+
+
+def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {repeated!r} is there twice")
+    return found
+
+
+def _not_a_number(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no number")
+
+
+def _check(value: Any, finite: bool) -> None:
+    """Raises ValueError for what is nested too deeply, or a number that overflowed."""
+    waiting = [(value, 0)]
+    while waiting:
+        found, depth = waiting.pop()
+        if depth > DEEPEST:
+            raise ValueError("it is nested too deeply")
+        if isinstance(found, dict | list):
+            inside = found.values() if isinstance(found, dict) else found
+            waiting += [(item, depth + 1) for item in inside]
+        elif finite and isinstance(found, float) and not math.isfinite(found):
+            raise ValueError("a number in it is too large")
+
+
+def dicts(value: Any) -> Iterator[dict[str, Any]]:
+    """Yields every dict in a JSON value."""
+    waiting = [value]
+    while waiting:
+        found = waiting.pop()
+        if isinstance(found, dict):
+            yield found
+            waiting += found.values()
+        elif isinstance(found, list):
+            waiting += found
+
+
+def require(value: Any, form: Any, name: str = "it") -> None:
+    """Raises ValueError, naming the part, unless a JSON value has a form.
+
+    A form is a type; float for any number; None; a tuple of forms, of which one fits; [form] for
+    a list; {"key": form, ...} for an object with these keys and perhaps others, the key "*"
+    standing for all of them; `object` for anything.
+    """
+    if isinstance(form, tuple):
+        if not any(fits(value, each) for each in form):
+            raise ValueError(f"{name} is {_short(value)}")
+    elif isinstance(form, list):
+        require(value, list, name)
+        for index, item in enumerate(value):
+            require(item, form[0], f"{name}[{index}]")
+    elif isinstance(form, dict):
+        require(value, dict, name)
+        for key, inner in form.items():
+            if key != "*" and key not in value:
+                raise ValueError(f"{name} has no {key!r}")
+            for each in value if key == "*" else (key,):
+                require(value[each], inner, f"{name}[{each!r}]")
+    elif form is None:
+        if value is not None:
+            raise ValueError(f"{name} is {_short(value)}")
+    else:
+        kinds = (int, float) if form is float else form
+        if not isinstance(value, kinds) or (isinstance(value, bool) and form in (int, float)):
+            raise ValueError(f"{name} is {_short(value)}")
+
+
+def fits(value: Any, form: Any) -> bool:
+    """Whether a JSON value has a form, as `require` reads it."""
+    try:
+        require(value, form)
+        return True
+    except ValueError:
+        return False
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) < 100 else f"{text[:90]} ..."
