@@ -12,14 +12,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from train import archive, documents
+from train.archive import damage
 from zoo.errors import InputError
 
 if TYPE_CHECKING:
     from zoo.model import LagrangianModel
 
 _NAME = re.compile(r"step-(\d{8,})\.keras")
-_PARTS = {"metadata.json", "config.json", "model.weights.h5"}
-_MEANS = "means.json"
 
 
 class Checkpoints:
@@ -74,8 +74,8 @@ class Checkpoints:
         try:
             model.save(partial)
             if means is not None:
-                with zipfile.ZipFile(partial, "a") as archive:
-                    archive.writestr(_MEANS, json.dumps([float(value) for value in means]))
+                with zipfile.ZipFile(partial, "a") as opened:
+                    opened.writestr(archive.MEANS, json.dumps([float(value) for value in means]))
             os.replace(partial, path)
         except OSError:
             partial.unlink(missing_ok=True)
@@ -95,45 +95,60 @@ class Checkpoints:
             path.unlink()
 
 
-def damage(path: Path) -> str | None:
-    """Returns what is wrong with a checkpoint's archive and its checksums, None if nothing is."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            missing = _PARTS - set(archive.namelist())
-            broken = archive.testzip()
-    except Exception as error:  # zipfile raises many kinds on damaged archives
-        return (str(error).splitlines() or [type(error).__name__])[0]
-    if missing:
-        return f"it has no {min(missing)}"
-    return f"the checksum of {broken} is wrong" if broken else None
-
-
 def means(path: Path) -> list[float] | None:
-    """Returns the metrics of the record that was under way when a checkpoint was written."""
-    with zipfile.ZipFile(path) as archive:
-        return json.loads(archive.read(_MEANS)) if _MEANS in archive.namelist() else None
+    """Returns the metrics of the record that was under way when a checkpoint was written.
+
+    Raises:
+      InputError: they are no numbers.
+    """
+    with zipfile.ZipFile(path) as opened:
+        if archive.MEANS not in opened.namelist():
+            return None
+        text = opened.read(archive.MEANS)
+    try:
+        found = documents.parsed(text, finite=False)
+        documents.require(found, [float])
+    except ValueError as error:
+        raise _unreadable(path, error) from None
+    return found
 
 
 def load(path: Path, compiled: bool = True) -> LagrangianModel:
     """Loads a checkpoint as it was saved, ready to continue; without optimizers if asked.
 
+    It may come from a stranger: only classes of zoo's models are built, and only from numbers
+    that are in it; see `train.archive`.
+
     Raises:
-      InputError: the file is not a readable checkpoint.
+      InputError: the file is not a readable checkpoint of such a model.
     """
     import keras
 
     import zoo.model
 
     try:
-        model = keras.saving.load_model(path, compile=compiled)
+        archive.check(path)
+        with archive.bounded(path):
+            model = keras.saving.load_model(path, compile=compiled, safe_mode=True)
+    except InputError as error:
+        if str(path) in str(error):
+            raise
+        raise _unreadable(path, error) from None
     except Exception as error:  # Keras raises whatever the broken part raises
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(
-            f"Checkpoint {path} cannot be read ({reason}): delete it, and the one before is used."
-        ) from None
+        raise _unreadable(path, error) from None
     if not isinstance(model, zoo.model.LagrangianModel):
         raise InputError(f"Checkpoint {path} is a {type(model).__name__}, not a model of zoo.")
     return model
+
+
+def _unreadable(path: Path, error: BaseException) -> InputError:
+    # What Keras says of it names none of the values.
+    while error.__context__ is not None and not isinstance(error, InputError):
+        error = error.__context__
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    return InputError(
+        f"Checkpoint {path} cannot be read ({reason}): delete it, and the one before is used."
+    )
 
 
 def best_step(
@@ -155,7 +170,7 @@ def best_step(
         met = [
             row["step"]
             for row in validation
-            if all(row["constraints"][name] <= eps for name, eps in tolerances.items())
+            if all(row["constraints"].get(name, math.inf) <= e for name, e in tolerances.items())
         ]
         return max(met, default=None)
     losses = {row["loss"]: row["step"] for row in validation if math.isfinite(row["loss"])}

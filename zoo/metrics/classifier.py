@@ -86,15 +86,14 @@ def train_classifier(
     if len(classes) < 2:
         raise InputError(f"Every training label is {classes[0]}: a classifier needs two classes.")
     fingerprint = _fingerprint(images, labels, seed, steps)
-    path = None if cache is None else Path(cache) / f"classifier-{fingerprint}.keras"
-    if path is not None and path.exists():
-        network = keras.saving.load_model(path, compile=False)
-    else:
+    path = None if cache is None else Path(cache) / f"classifier-{fingerprint}.weights.h5"
+    network = path and _read(path, images.shape[1:], len(classes), seed)
+    if network is None:
         network = _trained(images, targets, len(classes), seed, steps)
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
-            partial = path.with_name(f".{path.stem}.partial.keras")
-            network.save(partial)
+            partial = path.with_name(f".partial-{path.name}")
+            network.save_weights(partial)
             os.replace(partial, path)
     _, predicted = _applied(network, classes, held_out)
     accuracy = Measured.of_mean(
@@ -104,6 +103,18 @@ def train_classifier(
         units="share",
     )
     return Classifier(network, classes, accuracy, fingerprint)
+
+
+def _read(path: Path, image_shape: tuple[int, ...], classes: int, seed: int) -> Any:
+    """Returns the classifier with the weights in a file, None if it does not hold them."""
+    if not path.is_file():
+        return None
+    network = _network(image_shape, classes, seed)
+    try:
+        network.load_weights(path)
+    except Exception:  # h5py and Keras raise many kinds on damaged files
+        return None
+    return network
 
 
 def _applied(network: Any, classes: np.ndarray, images: Any) -> tuple[np.ndarray, np.ndarray]:

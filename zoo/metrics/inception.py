@@ -39,8 +39,8 @@ def inception_features(weights: str | os.PathLike[str]) -> Callable[[Any], np.nd
     network = keras.applications.InceptionV3(include_top=False, weights=None, pooling="avg")
     try:
         network.load_weights(path)
-    except (ValueError, OSError, KeyError) as error:
-        reason = str(error).splitlines()[0]
+    except Exception as error:  # h5py and Keras raise many kinds on damaged files
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(
             f"{path} does not hold the weights of keras.applications.InceptionV3 without its top "
             f"({reason})."

@@ -50,7 +50,9 @@ def test_it_is_read_where_it_was_saved(trained, monkeypatch):
     again = train_classifier(*_bars(400, 0), *_bars(200, 1), steps=100, cache=folder)
     images = _bars(20, 3)[0]
     np.testing.assert_array_equal(again(images)[0], found(images)[0])
-    assert [path.name for path in folder.iterdir()] == [f"classifier-{found.fingerprint}.keras"]
+    assert [path.name for path in folder.iterdir()] == [
+        f"classifier-{found.fingerprint}.weights.h5"
+    ]
 
 
 def test_other_data_or_seeds_are_other_classifiers():

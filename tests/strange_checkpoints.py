@@ -1,0 +1,186 @@
+"""A checkpoint as this program writes it, and checkpoints as an attacker would."""
+
+import copy
+import functools
+import io
+import json
+import tempfile
+import warnings
+import zipfile
+from pathlib import Path
+
+import h5py
+import mangling
+import numpy as np
+
+import zoo
+from train.checkpoints import Checkpoints
+
+
+@functools.cache
+def checkpoint():
+    """A checkpoint of a small model with critics, averages and a history."""
+    model = zoo.build(
+        "alice",
+        image_shape=(4, 4, 1),
+        latent_dim=2,
+        network_options={"hidden": (4,)},
+        ema=0.9,
+        history=2,
+        spectral_norm=True,
+    )
+    model.compile()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Checkpoints(Path(folder)).save(model, keep=1, best=None, means=[0.5])
+        return path.read_bytes()
+
+
+def members(content):
+    """Returns name -> bytes of an archive."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def archived(parts, compression=zipfile.ZIP_STORED, more=()):
+    """Returns an archive of name -> bytes, and of further pairs (name or ZipInfo, bytes)."""
+    file = io.BytesIO()
+    quiet = warnings.catch_warnings(action="ignore")  # of two members of one name
+    with quiet, zipfile.ZipFile(file, "w", compression) as archive:
+        for name, content in (*parts.items(), *more):
+            archive.writestr(name, content)
+    return file.getvalue()
+
+
+def config_of(content):
+    return json.loads(members(content)["config.json"])
+
+
+def with_config(content, config):
+    return archived({**members(content), "config.json": mangling.dumped(config)})
+
+
+def _classes():
+    """What a config may ask Keras for, and must not get, by the words its refusal has."""
+
+    def keras(name, config, package="keras.layers"):
+        return {"module": package, "class_name": name, "config": config, "registered_name": None}
+
+    return {
+        '"os" "system"': keras("system", {"command": "touch executed"}, "os"),
+        '"builtins" "function"': keras("function", "eval", "builtins"),
+        '"Lambda"': keras("Lambda", {"function": keras("__lambda__", {"value": "4wAAAA=="})}),
+        '"__lambda__"': {"class_name": "__lambda__", "config": {"value": "4wAAAA=="}},
+        '"TFSMLayer"': keras("TFSMLayer", {"filepath": "../../outside", "call_endpoint": "serve"}),
+        '"StringLookup"': keras("StringLookup", {"vocabulary": "/etc/passwd"}),
+        '"TorchModuleWrapper"': keras("TorchModuleWrapper", {"module": "x"}),
+        '"get_file"': keras("get_file", {"origin": "http://localhost/x"}, "keras.utils"),
+        '"load_model"': keras("load_model", {"filepath": "../x.keras"}, "keras.saving"),
+        '"Conditional"': {
+            **keras("Conditional", {}, "zoo.conditionals"),
+            "registered_name": "evil>Conditional",
+        },
+        '"antigravity" "Dense"': keras("Dense", {"units": 1}, "antigravity"),
+        '"zoo>run"': {**keras("run", {}, "zoo.model"), "registered_name": "zoo>run"},
+    }
+
+
+def hostile_classes():
+    """Yields, in each place of a config, what must not be built: (place, words, checkpoint)."""
+    content = checkpoint()
+    base = config_of(content)
+    for words, part in _classes().items():
+        for place in (
+            ("config", "encoder"),
+            ("config", "encoder", "config", "network"),
+            ("config", "encoder", "config", "network", "config", "layers", 1),
+            ("config", "critics", "JS_xz"),
+            ("config", "multiplier_rule"),
+            ("compile_config", "optimizer"),
+            ("compile_config", "loss"),
+        ):
+            if place[-1] == "loss":
+                config = copy.deepcopy(base)
+                config["compile_config"]["loss"] = part
+            else:
+                config = mangling.replaced(base, place, part)
+            yield ".".join(map(str, place)), words, with_config(content, config)
+
+
+def _weights():
+    """Weights that are elsewhere, or not there, by the words their refusal has."""
+    found = {}
+
+    def h5(words, write):
+        file = io.BytesIO()
+        with h5py.File(file, "w") as opened:
+            write(opened)
+        found[words] = file.getvalue()
+
+    layout = h5py.VirtualLayout(shape=(4,), dtype="f4")
+    layout[:] = h5py.VirtualSource("/etc/passwd", "x", shape=(4,))
+
+    def declares(opened):
+        opened.create_dataset("a/huge", shape=(10**12,), dtype="f4", chunks=(1000,))
+
+    def packs(opened):
+        opened.create_dataset("a/packed", data=np.zeros(10**6, "f4"), compression="gzip")
+
+    def outside(opened):
+        opened.create_dataset("a/out", (4,), "u1", external=[("/etc/passwd", 0, 4)])
+
+    h5("a link, 'vars'", lambda f: f.__setitem__("vars", h5py.ExternalLink("/etc/passwd", "/")))
+    h5("a link, 'soft'", lambda f: f.__setitem__("soft", h5py.SoftLink("/vars")))
+    h5("'a/out', whose numbers are not in it", outside)
+    h5("'virtual', whose numbers", lambda f: f.create_virtual_dataset("virtual", layout))
+    h5("'a/huge', whose numbers", declares)
+    h5("'a/packed', whose numbers", packs)
+    h5("'text', which is no array of numbers", lambda f: f.__setitem__("text", "x"))
+    h5("'kind', which is no array", lambda f: f.__setitem__("kind", np.dtype("f4")))
+    return {**found, "weights that cannot be read": b"\x89HDF\r\n\x1a\n" + bytes(50)}
+
+
+def hostile_weights():
+    """Yields (words, checkpoint)."""
+    parts = members(checkpoint())
+    for words, content in _weights().items():
+        yield words, archived({**parts, "model.weights.h5": content})
+
+
+def hostile_archives():
+    """Yields (words, checkpoint) of archives that are none of Keras'."""
+    parts = members(checkpoint())
+    link = zipfile.ZipInfo("assets")
+    link.external_attr = 0o120777 << 16
+    extra = [
+        ("../../outside/bait", "it holds '../../outside/bait'"),
+        ("/tmp/x", "it holds '/tmp/x'"),
+        ("assets/x", "it holds 'assets/x'"),
+        (link, "it holds 'assets'"),
+        ("model.weights.npz", "it holds 'model.weights.npz'"),
+        ("config.json", "it holds config.json twice"),
+    ]
+    for member, words in extra:
+        yield words, archived(parts, more=[(member, b"/etc/passwd")])
+    bomb = {**parts, "model.weights.h5": bytes(10**7)}
+    yield "is packed", archived(bomb, zipfile.ZIP_DEFLATED)
+    yield "its config.json has", archived({**parts, "config.json": b" " * (2**24 + 1)})
+
+
+def more_than_it_holds():
+    """A checkpoint of 50 kB whose network has billions of weights."""
+    config = config_of(checkpoint())
+    places = [path for path in mangling.paths(config) if path[-1:] == ("units",)]
+    return with_config(checkpoint(), mangling.replaced(config, places[0], 10**9))
+
+
+def checkpoints(content):
+    """Returns pairs (words, checkpoint) of all of these, and the whole one."""
+    return [
+        ("", content),
+        *((words, each) for _, words, each in hostile_classes()),
+        *hostile_weights(),
+        *hostile_archives(),
+        ("declares more weights", more_than_it_holds()),
+        ("", with_config(content, json.loads("[" * 50 + "]" * 50))),
+        ("", archived({**members(content), "config.json": b"[" * 100_000})),
+    ]
