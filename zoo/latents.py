@@ -31,6 +31,7 @@ from zoo.truncated_normal import TruncatedNormal
 tfd = tfp.distributions
 
 _EXAMPLE = "'code: categorical(10), noise(62)'"
+_LARGEST, _DIGITS = 2**16, 10  # of a block's size
 _BLOCK = re.compile(r"(?:([A-Za-z_]\w*)\s*:\s*)?(\w+)\s*\(\s*(\d+)\s*\)")
 
 
@@ -96,7 +97,9 @@ def parse(text: str) -> Latents:
                 f"{item.strip()!r} declares no block of latents: write 'name: kind(size)', as in "
                 f"{_EXAMPLE}."
             )
-        name, kind, size = match[1], match[2], int(match[3])
+        name, kind, size = match[1], match[2], int(match[3][:_DIGITS])
+        if size > _LARGEST:
+            raise errors.InputError(f"{item.strip()!r} is too large: {_LARGEST} is the most.")
         if kind not in _PRIORS:
             raise errors.unknown("kind of latents", kind, _PRIORS)
         least = 2 if kind == "categorical" else 1

@@ -10,14 +10,19 @@ Files are taken in sorted order; hidden ones are left out. Labels number the sor
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
+from PIL import Image, UnidentifiedImageError
 
 from train.data.splits import SPLITS, Split
 from zoo.errors import InputError
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
+# What is decoded, whatever a file's name: others have decoders that run programs.
+FORMATS = ("PNG", "JPEG", "BMP", "DIB", "GIF", "WEBP")
+MOST_PIXELS = 2**24  # of an image, 4096 x 4096: a small file can declare any number
 # 8-bit modes of Pillow and what they are read as; of an animation, the first frame.
 _READ_AS = {"1": "L", "L": "L", "LA": "L", "RGB": "RGB", "RGBA": "RGB", "P": "RGB", "CMYK": "RGB"}
 
@@ -99,22 +104,28 @@ def read(file: Path, skip_bad: bool = False) -> np.ndarray | None:
     Raises:
       InputError: it cannot be read, unless skip_bad, or has more than 8 bits a channel.
     """
-    from PIL import Image
-
     try:
-        with Image.open(file) as image:
-            mode = image.mode
+        # Pillow warns of many pixels, and of what it may yet read.
+        quiet = warnings.catch_warnings(action="ignore")
+        with quiet, Image.open(file, formats=FORMATS) as image:
+            mode, (width, height) = image.mode, image.size
+            if width * height > MOST_PIXELS:
+                raise ValueError(f"it has {width}x{height} pixels, more than {MOST_PIXELS}")
             pixels = np.asarray(image.convert(_READ_AS.get(mode)))
     except Exception as error:  # Pillow's decoders raise many kinds on damaged files.
         if skip_bad:
             return None
         raise InputError(
-            f"The image {file} cannot be read: mend or remove it, or use --skip_bad to leave such "
-            "files out."
+            f"The image {file} cannot be read ({_reason(error)}): mend or remove it, or use "
+            "--skip_bad to leave such files out."
         ) from error
     if mode not in _READ_AS:
         raise InputError(f"The image {file} has mode {mode}: save it with 8 bits a channel.")
     return pixels if pixels.ndim == 3 else pixels[..., np.newaxis]
+
+
+def _reason(error: Exception) -> str:
+    return "it is no image" if isinstance(error, UnidentifiedImageError) else str(error)
 
 
 def _size(shape: tuple[int, ...]) -> str:

@@ -31,10 +31,10 @@ def check_name(name: str, data_dir: str | os.PathLike[str] | None = None) -> str
     if name in _BUILT_IN:
         return "built_in"
     if name.endswith(ARRAY_EXTENSIONS):
-        if not _path(name).is_file():
+        if not os.path.isfile(_path(name)):
             raise InputError(f"There is no file {name}: check the path of the dataset.")
         return "array"
-    if name and _path(name).is_dir():
+    if name and os.path.isdir(_path(name)):
         return "folder"
     known = tfds_source.known_names(data_dir)
     base = re.split("[:/]", name)[0]
@@ -96,4 +96,7 @@ def load(
 
 
 def _path(name: str) -> Path:
-    return Path(name).expanduser()
+    try:
+        return Path(os.path.expanduser(name))
+    except ValueError as error:
+        raise InputError(f"{name!r} is no path ({error}): name another dataset.") from None

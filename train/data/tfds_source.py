@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from train import documents
 from train.data.splits import Split, StreamedSplit, held_out_sizes, stretched
 from zoo.errors import InputError, unknown
 
@@ -25,7 +26,7 @@ def known_names(data_dir: str | os.PathLike[str] | None = None) -> list[str]:
 
     names = set(tfds.list_builders(with_community_datasets=False))
     folder = _data_dir(data_dir)
-    if folder is not None:
+    if folder is not None and os.path.isdir(folder):
         names |= {path.parts[-3] for path in folder.glob("*/*/dataset_info.json")}
     return sorted(names)
 
@@ -92,7 +93,10 @@ def load(
 
 def _data_dir(data_dir: str | os.PathLike[str] | None) -> Path | None:
     chosen = data_dir or os.environ.get("TFDS_DATA_DIR")
-    return Path(chosen).expanduser() if chosen else None
+    try:
+        return Path(os.path.expanduser(chosen)) if chosen else None
+    except ValueError as error:
+        raise InputError(f"--data_dir={chosen!r} is no path ({error}): name another.") from None
 
 
 def prepared(name: str, data_dir: str | os.PathLike[str] | None, of_one_size: bool = True) -> Any:
@@ -103,7 +107,9 @@ def prepared(name: str, data_dir: str | os.PathLike[str] | None, of_one_size: bo
     import tensorflow_datasets as tfds
 
     folder = _data_dir(data_dir)
-    with quiet(), readable((folder or Path("~/tensorflow_datasets")) / re.split("[:/]", name)[0]):
+    there = (folder or Path("~/tensorflow_datasets").expanduser()) / re.split("[:/]", name)[0]
+    with quiet(), readable(there):
+        _check_classes(there)
         try:
             builder = tfds.builder(name, data_dir=folder)
         except tfds.core.registered.DatasetNotFoundError as error:
@@ -129,6 +135,20 @@ def prepared(name: str, data_dir: str | os.PathLike[str] | None, of_one_size: bo
             "mnist_5k, which needs no download."
         ) from error
     return builder
+
+
+def _check_classes(folder: Path) -> None:
+    """Raises ValueError if prepared data name a class that is none of TFDS', which would import it.
+
+    Who prepared them may be a stranger.
+    """
+    for path in folder.glob("**/features.json"):
+        for part in documents.dicts(documents.parsed(documents.content(path))):
+            named = [part.get("pythonClassName"), part.get("python_class_name")]
+            named.append(part.get("type") if "content" in part else None)
+            for name in named:
+                if name is not None and not str(name).startswith("tensorflow_datasets."):
+                    raise ValueError(f"{path.name} names {name!r}, which is none of TFDS' classes")
 
 
 def _version(path: Path) -> list[int]:

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import strangers
 
 from train.data import arrays
 from zoo.errors import InputError
@@ -121,3 +122,23 @@ def test_refused_names_and_shapes(tmp_path):
         arrays.load(saved(tmp_path, data=BYTES, more=BYTES))
     with pytest.raises(InputError, match="different image shapes"):
         arrays.load(saved(tmp_path, x_train=BYTES, x_test=BYTES[:, :3]))
+
+
+@pytest.mark.parametrize(("name", "content"), strangers.arrays())
+def test_files_of_strangers_are_refused_unread(tmp_path, monkeypatch, name, content):
+    """Pickles, headers that are programs or declare more than there is, members of other kinds."""
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"Python objects|cannot be read as a NumPy file"):
+        arrays.load(path)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_archive_that_unpacks_into_far_more_is_refused(tmp_path, monkeypatch):
+    path = tmp_path / "zeros.npz"
+    np.savez_compressed(path, x_train=np.zeros((1000, 28, 28), np.uint8))
+    assert arrays.load(path)["train"].size == 1000
+    monkeypatch.setattr(arrays, "_MOST", 10_000)
+    with pytest.raises(InputError, match="cannot be read"):
+        arrays.load(path)

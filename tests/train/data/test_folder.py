@@ -1,5 +1,8 @@
+import os
+
 import numpy as np
 import pytest
+import strangers
 from PIL import Image
 
 from train.data import folder
@@ -118,3 +121,31 @@ def test_images_beside_the_splits_are_refused(tmp_path):
     write(tmp_path, train__1=pixels(GREY, 0), stray=pixels(GREY, 1))
     with pytest.raises(InputError, match=r"subfolder 'train' but also .*stray\.png"):
         folder.load(tmp_path)
+
+
+def test_images_of_strangers_are_refused_undecoded(tmp_path):
+    bomb = tmp_path / "a\nbomb.png"
+    bomb.write_bytes(strangers.bomb_of_pixels())
+    with pytest.raises(InputError, match=r"a bomb\.png cannot be read .*pixels"):
+        folder.load(tmp_path)
+    bomb.unlink()
+    # PostScript is a program: Pillow would have Ghostscript run it.
+    (tmp_path / "a.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n")
+    with pytest.raises(InputError, match=r"a\.png cannot be read \(it is no image\)"):
+        folder.load(tmp_path)
+
+
+def test_pixels_have_a_bound(tmp_path, monkeypatch):
+    Image.fromarray(np.zeros((5, 7), np.uint8)).save(tmp_path / "a.png")
+    monkeypatch.setattr(folder, "MOST_PIXELS", 34)
+    with pytest.raises(InputError, match="7x5 pixels, more than 34"):
+        folder.load(tmp_path)
+
+
+def test_links_in_circles_end(tmp_path):
+    for index in range(3):
+        Image.fromarray(np.zeros((5, 7), np.uint8)).save(tmp_path / f"{index}.png")
+    (tmp_path / "again").symlink_to(tmp_path)
+    (tmp_path / "self.png").symlink_to("self.png")
+    os.mkfifo(tmp_path / "pipe.png")
+    assert folder.load(tmp_path)[0]["train"].size == 3

@@ -102,3 +102,13 @@ def test_users_files(files):
 def test_unknown_binarization_is_refused_first():
     with pytest.raises(InputError, match="Unknown binarization 'dynamc'"):
         load("no such dataset", binarization="dynamc")
+
+
+@pytest.mark.parametrize(
+    "name", ["~nobody_has_this_name/x", "~nobody_has_this_name/x.npy", "x" * 5000, "a\0/b", "~\0"]
+)
+def test_names_that_no_file_has(name):
+    with pytest.raises(InputError):
+        check_name(name)
+    with pytest.raises(InputError):
+        check_name("minst", name)

@@ -266,6 +266,19 @@ def test_damaged_folders_are_named(tiny_dir, tmp_path, damage):
     assert "{{" not in message
 
 
+def test_prepared_data_of_strangers_import_nothing(tiny_dir, tmp_path, monkeypatch):
+    shutil.copytree(tiny_dir, tmp_path / "data")
+    (path,) = (tmp_path / "data" / "tiny").glob("**/features.json")
+    text = path.read_text().replace("tensorflow_datasets.core.features.image_feature", "stranger")
+    path.write_text(text)
+    (tmp_path / "stranger.py").write_text("open('executed', 'w')")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(InputError, match=r"names 'stranger\.Image', which is none of TFDS'"):
+        load("tiny", tmp_path / "data")
+    assert not (tmp_path / "executed").exists()
+
+
 def test_names_of_prepared_data_are_known(tiny_dir, tmp_path):
     shutil.copytree(tiny_dir / "tiny", tmp_path / "my_own")
     names = tfds_source.known_names(tmp_path)
