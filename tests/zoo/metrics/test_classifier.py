@@ -50,9 +50,18 @@ def test_it_is_read_where_it_was_saved(trained, monkeypatch):
     again = train_classifier(*_bars(400, 0), *_bars(200, 1), steps=100, cache=folder)
     images = _bars(20, 3)[0]
     np.testing.assert_array_equal(again(images)[0], found(images)[0])
-    assert [path.name for path in folder.iterdir()] == [
-        f"classifier-{found.fingerprint}.weights.h5"
-    ]
+    (path,) = folder.iterdir()
+    assert path.name == f"classifier-{found.fingerprint}.weights.h5"
+
+
+def test_a_damaged_one_is_trained_again(trained, monkeypatch, tmp_path):
+    found, folder = trained
+    (path,) = folder.iterdir()
+    (tmp_path / path.name).write_bytes(path.read_bytes()[:1000])
+    monkeypatch.setattr(classifier, "_trained", lambda *args: found.network)
+    again = train_classifier(*_bars(400, 0), *_bars(200, 1), steps=100, cache=tmp_path)
+    assert again.network is found.network
+    assert (tmp_path / path.name).stat().st_size == path.stat().st_size
 
 
 def test_other_data_or_seeds_are_other_classifiers():
