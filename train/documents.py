@@ -55,7 +55,7 @@ def parsed(text: bytes | str, finite: bool = True) -> Any:
 
     Raises:
       ValueError: it is no JSON in UTF-8, nested deeper than any of ours, has a key twice, or a
-        number that is none.
+        number that is refused.
     """
     try:
         value = json.loads(
@@ -65,7 +65,8 @@ def parsed(text: bytes | str, finite: bool = True) -> Any:
         )
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
-    _check(value, finite)
+    if finite:
+        _check(value)
     return value
 
 
@@ -82,7 +83,7 @@ def _not_a_number(text: str) -> NoReturn:
     raise ValueError(f"{text} is no number")
 
 
-def _check(value: Any, finite: bool) -> None:
+def _check(value: Any) -> None:
     """Raises ValueError for what is nested too deeply, or a number that overflowed."""
     waiting = [(value, 0)]
     while waiting:
@@ -92,7 +93,7 @@ def _check(value: Any, finite: bool) -> None:
         if isinstance(found, dict | list):
             inside = found.values() if isinstance(found, dict) else found
             waiting += [(item, depth + 1) for item in inside]
-        elif finite and isinstance(found, float) and not math.isfinite(found):
+        elif isinstance(found, float) and not math.isfinite(found):
             raise ValueError("a number in it is too large")
 
 
@@ -128,7 +129,8 @@ def require(value: Any, form: Any, name: str = "it") -> None:
             if key != "*" and key not in value:
                 raise ValueError(f"{name} has no {key!r}")
             for each in value if key == "*" else (key,):
-                require(value[each], inner, f"{name}[{each!r}]")
+                if type(value[each]) is not inner:
+                    require(value[each], inner, f"{name}[{each!r}]")
     elif form is None:
         if value is not None:
             raise ValueError(f"{name} is {_short(value)}")

@@ -11,6 +11,7 @@ from zoo.errors import InputError
 
 _NUMBERS = {"*": float}
 _LARGEST = 2**63  # of a step
+_MOST = 2**32  # bytes of a file: a long run may well write a hundredth of that
 _FORMS = {
     "loss": float,
     "mse": float,
@@ -30,7 +31,7 @@ def read(path: Path) -> list[dict[str, Any]]:
     Raises:
       InputError: it is no file, or another line is no record.
     """
-    lines = documents.content(path).splitlines()
+    lines = documents.content(path, _MOST).splitlines()
     rows = []
     for number, line in enumerate(lines, start=1):
         try:
@@ -49,6 +50,6 @@ def _record(row: Any) -> dict[str, Any]:
     if not 0 <= row["step"] < _LARGEST or row["split"] not in ("train", "validation", "test"):
         raise ValueError(f"it is of step {row['step']} and split {row['split']!r}")
     for name, form in _FORMS.items():
-        if name in row:
+        if name in row and type(row[name]) is not form:
             documents.require(row[name], form, name)
     return {"loss": math.nan, "terms": {}, "constraints": {}, "multipliers": {}} | row
