@@ -96,6 +96,7 @@ def build_model(
         image_shape=image_shape,
         latent_dim=config.latent_dim,
         network=config.network_name,
+        network_options=config.network_options,
         likelihood=likelihoods.family(config.likelihood_name, **scale),
         precision=precision.best() if config.precision == "auto" else config.precision,
         spectral_norm=config.spectral_norm,

@@ -77,6 +77,7 @@ class RunConfig:
     pair: str | None = None
     binarization: str = "auto"
     network: str = "auto"
+    network_options: dict[str, Any] = dataclasses.field(default_factory=dict)
     latent_dim: int = 16
     latents: str | None = None
     noise_dim: int = 64
@@ -244,11 +245,33 @@ def parse_term_options(texts: Sequence[str]) -> dict[str, dict[str, Any]]:
                 f"--term_option {text!r} is not TERM.OPTION=VALUE: write it like "
                 "--term_option MMD_z.kernel=imq."
             )
-        try:
-            options.setdefault(term, {})[option] = json.loads(value)
-        except ValueError:
-            options.setdefault(term, {})[option] = value
+        options.setdefault(term, {})[option] = _value(value)
     return options
+
+
+def parse_network_options(texts: Sequence[str]) -> dict[str, Any]:
+    """Reads options of a network as --network_option gives them: "hidden=[64,64]".
+
+    Raises:
+      InputError: a text is not OPTION=VALUE.
+    """
+    options: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not (name and equals and value):
+            raise InputError(
+                f"--network_option {text!r} is not OPTION=VALUE: write it like "
+                "--network_option hidden=[64,64]."
+            )
+        options[name.strip()] = _value(value)
+    return options
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def declared_objective(

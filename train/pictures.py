@@ -39,7 +39,8 @@ def draw(model: Any, dataset: Dataset, images: Any, workdir: Workdir) -> None:
     if latent_dim == 2:
         labels = getattr(dataset.split("test"), "labels", None)
         labels = None if labels is None else np.asarray(labels)[: len(shown)]
-        plots.latent(model.encode(shown).mean().numpy(), labels, workdir.plots / "latent.png")
+        codes = model.encode(shown).sample(seed=[0, 0]).numpy()
+        plots.latent(codes, labels, workdir.plots / "latent.png")
 
 
 def _draw_translations(model: Any, pairs: Any, workdir: Workdir) -> None:

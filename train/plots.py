@@ -162,42 +162,42 @@ def terms(records: Sequence[Mapping[str, Any]], path: str | os.PathLike[str]) ->
     figures.write(figure, path)
 
 
-def latent(mean: Any, labels: Any, path: str | os.PathLike[str]) -> None:
-    """Writes the posterior means in a plane, with the standard normal prior's circles.
+def latent(codes: Any, labels: Any, path: str | os.PathLike[str]) -> None:
+    """Writes codes z ~ q(z|x) in a plane, with the standard normal prior's circles.
 
     The circles have 1 and 2 standard deviations of the prior as their radius. Up to 20 labels
     have a colour each, more share a scale.
 
     Args:
-      mean: [N, 2].
+      codes: [N, 2].
       labels: [N], or None.
       path: the PNG file.
 
     Raises:
       InputError: the latent has not two dimensions, or labels do not match.
     """
-    mean = np.asarray(mean, np.float64)
-    if mean.ndim != 2 or mean.shape[1] != 2 or not len(mean):
-        raise InputError(f"Means have shape {mean.shape}: a plane needs (N, 2).")
-    if labels is not None and np.shape(labels) != (len(mean),):
+    codes = np.asarray(codes, np.float64)
+    if codes.ndim != 2 or codes.shape[1] != 2 or not len(codes):
+        raise InputError(f"Codes have shape {codes.shape}: a plane needs (N, 2).")
+    if labels is not None and np.shape(labels) != (len(codes),):
         raise InputError(
-            f"Labels have shape {np.shape(labels)}: {len(mean)} means need ({len(mean)},)."
+            f"Labels have shape {np.shape(labels)}: {len(codes)} codes need ({len(codes)},)."
         )
     figure = Figure(
         figsize=(5.5 if labels is not None else 5, 5), dpi=figures.DPI, layout="constrained"
     )
     axes = figure.add_subplot()
     style: dict[str, Any] = {
-        "s": float(np.clip(12000 / len(mean), 4, 16)),
+        "s": float(np.clip(12000 / len(codes), 4, 16)),
         "alpha": 0.75,
         "linewidths": 0,
         "zorder": 2,
     }
     if labels is None:
-        axes.scatter(*mean.T, color=figures.COLOURS["train"], **style)
+        axes.scatter(*codes.T, color=figures.COLOURS["train"], **style)
     else:
-        _scatter_by_label(figure, axes, mean, np.asarray(labels), style)
-    finite = np.abs(mean[np.isfinite(mean)])
+        _scatter_by_label(figure, axes, codes, np.asarray(labels), style)
+    finite = np.abs(codes[np.isfinite(codes)])
     limit = max(2.25, 1.05 * finite.max(initial=0))
     for radius in (1, 2):
         circle = Circle((0, 0), radius, fill=False, color=figures.INK, linewidth=0.9, zorder=3)
@@ -216,7 +216,7 @@ def latent(mean: Any, labels: Any, path: str | os.PathLike[str]) -> None:
                 zorder=4,
             )
     axes.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal")
-    figures.style(axes, "Posterior means", "z[0]", "z[1]", grid=False)
+    figures.style(axes, "Codes, z ~ q(z|x)", "z[0]", "z[1]", grid=False)
     figures.write(figure, path)
 
 

@@ -20,6 +20,7 @@ from train.config import (
     SWITCH,
     RunConfig,
     declared_objective,
+    parse_network_options,
     parse_term_options,
 )
 from train.workdir import Workdir, unwritable
@@ -38,7 +39,8 @@ flags.DEFINE_bool("skip_bad", False, "Leave out image files of a folder that can
 flags.DEFINE_string("pair", None, "z is images: rotated, edges, coloured, or a second dataset.")
 flags.DEFINE_string("binarization", "auto", "auto, dynamic, static or none.")
 flags.DEFINE_string("workdir", None, "The run's folder; runs/MODEL-DATASET if not given.")
-flags.DEFINE_string("network", "auto", "mlp or dcgan; resnet or unet where z is images.")
+flags.DEFINE_string("network", "auto", "mlp or dcgan; resnet, unet or mlp where z is images.")
+flags.DEFINE_multi_string("network_option", [], "E.g. hidden=[64,64], or critic_x.width=64.")
 flags.DEFINE_integer("latent_dim", 16, "The length of z.")
 flags.DEFINE_string("latents", None, "z as named blocks, e.g. 'categorical(10), noise(62)'.")
 flags.DEFINE_integer("noise_dim", 64, "The length of an implicit encoder's noise.")
@@ -94,11 +96,13 @@ def config_from_flags() -> RunConfig:
         _FLAGS.constraint,
         _FLAGS.slack,
     )
-    names = set(RunConfig.__dataclass_fields__) - {"objective", "best", "term_options"}
+    apart = {"objective", "best", "term_options", "network_options"}
+    names = set(RunConfig.__dataclass_fields__) - apart
     values: dict[str, Any] = {name: _FLAGS[name].value for name in names}
     if not values["steps"] and not values["epochs"]:
         values["steps"] = DEFAULT_STEPS
     values["term_options"] = parse_term_options(_FLAGS.term_option)
+    values["network_options"] = parse_network_options(_FLAGS.network_option)
     return RunConfig(objective=objective.to_config(), **values)
 
 

@@ -209,6 +209,13 @@ class Subject:
         return rate_distortion(self.between_vectors, self.images, self.options.seed)
 
     @functools.cached_property
+    def implicit_bound(self) -> Any:
+        """Rate, distortion and -ELBO of the images without a density q(z|x)."""
+        from zoo.metrics import implicit_bound
+
+        return implicit_bound(self.between_vectors, self.images, seed=self.options.seed)
+
+    @functools.cached_property
     def importance_sampling(self) -> Any:
         """What importance sampling finds about the images."""
         from zoo.metrics import importance_sampling

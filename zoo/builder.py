@@ -44,7 +44,7 @@ def build(
       model: a name of `zoo.names()`, or any admissible `zoo.Objective`.
       image_shape: [H, W, C].
       latent_dim: K, the length of z.
-      network: "mlp" or "dcgan"; "resnet" or "unet" where z is images.
+      network: "mlp" or "dcgan"; "resnet", "unet" or "mlp" where z is images.
       latents: z as named blocks, "categorical(10), uniform(2), noise(62)", in place of latent_dim,
         posterior and prior; see `zoo.latents`.
       latent_shape: [H', W', C'] where z is images of a second data set, and batches are pairs
@@ -58,7 +58,7 @@ def build(
         densities are float32.
       spectral_norm: whether critics are spectrally normalised; None: `normalises_critics` says.
       network_options: the network's own options, e.g. {"hidden": (512, 512)}; each part takes
-        those it has.
+        those it has, and {"critic_x.hidden": (256,)} is for one part.
       term_options: term name -> its estimator's options, e.g. {"JS_xz": {"r1_gamma": 1.0}}.
       multiplier_rule: how learned multipliers move: "projected", "geco", "pi", "augmented", or
         one with options; by the sign of alpha if None.
@@ -84,7 +84,7 @@ def build(
         multiplier_rule = multipliers.get(multiplier_rule)
     if isinstance(likelihood, str):
         likelihood = likelihoods.family(likelihood)
-    make = Parts(network, {**(network_options or {}), "precision": precision, "seed": seed})
+    make = Parts(network, network_options or {}, {"precision": precision, "seed": seed})
     if latent_shape is not None:
         encoder, decoder, prior = _between_images(
             make, image_shape, tuple(int(size) for size in latent_shape), likelihood, objective
@@ -134,30 +134,48 @@ def build(
     )
 
 
-class Parts:
-    """Makes the parts of one network by their roles, with those of the options each has."""
+# What `build` decides by arguments of its own, or by the likelihood.
+_DECIDED = {"precision", "seed", "spectral_norm", "squash"}
 
-    def __init__(self, network: str, options: Mapping[str, Any]):
+
+class Parts:
+    """Makes the parts of one network by their roles, with those of the options each has.
+
+    An option "ROLE.OPTION" is for that role alone, and stronger than "OPTION". `common` are the
+    options of all parts that nobody chooses by name.
+    """
+
+    def __init__(self, network: str, options: Mapping[str, Any], common: Mapping[str, Any]):
         self._network = network
         self._roles = networks.roles(network)
-        self._options = dict(options)
-        known = {option for role in self._roles.values() for option in role.options}
+        self._options, self._common = dict(options), dict(common)
+        known = {name: set(role.options) - _DECIDED for name, role in self._roles.items()}
+        names = set().union(*known.values())
+        names |= {f"{role}.{option}" for role, own in known.items() for option in own}
         for option in options:
-            if option not in known:
-                raise unknown(f"option of {network!r}", option, known)
+            if option not in names:
+                raise unknown(f"option of {network!r}", option, names)
 
     def __call__(self, role: str, *sizes: Any, **more: Any) -> Any:
         if role not in self._roles:
             raise InputError(
                 f"The {self._network} network has no {role}: it has {', '.join(self._roles)}."
             )
-        taken = {n: v for n, v in self._options.items() if n in self._roles[role].options}
+        taken = {}
+        for name in self._roles[role].options:
+            for options, key in (
+                (self._common, name),
+                (self._options, name),
+                (self._options, f"{role}.{name}"),
+            ):
+                if key in options:
+                    taken[name] = options[key]
         return self._roles[role](*sizes, **{**taken, **more})
 
     @property
     def other_seed(self) -> int:
         """A seed for a second network of a role, which would else begin as a copy of the first."""
-        return int(self._options["seed"]) + 1
+        return int(self._common["seed"]) + 1
 
     def critic(
         self, space: str, image_shape: tuple, latent_shape: tuple, spectral_norm: bool

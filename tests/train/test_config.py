@@ -2,7 +2,12 @@ import dataclasses
 
 import pytest
 
-from train.config import RunConfig, declared_objective, parse_term_options
+from train.config import (
+    RunConfig,
+    declared_objective,
+    parse_network_options,
+    parse_term_options,
+)
 from zoo import family
 from zoo.errors import InputError
 
@@ -84,3 +89,16 @@ def test_options_of_estimators():
             parse_term_options([text])
     with pytest.raises(InputError, match="MMD_x"):
         RunConfig(family.objective("wae_mmd").to_config(), term_options={"MMD_x": {}})
+
+
+def test_options_of_networks():
+    texts = ["hidden=[64, 32]", "critic_x.hidden=[]", "activation=relu"]
+    options = {"hidden": [64, 32], "critic_x.hidden": [], "activation": "relu"}
+    assert parse_network_options(texts) == options
+    config = RunConfig(VAE, network_options=options)
+    assert RunConfig.from_json(config.to_json(), "here") == config
+    (difference,) = config.differences(RunConfig(VAE))
+    assert difference.startswith("network_options: ")
+    for text in ("hidden", "hidden=", "=3"):
+        with pytest.raises(InputError, match="is not OPTION=VALUE"):
+            parse_network_options([text])

@@ -212,7 +212,7 @@ def test_latent_shows_far_points(tmp_path, drawn):
     [
         (np.zeros((5, 3)), None, r"a plane needs \(N, 2\)"),
         (np.zeros((0, 2)), None, r"a plane needs \(N, 2\)"),
-        (np.zeros((5, 2)), np.zeros(4), r"5 means need \(5,\)"),
+        (np.zeros((5, 2)), np.zeros(4), r"5 codes need \(5,\)"),
     ],
 )
 def test_latent_of_another_shape(tmp_path, mean, labels, message):

@@ -360,3 +360,22 @@ def test_critics_may_take_more_steps(small, images):
     assert int(model.optimizer.iterations) == 1
     with pytest.raises(InputError, match="critic_steps is 0"):
         small("ali", compile={"critic_steps": 0})
+
+
+def test_options_of_one_part_are_stronger():
+    model = zoo.build(
+        "cyclegan",
+        image_shape=(4, 4, 1),
+        latent_shape=(6, 6, 1),
+        network="mlp",
+        likelihood="laplace",
+        network_options={"hidden": (5,), "translator.hidden": ()},
+    )
+    kernels = {
+        part: [w.shape for w in of.trainable_variables if len(w.shape) == 2]
+        for part, of in {"there": model.encoder, **model.critics}.items()
+    }
+    assert kernels == {"there": [(16, 36)], "JS_x": [(16, 5), (5, 1)], "JS_z": [(36, 5), (5, 1)]}
+    for option in ("widht", "encoder.width", "critic.hidden", "seed", "critic_x.spectral_norm"):
+        with pytest.raises(InputError, match=f"Unknown option of 'mlp' '{option}'"):
+            zoo.build("vae", network_options={option: 3})

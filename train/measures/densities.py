@@ -27,6 +27,21 @@ def _neg_elbo(s: Subject) -> Any:
     return s.rate_distortion.bound
 
 
+@measure("rate_kernels", "RATE by kernels on draws of q(z|x)", cheap=False)
+def _rate_kernels(s: Subject) -> Any:
+    return s.implicit_bound.rate
+
+
+@measure("neg_elbo_kernels", "-ELBO by kernels on draws of q(z|x)", cheap=False)
+def _neg_elbo_kernels(s: Subject) -> Any:
+    return s.implicit_bound.bound
+
+
+@measure("negentropy", "E KL(q(z|x)||N(m(x), C(x))): how far from normal", cheap=False)
+def _negentropy(s: Subject) -> Any:
+    return s.implicit_bound.negentropy
+
+
 @measure("nll", "-log p(x) by importance sampling", _DENSITIES, cheap=False)
 def _nll(s: Subject) -> Any:
     return negative(s.importance_sampling.measured)

@@ -6,6 +6,7 @@ from zoo.metrics.bootstrap import bootstrap_interval
 from zoo.metrics.covariance import LogDeterminant, log_det_covariance
 from zoo.metrics.critic_kl import marginal_kl_by_critic
 from zoo.metrics.full_mmd import full_mmd
+from zoo.metrics.implicit_bound import ImplicitBound, implicit_bound
 from zoo.metrics.kernel_density import log_kernel_density, mutual_information_by_kernels
 from zoo.metrics.log_likelihood import (
     ImportanceSampling,
@@ -29,6 +30,7 @@ __all__ = [
     "Annealed",
     "Annealing",
     "Bracket",
+    "ImplicitBound",
     "ImportanceSampling",
     "LogDeterminant",
     "Measured",
@@ -40,6 +42,7 @@ __all__ = [
     "bootstrap_interval",
     "bracket",
     "full_mmd",
+    "implicit_bound",
     "importance_sampling",
     "log_aggregate_posterior",
     "log_det_covariance",

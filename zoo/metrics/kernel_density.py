@@ -68,23 +68,23 @@ def mutual_information_by_kernels(
     if n < 10:
         raise InputError(f"A kernel density was asked of {n} images: give ten or more.")
     z = np.concatenate(codes).astype(np.float64)
-    whitened, log_det = _whitened(z)
+    e, log_det = whitened(z)
     order = np.random.default_rng(seed).permutation(n)
-    h = factor or _width(whitened[order[:_TRIED]], n)
+    h = factor or width(e[order[:_TRIED]], n)
     # log q(z) = log q(e) - log |L|,   z = L e
-    log_density = log_kernel_density(whitened, whitened, h, without_own=True) - log_det
+    log_density = log_kernel_density(e, e, h, without_own=True) - log_det
     found = Measured.of_mean(
         np.concatenate(log_own).astype(np.float64) - log_density,
         f"kernel density of {n} codes, {h:.3g} times their covariance's root",
         ceiling=math.log(n),
     )
-    blur = _blur(whitened[order], h, float(log_density.mean()) + log_det)
+    lost = blur(e[order], h, float(log_density.mean()) + log_det)
     note = (
-        f"too high in expectation, by about {blur:.2g} that kernels blur; above log N = "
+        f"too high in expectation, by about {lost:.2g} that kernels blur; above log N = "
         f"{math.log(n):.2f} it is all blur"
     )
     low, high = found.interval or (found.value, found.value)
-    return dataclasses.replace(found, interval=(low - 2.0 * blur, high), notes=(note,))
+    return dataclasses.replace(found, interval=(low - 2.0 * lost, high), notes=(note,))
 
 
 def log_kernel_density(z: Any, points: Any, h: float, without_own: bool = False) -> np.ndarray:
@@ -119,7 +119,7 @@ def log_kernel_density(z: Any, points: Any, h: float, without_own: bool = False)
     return log_sum - math.log(len(points) - without_own) - k * math.log(h * math.sqrt(2 * math.pi))
 
 
-def _whitened(z: np.ndarray) -> tuple[np.ndarray, float]:
+def whitened(z: np.ndarray) -> tuple[np.ndarray, float]:
     """Returns e = L^-1 (z - mean) with covariance I, and log |L|."""
     covariance = np.atleast_2d(np.cov(z, rowvar=False))
     try:
@@ -129,11 +129,11 @@ def _whitened(z: np.ndarray) -> tuple[np.ndarray, float]:
             f"{len(z)} codes of length {z.shape[1]} lie in a subspace: give more images, or a "
             "model whose codes fill their space."
         ) from None
-    whitened = np.linalg.solve(root, (z - z.mean(axis=0)).T).T
-    return whitened, float(np.sum(np.log(np.diag(root))))
+    e = np.linalg.solve(root, (z - z.mean(axis=0)).T).T
+    return e, float(np.sum(np.log(np.diag(root))))
 
 
-def _width(e: np.ndarray, n: int) -> float:
+def width(e: np.ndarray, n: int) -> float:
     """Returns h for n points: the multiple of the usual one with which one half fits the other."""
     half, k = len(e) // 2, e.shape[1]
 
@@ -145,7 +145,7 @@ def _width(e: np.ndarray, n: int) -> float:
     return usual(n) * _FACTORS[int(np.argmax(scores))]
 
 
-def _blur(e: np.ndarray, h: float, whole: float) -> float:
+def blur(e: np.ndarray, h: float, whole: float) -> float:
     """Returns how much too low E log q(e) is with kernels on all codes: `whole` is its value."""
     half, rate = len(e) // 2, 4.0 / (e.shape[1] + 4)
     # the best width grows as the points get fewer: N^(-1 / (K + 4)), and K + 4 = 4 / rate

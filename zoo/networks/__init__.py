@@ -30,7 +30,7 @@ def get(name: str) -> ModuleType:
         critic_z(latent_dim)                       [B, K] -> [B]
         critic_xz(image_shape, latent_dim)         [B, ...], [B, K] -> [B]
 
-    or, where z is images as x is ("resnet", "unet"):
+    or, where z is images as x is ("resnet", "unet", and "mlp" too):
 
         translator(image_shape, output_shape, params)   [B, H, W, C] -> [B, H, W, C' * params]
         critic_x(image_shape)                           [B, H, W, C] -> [B, P], one per patch

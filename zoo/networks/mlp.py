@@ -13,6 +13,7 @@ from typing import Any
 import keras
 
 from zoo import errors
+from zoo.networks import translation
 from zoo.networks.construction import Layers, Role, known_activation, positive, shape
 
 HIDDEN = (1024, 1024)
@@ -84,6 +85,37 @@ def decoder(
     features = _stack(layers, latent, hidden, activation)
     params = layers.dense(math.prod(output_shape), "params")(features)
     return layers.model(latent, keras.layers.Reshape(output_shape, name="image")(params))
+
+
+@Role
+def translator(
+    image_shape: Sequence[int],
+    output_shape: Sequence[int],
+    params_per_element: int = 1,
+    *,
+    hidden: Sequence[int] = HIDDEN,
+    activation: str = "softplus",
+    squash: str = "sigmoid",
+    precision: str = "float32",
+    seed: int | None = None,
+) -> keras.Model:
+    """Returns the network [B, ..., C] -> [B, ..., C' * params_per_element] of parameters.
+
+    Every pixel may go anywhere, as no convolution lets it: by `hidden` (), a linear map. `squash`
+    is as in `zoo.networks.resnet`.
+    """
+    layers = Layers("mlp/translator", seed, precision)
+    end = shape(output_shape)
+    image = keras.Input(shape(image_shape), name="image")
+    features = _stack(layers, _flat(image), hidden, activation)
+
+    def dense(channels: int, name: str, **options: Any) -> Any:
+        sizes = (*end[:-1], channels)
+        make = layers.dense(math.prod(sizes), name, **options)
+        return lambda features: keras.layers.Reshape(sizes, name=f"{name}_image")(make(features))
+
+    params = translation.outputs(dense, layers, features, end[-1], params_per_element, squash)
+    return layers.model(image, params)
 
 
 @Role

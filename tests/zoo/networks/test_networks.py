@@ -112,6 +112,31 @@ def test_saving(network, role, tmp_path):
     np.testing.assert_array_equal(read(example), model(example))
 
 
+@pytest.mark.parametrize("squash", ["sigmoid", "none"])
+@pytest.mark.parametrize("params", [1, 2])
+def test_the_mlp_translates(squash, params, tmp_path):
+    # A linear map, location and raw scale apart: W x + b, the location through a sigmoid.
+    make = networks.get("mlp").translator
+    model = make((6, 5, 1), (3, 4, 2), params, hidden=(), squash=squash, seed=0)
+    x = np.random.default_rng(0).uniform(size=(BATCH, 6, 5, 1)).astype("float32")
+    output = model(x)
+    assert model.name == "translator"
+    assert output.shape == (BATCH, 3, 4, 2 * params)
+    parts = []
+    for name in ("location", "raw")[:params]:
+        kernel, bias = model.get_layer(name).get_weights()
+        parts.append((x.reshape(BATCH, 30) @ kernel + bias).reshape(BATCH, 3, 4, 2))
+    if squash == "sigmoid":
+        parts[0] = 1 / (1 + np.exp(-parts[0]))
+    # Float32 sums of 30 products, in another order.
+    np.testing.assert_allclose(output, np.concatenate(parts, axis=-1), atol=1e-5)
+    deep = make((6, 5, 1), (3, 4, 2), params, hidden=(7,), squash=squash, seed=0)
+    assert deep.count_params() == 31 * 7 + 8 * 24 * params
+    deep.save(tmp_path / "network.keras")
+    read = keras.saving.load_model(tmp_path / "network.keras")
+    np.testing.assert_array_equal(read(x), deep(x))
+
+
 @pytest.mark.parametrize("network", SHAPES)
 def test_kernels_differ_between_layers_and_roles(network):
     def kernels(role):

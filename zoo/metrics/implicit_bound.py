@@ -1,0 +1,101 @@
+"""Rate and -ELBO of posteriors known by their samples alone, and how far they are from normal."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+import tensorflow_probability as tfp
+
+from zoo.conditionals import stateless_seed
+from zoo.errors import InputError
+from zoo.metrics.batches import in_batches
+from zoo.metrics.kernel_density import blur, log_kernel_density, whitened, width
+from zoo.metrics.measured import Measured
+
+IMAGES = 64  # each has a kernel density of its own
+
+
+@dataclasses.dataclass(frozen=True)
+class ImplicitBound:
+    """A model's rate, distortion and -ELBO, where q(z|x) need not have a density.
+
+    rate        RATE  = E_q(x) KL(q(z|x)||p(z))
+    distortion  REC_x = -E_q(x,z) log p(x|z)
+    bound       their sum, -ELBO
+    negentropy  E_q(x) KL(q(z|x)||N(m(x), C(x))), m and C the mean and covariance of q(z|x): what a
+                normal posterior, of any covariance, misses
+    """
+
+    rate: Measured
+    distortion: Measured
+    bound: Measured
+    negentropy: Measured
+
+
+def implicit_bound(model: Any, images: Any, draws: int = 2000, seed: int = 0) -> ImplicitBound:
+    """Measures them with a kernel density of many draws of each posterior.
+
+        log q(z_i|x) ~= log 1/(M-1) sum_{j != i} N(z_i | z_j, h^2 C(x)),   z_j ~ q(z|x)
+
+    As no kernel sits on the draw itself, -E log q(z|x) is in expectation at least the entropy: rate
+    and negentropy are too low by what the kernels blur, which grows fast with the dimension, and is
+    estimated as in `mutual_information_by_kernels`. The upper ends of their intervals have it added
+    twice, which is not enough where a posterior ends at an edge.
+
+    Args:
+      model: has `encode(x)` and `decode(z)`, and a `prior`; only p(x|z) and p(z) need densities.
+      images: [N, ...], or batches [B, ...] of them; the first 64 are looked at.
+      draws: M, of each posterior.
+      seed: of the draws.
+
+    Raises:
+      InputError: there are no images, fewer than ten draws, codes are discrete, or the draws of a
+        posterior lie in a subspace.
+    """
+    if draws < 10:
+        raise InputError(f"A kernel density was asked of {draws} draws: give ten or more.")
+    rates, distortions, beyond, blurred = [], [], [], []
+    for index, x in enumerate(_first(images)):
+        posterior = model.encode(np.repeat(x[None], draws, axis=0))
+        if posterior.reparameterization_type != tfp.distributions.FULLY_REPARAMETERIZED:
+            raise InputError("Kernels estimate densities, and these codes are discrete.")
+        z = posterior.sample(seed=stateless_seed([seed, index])).numpy()
+        e, log_det = whitened(z.astype(np.float64))
+        h = width(e, draws)
+        # log q(z|x) = log q(e) - log |L|,   z = m + L e
+        log_e = log_kernel_density(e, e, h, without_own=True)
+        log_normal = -0.5 * np.sum(e**2, axis=1) - 0.5 * e.shape[1] * math.log(2 * math.pi)
+        rates.append(np.mean(log_e - log_det - model.prior.log_prob(z).numpy()))
+        beyond.append(np.mean(log_e - log_normal))
+        # REC_x = -log p(x|z)
+        distortions.append(-np.mean(model.decode(z).log_prob(x[None]).numpy(), dtype=np.float64))
+        blurred.append(blur(e, h, float(log_e.mean())))
+    if not rates:
+        raise InputError("A bound was asked of no images: give some.")
+    lost = float(np.mean(blurred))
+    by = f"kernel densities of {draws} draws of each posterior"
+    note = f"too low in expectation, by about {lost:.2g} that kernels blur"
+
+    def lower(values: Any, what: str) -> Measured:
+        found = Measured.of_mean(np.asarray(values), f"{what}, {by}", (note,))
+        low, high = found.interval or (found.value, found.value)
+        return dataclasses.replace(found, interval=(low, high + 2.0 * lost))
+
+    return ImplicitBound(
+        rate=lower(rates, "KL(q(z|x)||p(z))"),
+        distortion=Measured.of_mean(np.asarray(distortions), f"-log p(x|z), {draws} codes each"),
+        bound=lower(np.add(rates, distortions), "-ELBO"),
+        negentropy=lower(beyond, "KL(q(z|x)||N(m, C))"),
+    )
+
+
+def _first(images: Any) -> list[np.ndarray]:
+    found: list[np.ndarray] = []
+    for batch in in_batches(images):
+        found += list(np.asarray(batch, np.float32)[: IMAGES - len(found)])
+        if len(found) == IMAGES:
+            break
+    return found
