@@ -100,6 +100,7 @@ def build_model(
         likelihood=likelihoods.family(config.likelihood_name, **scale),
         precision=precision.best() if config.precision == "auto" else config.precision,
         spectral_norm=config.spectral_norm,
+        share_features=config.share_features,
         latents=config.latents,
         latent_shape=latent_shape,
         noise_dim=config.noise_dim,

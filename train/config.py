@@ -84,6 +84,7 @@ class RunConfig:
     likelihood: str = "auto"
     likelihood_scale: str | None = None
     spectral_norm: bool | None = None
+    share_features: bool = False
     r1_gamma: float = 0.0
     gradient_penalty: float = 0.0
     critic_steps: int = 1

@@ -47,6 +47,7 @@ flags.DEFINE_integer("noise_dim", 64, "The length of an implicit encoder's noise
 flags.DEFINE_string("likelihood", "auto", "Of p(x|z): bernoulli, normal or laplace.")
 flags.DEFINE_string("likelihood_scale", None, "A number, learned or per_element.")
 flags.DEFINE_bool("spectral_norm", None, "Normalise critics; where alone or learned if not given.")
+flags.DEFINE_bool("share_features", False, "The encoder reads the features of the critic of x.")
 flags.DEFINE_float("r1_gamma", 0.0, "Weight of the critics' R1 gradient penalty.")
 flags.DEFINE_float("gradient_penalty", 0.0, "Weight of the penalty on slopes other than 1.")
 flags.DEFINE_multi_string("term_option", [], "Of an estimator, e.g. MMD_z.kernel=imq.")

@@ -13,7 +13,7 @@ from zoo.errors import InputError
 
 @keras.saving.register_keras_serializable("zoo")
 class Averages(keras.layers.Layer):
-    """Exponential moving averages of the weights of encoder and decoder.
+    """Exponential moving averages of the weights of encoder and decoder, and of their statistics.
 
         average_0 = w_0,   average_t = decay average_{t-1} + (1 - decay) w_t
 

@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import keras
+
 from zoo import family, likelihoods, multipliers, networks, priors, terms
 from zoo.conditionals import Conditional, ImplicitConditional
 from zoo.errors import InputError, unknown
+from zoo.features import FeatureConditional, features_of
 from zoo.lagrangian import Lagrangian
 from zoo.latents import parse as latents_of
 from zoo.model import LagrangianModel
 from zoo.normalization import normalises_critics
 from zoo.objective import Objective
+
+HEAD = (128,)  # as InfoGAN's: Chen et al. 2016, appendix C.1
 
 
 def build(
@@ -29,6 +34,7 @@ def build(
     noise_dim: int = 64,
     precision: str = "float32",
     spectral_norm: bool | None = None,
+    share_features: bool = False,
     network_options: Mapping[str, Any] | None = None,
     term_options: Mapping[str, Mapping[str, Any]] | None = None,
     multiplier_rule: str | multipliers.MultiplierRule | None = None,
@@ -57,6 +63,8 @@ def build(
       precision: of the products in training, "float32" or "bfloat16"; sums, weights and log
         densities are float32.
       spectral_norm: whether critics are spectrally normalised; None: `normalises_critics` says.
+      share_features: whether the encoder reads the features of the critic of images and trains
+        its own last layers alone, as in InfoGAN; see `zoo.features`.
       network_options: the network's own options, e.g. {"hidden": (512, 512)}; each part takes
         those it has, and {"critic_x.hidden": (256,)} is for one part.
       term_options: term name -> its estimator's options, e.g. {"JS_xz": {"r1_gamma": 1.0}}.
@@ -91,21 +99,6 @@ def build(
         )
     else:
         prior, posterior = _latent(latents, latent_dim, prior, posterior)
-        latent_dim = priors.latent_dim(prior)
-        if objective.implicit_encoder:
-            network_of = make("implicit_encoder", image_shape, latent_dim, noise_dim)
-            encoder = ImplicitConditional(network_of, noise_dim, name="encoder")
-        else:
-            (outputs,) = posterior.params_shape((latent_dim,))
-            encoder = Conditional(
-                make("encoder", image_shape, outputs), posterior, (latent_dim,), name="encoder"
-            )
-        decoder = Conditional(
-            make("decoder", latent_dim, image_shape, likelihood.params_per_element),
-            likelihood,
-            image_shape,
-            name="decoder",
-        )
     if spectral_norm is None:
         spectral_norm = normalises_critics(objective)
     spaces = {
@@ -114,16 +107,39 @@ def build(
         )
         for name in names
     }
+    critics = {
+        name: make.critic(space, image_shape, priors.event_shape(prior), spectral_norm)
+        for name, space in spaces.items()
+        if space
+    }
+    shared = _shared(objective, spaces, latent_shape) if share_features else None
+    if latent_shape is None:
+        latent_dim = priors.latent_dim(prior)
+        if objective.implicit_encoder:
+            network_of = make("implicit_encoder", image_shape, latent_dim, noise_dim)
+            encoder = ImplicitConditional(network_of, noise_dim, name="encoder")
+        else:
+            (outputs,) = posterior.params_shape((latent_dim,))
+            if shared is None:
+                network_of = make("encoder", image_shape, outputs)
+                encoder = Conditional(network_of, posterior, (latent_dim,), name="encoder")
+            else:
+                network_of = make.head(features_of(critics[shared]), outputs)
+                encoder = FeatureConditional(
+                    network_of, posterior, (latent_dim,), shared, name="encoder"
+                )
+        decoder = Conditional(
+            make("decoder", latent_dim, image_shape, likelihood.params_per_element),
+            likelihood,
+            image_shape,
+            name="decoder",
+        )
     return LagrangianModel(
         objective,
         encoder,
         decoder,
         prior,
-        critics={
-            name: make.critic(space, image_shape, priors.event_shape(prior), spectral_norm)
-            for name, space in spaces.items()
-            if space
-        },
+        critics=critics,
         term_options=options,
         multiplier_rule=multiplier_rule,
         slacks=slacks,
@@ -172,6 +188,16 @@ class Parts:
                     taken[name] = options[key]
         return self._roles[role](*sizes, **{**taken, **more})
 
+    def head(self, features: keras.Model, outputs: int) -> keras.Model:
+        """Returns the network from a critic's features to `outputs` parameters of q(z|x)."""
+        return networks.mlp.encoder(
+            features.output_shape[1:],
+            outputs,
+            hidden=HEAD,
+            activation="leaky_relu",
+            seed=self._common["seed"],
+        )
+
     @property
     def other_seed(self) -> int:
         """A seed for a second network of a role, which would else begin as a copy of the first."""
@@ -187,6 +213,17 @@ class Parts:
         latent_size = latent_shape[0] if len(latent_shape) == 1 else latent_shape
         sizes = {"x": (image_shape,), "z": (latent_size,), "xz": (image_shape, latent_size)}
         return self(f"critic_{space}", *sizes[space], spectral_norm=spectral_norm)
+
+
+def _shared(objective: Objective, spaces: Mapping[str, str | None], latent_shape: Any) -> str:
+    """Returns the term whose critic's features the encoder reads: the first on x alone."""
+    for name, space in spaces.items():
+        if space == "x" and latent_shape is None and not objective.implicit_encoder:
+            return name
+    raise InputError(
+        f"The encoder of {objective.name} cannot share a critic's features: that needs a critic of "
+        "x alone, an encoder with a density, and z that is no image, as infogan has."
+    )
 
 
 def _latent(

@@ -16,6 +16,7 @@ from zoo.affine import rational
 from zoo.averages import Averages
 from zoo.conditionals import BaseConditional, stateless_seed
 from zoo.errors import InputError
+from zoo.features import FeatureConditional
 from zoo.history import History
 from zoo.lagrangian import Lagrangian
 from zoo.objective import Objective
@@ -41,7 +42,8 @@ class LagrangianModel(LagrangianStep):
 
     Args:
       objective: what is trained, or its config.
-      encoder: q(z|x), a Conditional, or an ImplicitConditional where no term needs its density.
+      encoder: q(z|x), a Conditional, or an ImplicitConditional where no term needs its density,
+        or a FeatureConditional of one of the critics.
       decoder: p(x|z).
       prior: p(z), any tfd distribution over vectors [K], or `priors.Empirical` where z is a data
         set; batches are then (x, z).
@@ -82,6 +84,8 @@ class LagrangianModel(LagrangianStep):
         self.critics = dict(critics or {})
         self.term_options = {name: dict(o) for name, o in (term_options or {}).items()}
         self.seed = int(seed)
+        if isinstance(self.encoder, FeatureConditional):
+            self.encoder.read(self.critics)
         self._check_shapes()
         self._terms = {name: self._term(name) for name in self.lagrangian.terms}
         for name in (*self.critics, *self.term_options):
@@ -120,7 +124,9 @@ class LagrangianModel(LagrangianStep):
         )
         self.feed = None
         self.ema, self.remembers = ema, history
-        self.averages = None if ema is None else Averages(ema, self.primal_variables)
+        statistics = encoder.non_trainable_variables + decoder.non_trainable_variables
+        averaged = self.primal_variables + statistics
+        self.averages = None if ema is None else Averages(ema, averaged)
         generated = {"x_p": self.decoder.event_shape}
         if isinstance(prior, priors.Empirical):
             generated["z_q"] = self.encoder.event_shape

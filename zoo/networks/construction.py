@@ -14,6 +14,7 @@ from zoo import errors
 from zoo.networks import precision as rounded
 
 P = ParamSpec("P")
+LOGIT = "logit"  # the last layer of a critic of whole examples
 
 
 class Role(Generic[P]):
@@ -76,7 +77,7 @@ class Layers:
 
     def scalar(self, features: Any) -> Any:
         """Returns one float32 number per example, [B], from features [B, F]."""
-        logit = self.dense(1, "logit", exact=True, dtype="float32")(features)
+        logit = self.dense(1, LOGIT, exact=True, dtype="float32")(features)
         return keras.layers.Reshape((), name="scalar", dtype="float32")(logit)
 
     def model(self, inputs: Any, outputs: Any) -> keras.Model:

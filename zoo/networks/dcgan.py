@@ -2,8 +2,9 @@
 
 Strided 4x4 convolutions with leaky ReLU of slope 0.2 on the way in (maps double at each halving
 of the side, from width to 4 * width), transposed ones with ReLU on the way out (the other way
-round). Two things differ from the paper: no batch normalisation, which would tie the examples of
-a batch together; and therefore He and Glorot initialisation, because N(0, 0.02) needs it.
+round). Two things differ from the paper: batch normalisation only where it is asked for, as it ties
+the examples of a batch together; and therefore He and Glorot initialisation, because N(0, 0.02)
+needs it.
 
 Against a convolutional critic without spectral normalisation a decoder easily collapses: play
 games on images with spectral_norm=True.
@@ -21,12 +22,13 @@ from typing import Any
 import keras
 
 from zoo import errors
+from zoo.networks.batch_normalization import BatchNormalization
 from zoo.networks.construction import Layers, Role, positive, shape
 
 WIDTH = 32
 JIT_COMPILE = False  # XLA slows convolutions on a CPU
 SIDES = (28, 32, 64)
-NORMALIZATIONS = ("none", "layer", "group")
+NORMALIZATIONS = ("none", "layer", "group", "batch")
 
 
 @Role
@@ -90,13 +92,14 @@ def decoder(
     maps = [max(4 * positive("width", width) // 2**index, width) for index in range(doublings)]
 
     latent = keras.Input((positive("latent_dim", latent_dim),), name="latent")
-    dense = layers.dense(start * start * maps[0], "dense", initializer="he_normal", exact=True)
+    options = {"initializer": "he_normal", "use_bias": normalization != "batch"}
+    dense = layers.dense(start * start * maps[0], "dense", exact=True, **options)
     features = dense(latent)
     features = keras.layers.Reshape((start, start, maps[0]), name="start")(features)
     features = _activate(features, "start", normalization, "relu")
     for index, size in enumerate(maps[1:]):
         name = f"deconv_{index}"
-        features = layers.conv_transpose(size, name, initializer="he_normal")(features)
+        features = layers.conv_transpose(size, name, **options)(features)
         features = _activate(features, name, normalization, "relu")
     return layers.model(latent, layers.conv_transpose(outputs, "params", exact=True)(features))
 
@@ -166,7 +169,8 @@ def _features(
     while side > 4:
         name = f"conv_{index}"
         maps = positive("width", width) * 2 ** min(index, 2)
-        features = layers.conv(maps, name, initializer="he_normal", exact=index == 0)(features)
+        options = {"initializer": "he_normal", "use_bias": normalization != "batch"}
+        features = layers.conv(maps, name, exact=index == 0, **options)(features)
         if noise is not None:
             of_noise = layers.dense(maps, f"noise_{index}", exact=True, use_bias=False)(noise)
             of_noise = keras.layers.Reshape((1, 1, maps), name=f"shape_{index}")(of_noise)
@@ -187,6 +191,8 @@ def _activate(features: Any, name: str, normalization: str, function: str) -> An
     elif normalization == "group":
         groups = math.gcd(8, features.shape[-1])
         features = keras.layers.GroupNormalization(groups=groups, name=f"{name}_norm")(features)
+    elif normalization == "batch":
+        features = BatchNormalization(name=f"{name}_norm")(features)
     elif normalization != "none":
         raise errors.unknown("normalization", str(normalization), NORMALIZATIONS)
     return keras.layers.Activation(function, name=f"{name}_{function}")(features)

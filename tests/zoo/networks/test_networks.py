@@ -30,7 +30,7 @@ CASES += [
 CASES += [
     pytest.param("dcgan", (28, 28, 1), role, {"normalization": how}, id=f"dcgan-{role}-{how}")
     for role in ROLES[:2]
-    for how in ("layer", "group")
+    for how in ("layer", "group", "batch")
 ]
 
 
@@ -198,7 +198,7 @@ def test_dcgan_names_the_shapes_that_work(shape, role):
         ("mlp", ((28, 28, 1), 3), {"activation": "rellu"}, "did you mean 'relu'"),
         ("mlp", ((28, 28, 1), 3), {"seed": 0.5}, "seed is 0.5"),
         ("dcgan", ((28, 28, 1), 3), {"width": 0}, "width is 0"),
-        ("dcgan", ((28, 28, 1), 3), {"normalization": "batch"}, "Unknown normalization 'batch'"),
+        ("dcgan", ((28, 28, 1), 3), {"normalization": "bach"}, "Unknown normalization 'bach'"),
     ],
 )
 def test_bad_options_are_refused(network, arguments, options, reason):

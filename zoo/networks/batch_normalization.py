@@ -1,0 +1,25 @@
+"""Batch normalisation, for one replica or several."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+
+@keras.saving.register_keras_serializable("zoo")
+class BatchNormalization(keras.layers.BatchNormalization):
+    """keras.layers.BatchNormalization, whose moving statistics are averaged over replicas.
+
+        training:  y = gamma (x - mean_B) / sqrt(var_B + epsilon) + beta
+                   m <- momentum m + (1 - momentum) mean_B,   v likewise
+        else:      y = gamma (x - m) / sqrt(v + epsilon) + beta
+
+    Ioffe and Szegedy 2015, algorithms 1 and 2. Every batch that passes in training moves m and v,
+    so a decoder's are over what it decoded, from the prior or from codes; mean_B and var_B are of
+    one replica's examples.
+    """
+
+    def add_weight(self, *args: Any, trainable: bool = True, **kwargs: Any) -> Any:
+        aggregation = "none" if trainable else "mean"
+        return super().add_weight(*args, trainable=trainable, aggregation=aggregation, **kwargs)
