@@ -36,7 +36,7 @@ _COUNTS = (
     "keep",
 )
 _LARGEST = {"latent_dim": 2**16, "noise_dim": 2**16, "history": 2**16}  # of others 2^31 - 1
-_BEST = {"eps_hat": float, "eps": float, "noise": float, "tolerance": str}
+_BEST = {"eps_hat": float, "noise": float}
 # What a value of each annotation below must be.
 _FORMS: dict[str, Any] = {
     "str": str,

@@ -87,7 +87,7 @@ def train_classifier(
         raise InputError(f"Every training label is {classes[0]}: a classifier needs two classes.")
     fingerprint = _fingerprint(images, labels, seed, steps)
     path = None if cache is None else Path(cache) / f"classifier-{fingerprint}.weights.h5"
-    network = path and _read(path, images.shape[1:], len(classes), seed)
+    network = None if path is None else _read(path, images.shape[1:], len(classes), seed)
     if network is None:
         network = _trained(images, targets, len(classes), seed, steps)
         if path is not None:
