@@ -150,7 +150,7 @@ def _facts(model: LagrangianModel) -> dict[str, Any]:
         "prior": priors.serialise(model.prior),
         "posterior": model.encoder.kind,
         "likelihood": model.decoder.kind,
-        "step": int(model.step),
+        "step": int(model.step.numpy()),
         "versions": {
             "lagrangian-zoo": __version__,
             "tensorflow": tf.__version__,

@@ -81,7 +81,7 @@ def build_model(
       InputError: a name or option is unknown, or a term has no estimator.
     """
     import zoo
-    from zoo import likelihoods, multipliers, networks, slack
+    from zoo import likelihoods, multipliers, slack
     from zoo.affine import rational
     from zoo.networks import precision
 
@@ -89,7 +89,6 @@ def build_model(
     rule = config.rule
     if rule == "auto":
         rule = multipliers.default(rational(objective.alpha_q), rational(objective.alpha_p))
-    layers = networks.get(config.network_name)
     scale = {} if config.likelihood_scale is None else {"scale": _scale(config.likelihood_scale)}
     model = zoo.build(
         objective,
@@ -120,9 +119,17 @@ def build_model(
         optimizer=_optimizer(config.learning_rate, model.adversarial),
         critic_optimizer=_optimizer(config.critic_learning_rate, True),
         critic_steps=config.critic_steps,
-        jit_compile=layers.JIT_COMPILE if config.jit == "auto" else config.jit == "on",
+        jit_compile=jit(config),
     )
     return model
+
+
+def jit(config: RunConfig) -> bool:
+    """Returns whether XLA compiles the step of one replica; it compiles none that several share."""
+    from zoo import networks
+
+    layers = networks.get(config.network_name)
+    return layers.JIT_COMPILE if config.jit == "auto" else config.jit == "on"
 
 
 def steps_per_execution(config: RunConfig) -> int:
@@ -137,7 +144,7 @@ def resident(dataset: data.Dataset, config: RunConfig, model: Any) -> Any | None
 
     They are streamed from disk where they do not fit in memory, and to several replicas.
     """
-    if not dataset.resident or model.distribute_strategy.num_replicas_in_sync > 1:
+    if not dataset.resident or model.replicas > 1:
         return None
     return dataset.resident_batches("train", config.batch_size, config.seed)
 

@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from train import interrupts
 from train.command import Interrupted, RunError
+from train.strategy import ALONE, Cluster
 from train.workdir import Workdir
 
 
@@ -52,7 +53,8 @@ class Recorder(keras.callbacks.Callback):
     """Writes every logged step, evaluates and checkpoints at intervals, shows the progress.
 
     After a signal it saves the model at the next step, with the means of the record that is under
-    way, and ends the run: what is measured at intervals is measured there only.
+    way, and ends the run: what is measured at intervals is measured there only. Of several workers
+    all take part, the chief alone measures and shows, and a signal to one of them is one to all.
 
     Args:
       workdir: where records and checkpoints go.
@@ -63,6 +65,7 @@ class Recorder(keras.callbacks.Callback):
       aim: called with the constraints' values in training before each checkpoint.
       keep: how many checkpoints are kept, beside the best.
       means: the model's metrics, where the last run ended within a record.
+      cluster: the workers that train together.
 
     Raises:
       RunError: a term or a weight is not finite, or no batch of a record was; the last checkpoint
@@ -80,8 +83,10 @@ class Recorder(keras.callbacks.Callback):
         aim: Callable[[list[float]], None],
         keep: int = 3,
         means: Sequence[float] | None = None,
+        cluster: Cluster = ALONE,
     ):
         super().__init__()
+        self._cluster = cluster
         self._workdir = workdir
         self._held_out = held_out
         self._total = total
@@ -92,21 +97,25 @@ class Recorder(keras.callbacks.Callback):
         self._means = means
         trained = [r for r in workdir.records() if r["split"] == "train"]
         self._last = trained[-1] if trained else {"step": 0}
-        self._writer = tf.summary.create_file_writer(str(workdir.tensorboard))
-        self._console = Console(stderr=True)
+        self._writer = (
+            tf.summary.create_file_writer(str(workdir.tensorboard))
+            if cluster.chief
+            else tf.summary.create_noop_writer()
+        )
+        self._console = Console(stderr=True, quiet=not cluster.chief)
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
             console=self._console,
-            disable=not self._console.is_terminal,
+            disable=not (self._console.is_terminal and cluster.chief),
         )
         self._task = self._progress.add_task("training", total=total)
         self._since = time.monotonic()
 
     def on_train_begin(self, logs: Any = None) -> None:
-        self._progress.update(self._task, completed=int(self.model.step))
+        self._progress.update(self._task, completed=self._step)
         self._progress.start()
         self._since = time.monotonic()
 
@@ -118,14 +127,16 @@ class Recorder(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         if not self._progress.disable:
-            self._progress.update(self._task, completed=int(self.model.step))
-        number = interrupts.received()
-        if number is not None and batch + 1 < self.params["steps"]:
-            self._save([float(value) for value in self.model.metrics_variables])
+            self._progress.update(self._task, completed=self._step)
+        if batch + 1 == self.params["steps"]:
+            return
+        number = self._cluster.agreed(interrupts.received())
+        if number is not None:
+            self._save([float(v.numpy()) for v in self.model.metrics_variables])
             self._interrupt(number)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        step = int(self.model.step)
+        step = self._step
         record = row(step, "train", logs or {})
         self._stop_unless_finite(record)
         if "skipped" in record:
@@ -135,27 +146,35 @@ class Recorder(keras.callbacks.Callback):
         self._last = record
         scheduled = step % self._checkpoint_every == 0 or step == self._total
         if scheduled:
-            held_out = row(step, "validation", self._held_out())
-            self._write(held_out)
-            self._console.print(
-                f"step {step}  {summary(held_out)}", highlight=False, soft_wrap=True
-            )
+            if self._cluster.chief:
+                held_out = row(step, "validation", self._held_out())
+                self._write(held_out)
+                self._console.print(
+                    f"step {step}  {summary(held_out)}", highlight=False, soft_wrap=True
+                )
             if record["constraints"]:
                 self._aim(list(record["constraints"].values()))
             self._save()
-            self._at_checkpoint()
-        number = interrupts.received()
+            if self._cluster.chief:
+                self._at_checkpoint()
+        number = self._cluster.agreed(interrupts.received())
         if number is not None:
             if not scheduled:
                 self._save()
             self._interrupt(number)
         self._since = time.monotonic()
 
+    @property
+    def _step(self) -> int:
+        return int(self.model.step.numpy())
+
     def on_train_end(self, logs: Any = None) -> None:
         self._progress.stop()
         self._writer.flush()
 
     def _write(self, record: Mapping[str, Any]) -> None:
+        if not self._cluster.chief:
+            return
         self._workdir.record(record)
         with self._writer.as_default(step=record["step"]):
             scalars = {"loss": record["loss"], **record["terms"]}
@@ -185,10 +204,14 @@ class Recorder(keras.callbacks.Callback):
 
     def _interrupt(self, number: int) -> NoReturn:
         self._progress.stop()
+        if self._cluster.workers > 1:
+            # Each of them may be sent the signal, and may leave when the chief has written.
+            interrupts.heeded()
+            self._cluster.wait()
         raise Interrupted(
             number,
-            f"{signal.Signals(number).name} at step {int(self.model.step)}, which is saved: run "
-            "the same command again to continue.",
+            f"{signal.Signals(number).name} at step {self._step}, which is saved: run the same "
+            "command again to continue.",
         )
 
     def _stop_unless_finite(self, record: Mapping[str, Any]) -> None:
@@ -211,6 +234,6 @@ class Recorder(keras.callbacks.Callback):
     def _fail(self, what: str) -> NoReturn:
         self._progress.stop()
         raise RunError(
-            f"{what} by step {int(self.model.step)}: the run stopped and its last checkpoint is "
-            "kept; try a smaller --learning_rate, or --on_nan=skip if single batches do it."
+            f"{what} by step {self._step}: the run stopped and its last checkpoint is kept; "
+            "try a smaller --learning_rate, or --on_nan=skip if single batches do it."
         )

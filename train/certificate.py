@@ -86,7 +86,7 @@ def certify(
     return {
         "model": model.objective.name,
         "objective": model.objective.to_config(),
-        "step": int(model.step),
+        "step": int(model.step.numpy()),
         "verdict": decision,
         "reason": reason,
         "converged": converged,

@@ -69,7 +69,7 @@ class Checkpoints:
         Raises:
           OSError: it cannot be written; those there are stay.
         """
-        path = self.folder / f"step-{int(model.step):08d}.keras"
+        path = self.folder / f"step-{int(model.step.numpy()):08d}.keras"
         partial = path.with_name(f".{path.stem}.partial.keras")
         try:
             model.save(partial)

@@ -7,6 +7,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Callable
+from typing import Any
 
 from absl import flags
 
@@ -55,10 +56,11 @@ def run(main: Callable[[], int | None], usage: str) -> None:
     sys.exit(code or DONE)
 
 
-def import_tensorflow() -> None:
+def import_tensorflow(begin: Callable[[], Any] | None = None) -> Any:
     """Imports TensorFlow and finds its devices, without the start-up lines of its C++ side.
 
-    They are printed after all if the import fails.
+    They are printed after all if the import fails. Devices that `begin` makes exist from the
+    start: it is called first, and what it returns is returned.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     sys.stderr.flush()
@@ -68,7 +70,11 @@ def import_tensorflow() -> None:
         try:
             import tensorflow as tf
 
+            begun = begin() if begin else None
             tf.config.list_logical_devices()
+            return begun
+        except InputError:
+            raise
         except BaseException:
             lines.seek(0)
             os.write(shown, lines.read())

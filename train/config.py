@@ -14,7 +14,8 @@ from zoo.errors import InputError, unknown
 from zoo.objective import Objective
 
 # A run may be continued with other values of these: they change how long, not what; and a run
-# that stopped because a term was not finite may go on without such batches.
+# that stopped because a term was not finite may go on without such batches. The objective does
+# not depend on the number of replicas.
 EXTENDABLE = (
     "steps",
     "epochs",
@@ -23,6 +24,7 @@ EXTENDABLE = (
     "checkpoint_every",
     "keep",
     "on_nan",
+    "strategy",
     "data_dir",
     "best",
 )
@@ -53,7 +55,7 @@ _FORMS: dict[str, Any] = {
 }
 PRECISIONS = ("auto", "float32", "bfloat16")
 SWITCH = ("auto", "on", "off")
-STRATEGIES = ("auto", "one", "mirrored")
+STRATEGIES = ("auto", "one", "mirrored", "multiworker")
 RULES = ("auto", "projected", "geco", "pi", "augmented")
 ON_NAN = ("stop", "skip")
 

@@ -88,13 +88,32 @@ def measure(
     return Measurements(len(rows), size, left_out, terms, table)
 
 
+def evaluated(model: Any, batches: Iterable[Any]) -> dict[str, float]:
+    """Returns what `model.evaluate` logs, by one process alone for all replicas.
+
+    Args:
+      batches: images [B, ...], or (x, z) where z is data; of any sizes.
+    """
+    rows, sizes = [], []
+    for number, batch in enumerate(batches):
+        x, z = batch if isinstance(batch, tuple) else (batch, None)
+        found = model.traced_held_out_values(x, tf.constant(number), z)
+        rows.append({name: float(value) for name, value in found.items()})
+        sizes.append(len(x))
+    means = {name: np.average([row[name] for row in rows], weights=sizes) for name in rows[0]}
+    values = {name: tf.constant(mean, tf.float32) for name, mean in means.items()}
+    loss = model.lagrangian.value(values, model.multipliers.value)
+    logs = {"loss": loss, **model.with_constraints(values)}
+    return {name: float(value) for name, value in logs.items()}
+
+
 def images(batches: Iterable[Any]) -> Iterator[Any]:
     """Yields the images of batches of images, or of (images, labels)."""
     return (batch[0] if isinstance(batch, tuple) else batch for batch in batches)
 
 
-def aim(model: Any, batches: Iterable[Any], reached: np.ndarray) -> None:
-    """Makes training aim at the tolerances less what held-out data costs more.
+def margins(model: Any, batches: Iterable[Any], reached: np.ndarray) -> np.ndarray:
+    """Returns how far below the tolerances training must aim, by what held-out data costs more.
 
         margin_j = max(0, D_j(held out) - D_j(train)) + 4 standard errors of D_j(held out)
 
@@ -103,9 +122,12 @@ def aim(model: Any, batches: Iterable[Any], reached: np.ndarray) -> None:
     two more are for what one held-out set differs from another.
 
     Args:
-      model: its `margins` are set.
+      model: as it is.
       batches: held-out images.
       reached: D_j on recent training batches, [m].
+
+    Returns:
+      margins: [m], in the constraints' units.
     """
     found = measure(model, batches)
-    model.margins.assign(np.maximum(found.mean - reached, 0.0) + STANDARD_ERRORS * found.error)
+    return np.maximum(found.mean - reached, 0.0) + STANDARD_ERRORS * found.error

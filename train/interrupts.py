@@ -44,6 +44,12 @@ def at_steps() -> Iterator[None]:
         _waiting, _received = False, None
 
 
+def heeded() -> None:
+    """Lets no more signals in: this one ends the process."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+
+
 def _handle(number: int, frame: FrameType | None) -> None:
     global _received
     if not _waiting or _received is not None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import math
+import json
+import os
 import sys
-from collections.abc import Sequence
 from typing import Any
 
 from absl import flags
 
-from train import checkpoints, command, interrupts, two_phase
+from train import checkpoints, command, interrupts, strategy, two_phase
 from train.config import (
     ON_NAN,
     PRECISIONS,
@@ -23,7 +23,8 @@ from train.config import (
     parse_network_options,
     parse_term_options,
 )
-from train.workdir import Workdir, unwritable
+from train.strategy import ALONE, Cluster
+from train.workdir import Bystander, Workdir, unwritable
 from zoo import family, slack
 from zoo.errors import InputError
 
@@ -56,14 +57,19 @@ flags.DEFINE_float("ema", None, "Decay of averages of the weights, which samples
 flags.DEFINE_integer("history", 0, "How many generated images critics are shown again.")
 flags.DEFINE_integer("steps", None, "Length of the run in batches; 5000 if not given.")
 flags.DEFINE_integer("epochs", None, "Length of the run in passes over the data.")
-flags.DEFINE_integer("batch_size", 128, "Examples in a batch.")
+flags.DEFINE_integer("batch_size", 128, "Examples in a batch, of all replicas together.")
 flags.DEFINE_float("learning_rate", None, "Adam's, for encoder and decoder.")
 flags.DEFINE_float("critic_learning_rate", None, "Adam's, for the critics.")
 flags.DEFINE_integer("seed", 0, "Of weights, data order and noise.")
 flags.DEFINE_enum("precision", "auto", PRECISIONS, "Of the products; auto: by the processor.")
 flags.DEFINE_enum("jit", "auto", SWITCH, "Compile the step with XLA; auto: the network says.")
 flags.DEFINE_string("steps_per_execution", "auto", "Steps between two looks of the host.")
-flags.DEFINE_enum("strategy", "auto", STRATEGIES, "auto: mirrored where there are several GPUs.")
+flags.DEFINE_enum(
+    "strategy",
+    "auto",
+    STRATEGIES,
+    "auto: multiworker where TF_CONFIG names several, mirrored where there are several GPUs.",
+)
 flags.DEFINE_enum("rule", "auto", RULES, "How learned multipliers move; auto: by alpha's sign.")
 flags.DEFINE_string("slack", None, "Sets the first tolerance to 'best + SLACK', in nats.")
 flags.DEFINE_integer("warmup_steps", None, "Length of the run that measures best; --steps if not.")
@@ -111,10 +117,18 @@ def main() -> int:
     interrupts.install()
     config = config_from_flags()
     name = config.dataset.strip("/").split("/")[-1].removesuffix(".npz").removesuffix(".npy")
-    workdir = Workdir(_FLAGS.workdir or f"runs/{config.objective['name']}-{name}")
-    workdir.check(config)
-    if slack.needs_best(config.declared):
-        two_phase.check_neutral(config, workdir)
+    path = _FLAGS.workdir or f"runs/{config.objective['name']}-{name}"
+    task = strategy.task_of(config.strategy)
+    workdir = Workdir(path) if task is None or task.index == 0 else Bystander(path)
+
+    def check() -> bytes:
+        workdir.check(config)
+        if slack.needs_best(config.declared):
+            two_phase.check_neutral(config, workdir)
+        if workdir.config():
+            workdir.lock.acquire()
+        return b""
+
     from train import data
 
     if config.paired:
@@ -122,11 +136,25 @@ def main() -> int:
     else:
         data.check_name(config.dataset, config.data_dir)
     try:
-        if workdir.config():
-            workdir.lock.acquire()
-        command.import_tensorflow()
-        train(config, workdir)
+        if task is None:
+            check()
+        else:
+            # What its C++ side says when a worker ends is many lines.
+            os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+            if task.index == 0:
+                others = ", ".join(task.addresses[1:])
+                print(f"waiting for the other workers, {others}", file=sys.stderr)
+        cluster = command.import_tensorflow(lambda: strategy.begin(config.strategy, task))
+        cluster.check(config)
+        if task is not None:
+            cluster.from_chief(check)
+        train(config, workdir, cluster)
     except Exception as error:
+        if task is not None and strategy.ended(error):
+            raise command.RunError(
+                "Another worker ended or cannot be reached: start all of them again with the same "
+                "command to continue from the last checkpoint."
+            ) from error
         reason = unwritable(error)
         if reason is None:
             raise
@@ -137,143 +165,89 @@ def main() -> int:
     return command.DONE
 
 
-def train(config: RunConfig, workdir: Workdir) -> None:
+def train(config: RunConfig, workdir: Workdir, cluster: Cluster = ALONE) -> None:
     """Trains from the workdir's newest checkpoint, or from the start, to the configured step.
 
     Where a tolerance is relative to a best, the run without an information preference comes
-    first, in a workdir of its own inside this one.
+    first, in a workdir of its own inside this one. All workers of a cluster call it.
     """
-    from train import assembly
-    from train.strategy import scope
+    from train import assembly, fitting
 
     dataset = assembly.load_dataset(config)
     if dataset.skipped:
-        print(f"left out {dataset.skipped} image files that cannot be read", file=sys.stderr)
-    with scope(config.strategy), contextlib.closing(workdir.lock):
+        cluster.say(f"left out {dataset.skipped} image files that cannot be read")
+    with contextlib.closing(workdir.lock):
         if workdir.config():
             workdir.lock.acquire()
         if slack.needs_best(config.declared):
-            config = first_phase(config, workdir, dataset)
+            config = first_phase(config, workdir, dataset, cluster)
         total = config.steps or (config.epochs or 0) * dataset.steps_per_epoch(config.batch_size)
-        locked, checkpoint = workdir.lock.held, workdir.latest_checkpoint()
-        if checkpoint:
-            model = workdir.load(checkpoint)
-        else:
-            model = assembly.build_model(
-                config, dataset.image_shape, total, getattr(dataset, "latent_shape", None)
-            )
-            if config.best:
-                two_phase.warm_start(model, workdir.load(two_phase.neutral_path(config, workdir)))
-        start = int(model.step)
-        workdir.create(config)
-        if not locked and workdir.latest_checkpoint():
-            raise InputError(f"Another run began in {workdir.path}: run the same command again.")
-        workdir.forget_after(start)
+        locked = workdir.lock.held
+        with cluster.file(workdir.latest_checkpoint) as checkpoint:
+            means = checkpoints.means(checkpoint) if checkpoint else None
+            with cluster.scope():
+                if checkpoint:
+                    model = workdir.load(checkpoint)
+                else:
+                    model = assembly.build_model(
+                        config, dataset.image_shape, total, getattr(dataset, "latent_shape", None)
+                    )
+        model.jit_compile = cluster.replicas == 1 and assembly.jit(config)
+        if assembly.jit(config) and not model.jit_compile:
+            cluster.say("jit is off: XLA compiles no step that several replicas share")
+        if config.best and not checkpoint:
+            with cluster.file(lambda: two_phase.neutral_path(config, workdir)) as neutral:
+                assert neutral is not None
+                two_phase.warm_start(model, workdir.load(neutral))
+        start = int(model.step.numpy())
+
+        def begun() -> bytes:
+            workdir.create(config)
+            if not locked and workdir.latest_checkpoint():
+                raise InputError(
+                    f"Another run began in {workdir.path}: run the same command again."
+                )
+            workdir.forget_after(start)
+            return b""
+
+        cluster.from_chief(begun)
         if start:
-            print(f"continuing {workdir.path} from step {start}", file=sys.stderr)
-        means = checkpoints.means(checkpoint) if checkpoint else None
-        fit(model, dataset, config, workdir, total, means)
+            cluster.say(f"continuing {workdir.path} from step {start}")
+        fitting.fit(model, dataset, config, workdir, total, means, cluster)
 
 
-def first_phase(config: RunConfig, workdir: Workdir, dataset: Any) -> RunConfig:
+def first_phase(
+    config: RunConfig, workdir: Workdir, dataset: Any, cluster: Cluster = ALONE
+) -> RunConfig:
     """Returns the configuration with what the neutral run reached, training that if need be."""
-    there = workdir.config()
-    if there and there.best:
-        return dataclasses.replace(config, best=there.best)
-    workdir.create(config)
     neutral = two_phase.neutral_workdir(config, workdir)
+
+    def known() -> bytes:
+        there = workdir.config()
+        if there is None or there.best is None:
+            workdir.create(config)
+        return json.dumps(there.best if there else None).encode()
+
+    def measured() -> bytes:
+        from train import assembly
+
+        checkpoint = two_phase.neutral_path(config, workdir)
+        batches = assembly.once(dataset, config, "validation")
+        model = neutral.load(checkpoint)
+        return json.dumps(two_phase.measured(config, model, batches, checkpoint)).encode()
+
+    best = json.loads(cluster.from_chief(known))
+    if best:
+        return dataclasses.replace(config, best=best)
     if config.best_from is None:
-        print(f"first phase, without an information preference: {neutral.path}", file=sys.stderr)
-        train(two_phase.neutral_config(config), neutral)
-    from train import assembly
-
-    checkpoint = two_phase.neutral_path(config, workdir)
-    batches = assembly.once(dataset, config, "validation")
-    config = dataclasses.replace(
-        config, best=two_phase.measured(config, neutral.load(checkpoint), batches, checkpoint)
-    )
-    for expression, row in (config.best or {}).items():
-        print(
-            f"{expression} <= {row['tolerance']} = {row['eps']:.6g} (best {row['eps_hat']:.6g})",
-            file=sys.stderr,
+        cluster.say(f"first phase, without an information preference: {neutral.path}")
+        train(two_phase.neutral_config(config), neutral, cluster)
+    best = json.loads(cluster.from_chief(measured))
+    for expression, row in best.items():
+        cluster.say(
+            f"{expression} <= {row['tolerance']} = {row['eps']:.6g} (best {row['eps_hat']:.6g})"
         )
-    return config
-
-
-def fit(
-    model: Any,
-    dataset: Any,
-    config: RunConfig,
-    workdir: Workdir,
-    total: int,
-    means: Sequence[float] | None = None,
-) -> None:
-    """Runs `fit` up to step `total`: records, checkpoints, plots, test terms and certificate."""
-    import numpy as np
-
-    from train import assembly, certify, held_out, pictures
-    from train.callbacks import Recorder, row, summary
-
-    def evaluate(split: str) -> dict[str, float]:
-        return model.evaluate(assembly.once(dataset, config, split), return_dict=True, verbose=0)
-
-    def plot() -> None:
-        pictures.draw(model, dataset, assembly.once(dataset, config, "test"), workdir)
-
-    def aim(reached: list[float]) -> None:
-        held_out.aim(model, assembly.once(dataset, config, "validation"), np.array(reached))
-
-    recorder = Recorder(
-        workdir,
-        lambda: evaluate("validation"),
-        total,
-        config.checkpoint_every,
-        plot,
-        aim,
-        config.keep,
-        means,
-    )
-    model.on_nan = config.on_nan
-    at_once = assembly.steps_per_execution(config)
-    model.feed = assembly.resident(dataset, config, model)
-    model.steps_per_execution = 1 if model.feed else at_once
-    with interrupts.at_steps():
-        for step, epochs, steps in segments(int(model.step), total, config.log_every):
-            if model.feed is None:
-                training = dataset.batches("train", config.batch_size, config.seed, start_step=step)
-            else:
-                size = math.gcd(at_once, steps)
-                training = model.feed.blocks(step, size)
-                steps //= size
-            model.fit(
-                training.take(epochs * steps),
-                epochs=epochs,
-                steps_per_epoch=steps,
-                shuffle=False,
-                verbose=0,
-                callbacks=[recorder],
-            )
-    record = row(total, "test", evaluate("test"))
-    workdir.record(record)
-    plot()
-    print(f"test  {summary(record)}")
-    print(certify.summary(certify.certify_run(model, dataset, config, workdir)))
-    print(f"everything is in {workdir.path}")
-
-
-def segments(start: int, stop: int, every: int) -> list[tuple[int, int, int]]:
-    """Splits start..stop at multiples of `every`: (first step, epochs, steps per epoch)."""
-    parts = []
-    if start % every and start < stop:
-        head = min(every - start % every, stop - start)
-        parts.append((start, 1, head))
-        start += head
-    body, tail = divmod(max(stop - start, 0), every)
-    if body:
-        parts.append((start, body, every))
-    if tail:
-        parts.append((start + body * every, 1, tail))
-    return parts
+    return dataclasses.replace(config, best=best)
 
 
 if __name__ == "__main__":

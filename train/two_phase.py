@@ -46,7 +46,7 @@ def neutral_config(config: RunConfig) -> RunConfig:
 
 def neutral_workdir(config: RunConfig, workdir: Workdir) -> Workdir:
     """Returns where the first phase lives: inside the run's folder, or where `best_from` says."""
-    return Workdir(config.best_from or workdir.path / "best")
+    return type(workdir)(config.best_from or workdir.path / "best")
 
 
 def check_neutral(config: RunConfig, workdir: Workdir) -> None:

@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import stat
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -180,6 +181,36 @@ class Workdir:
         kept = [row for row in self.records() if row["step"] <= step and row["split"] != "test"]
         write_atomically(self._metrics, "".join(json.dumps(row) + "\n" for row in kept).encode())
         self._saved.forget_after(step)
+
+
+class Bystander(Workdir):
+    """The workdir as workers other than the chief have it: nothing is read or written there."""
+
+    def config(self) -> RunConfig | None:
+        return None
+
+    def create(self, config: RunConfig) -> None:
+        pass
+
+    def latest_checkpoint(self) -> Path | None:
+        return None
+
+    def save(
+        self, model: LagrangianModel, keep: int = 3, means: Sequence[float] | None = None
+    ) -> Path:
+        """Saves to nowhere: the sums of metrics over workers are made when they are saved."""
+        with tempfile.TemporaryDirectory() as folder:
+            model.save(Path(folder) / "model.keras")
+        return self.checkpoints
+
+    def record(self, row: Mapping[str, Any]) -> None:
+        pass
+
+    def records(self) -> list[dict[str, Any]]:
+        return []
+
+    def forget_after(self, step: int) -> None:
+        pass
 
 
 def write_atomically(path: Path, content: bytes) -> None:

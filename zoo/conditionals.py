@@ -11,6 +11,7 @@ import tensorflow as tf
 from zoo import errors
 from zoo.implicit import Implicit
 from zoo.likelihoods import Family
+from zoo.replicas import ALONE, Replica
 
 
 class BaseConditional(keras.layers.Layer):
@@ -48,12 +49,12 @@ class BaseConditional(keras.layers.Layer):
         """Returns the conditional's mean, [B, ...]."""
         return self(inputs, training=training).mean()
 
-    def relaxed_sample(self, distribution: Any, seed: Any) -> tf.Tensor:
+    def relaxed_sample(self, distribution: Any, seed: Any, replica: Replica = ALONE) -> tf.Tensor:
         """Returns a differentiable sample of `distribution`, which this conditional returned.
 
-        `seed` as in stateless_seed.
+        `seed` as in stateless_seed; `replica` has the part of the batch that it is of.
         """
-        return distribution.sample(seed=stateless_seed(seed))
+        return replica.drawn(distribution, stateless_seed(seed))
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
         raise errors.InputError(
@@ -121,14 +122,14 @@ class Conditional(BaseConditional):
         raw_scale = None if self.raw_scale is None else tf.convert_to_tensor(self.raw_scale)
         return self.family.distribution(params, raw_scale)
 
-    def relaxed_sample(self, distribution: Any, seed: Any) -> tf.Tensor:
+    def relaxed_sample(self, distribution: Any, seed: Any, replica: Replica = ALONE) -> tf.Tensor:
         """Returns a differentiable sample of `distribution`, which this conditional returned.
 
         Normal and Laplace: a reparameterised sample, or the mean for a family that shows it.
         Bernoulli: the mean, a relaxation, because its samples carry no gradient; it is what critics
         are shown. Blocks: each block's own. `seed` as in stateless_seed.
         """
-        return self.family.relaxed_sample(distribution, stateless_seed(seed))
+        return self.family.relaxed_sample(distribution, stateless_seed(seed), replica)
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -200,6 +201,9 @@ class ImplicitConditional(BaseConditional):
         size = inputs.shape[0]
         batch_size = tf.shape(inputs)[0] if size is None else size
         return Implicit(push, batch_size, self.event_shape, self.noise_dim, self.draws)
+
+    def relaxed_sample(self, distribution: Any, seed: Any, replica: Replica = ALONE) -> tf.Tensor:
+        return distribution.sample_of(replica, stateless_seed(seed))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "noise_dim": self.noise_dim, "draws": self.draws}

@@ -24,8 +24,8 @@ class History(keras.layers.Layer):
     section 2.3; in this form Zhu et al. (CycleGAN) 2017, section 4, with size 50.
 
     The images kept are part of its weights, so that checkpoints hold them. What it returns and
-    keeps is a function of them, of the images and of the seed. No gradient passes. Replicas share
-    what the first of them kept.
+    keeps is a function of them, of the images and of the seed. No gradient passes. It is one for
+    all replicas, each of which shows it the whole batch.
 
     Args:
       size: how many images are kept.

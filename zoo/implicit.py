@@ -11,6 +11,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from zoo import errors
+from zoo.replicas import Replica
 
 tfd = tfp.distributions
 
@@ -69,6 +70,12 @@ class Implicit(tfp.distributions.Distribution):
 
     def _event_shape_tensor(self) -> tf.Tensor:
         return tf.constant(self._event.as_list())
+
+    def sample_of(self, replica: Replica, seed: Any) -> tf.Tensor:
+        """Returns `replica.drawn` of this, by one pass of the function."""
+        shape = [replica.count, self._batch_size, self._noise_dim]
+        noise = tf.random.stateless_normal(shape, tfp.random.sanitize_seed(seed))
+        return self._push(noise[replica.index])
 
     def _sample_n(self, n: Any, seed: Any = None) -> tf.Tensor:
         shape = [n, self._batch_size, self._noise_dim]

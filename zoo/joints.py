@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from zoo.conditionals import BaseConditional, stateless_seed
 from zoo.history import History
+from zoo.replicas import ALONE, Replica
 
 _STREAMS = ("z_q", "z_p", "x_p")
 
@@ -29,6 +30,7 @@ class SampledJoints:
       training: passed to the networks.
       z: [B, ...], samples of the prior, where that is a data set; drawn from it if None.
       histories: what remembers generated samples "x_p" or "z_q", if anything does.
+      replica: whose part of the batch x is.
     """
 
     # The samples are drawn, not listed with their probabilities.
@@ -45,6 +47,7 @@ class SampledJoints:
         training: bool = False,
         z: Any = None,
         histories: Mapping[str, History] | None = None,
+        replica: Replica = ALONE,
     ):
         self.x_q = x
         self.encoder = encoder
@@ -54,6 +57,7 @@ class SampledJoints:
         self._training = training
         self._z_p = z
         self._histories = histories or {}
+        self.replica = replica
         self._shown: dict[str, tf.Tensor] = {}
 
     @cached_property
@@ -64,7 +68,7 @@ class SampledJoints:
     @cached_property
     def z_q(self) -> tf.Tensor:
         """z ~ q(z|x), [B, K], reparameterised."""
-        return self.encoder.relaxed_sample(self.posterior, self._stream("z_q"))
+        return self.encoder.relaxed_sample(self.posterior, self._stream("z_q"), self.replica)
 
     @cached_property
     def likelihood(self) -> Any:
@@ -76,13 +80,14 @@ class SampledJoints:
         """z ~ p(z), [B, K]."""
         if self._z_p is not None:
             return self._z_p
-        return self.prior.sample(tf.shape(self.x_q)[0], seed=self._stream("z_p"))
+        number = self.replica.count * tf.shape(self.x_q)[0]
+        return self.replica.part(self.prior.sample(number, seed=self._stream("z_p")))
 
     @cached_property
     def x_p(self) -> tf.Tensor:
         """x ~ p(x|z) at z_p; the mean, where the likelihood is Bernoulli."""
         generated = self.decoder(self.z_p, training=self._training)
-        return self.decoder.relaxed_sample(generated, self._stream("x_p"))
+        return self.decoder.relaxed_sample(generated, self._stream("x_p"), self.replica)
 
     @cached_property
     def log_p_x_given_z_q(self) -> tf.Tensor:
@@ -134,10 +139,21 @@ class SampledJoints:
             return None
         if name not in self._shown:
             now = self.x_p if space == "x" else self.z_q
-            self._shown[name] = self._histories[name](now, self.stream(name))
+            (whole,) = self.gathered(now)
+            shown = self._histories[name](whole, self.stream(name))
+            self._shown[name] = self.replica.part(shown)
         old = (self._shown[name],)
         (q, p) = self.samples(space)
         return (q, old) if space == "x" else (old, p)
+
+    def gathered(self, *values: Any) -> tuple[Any, ...]:
+        """Returns `values` [B, ...] of the whole batch, of which replicas have parts."""
+        return self.replica.gathered(*values)
+
+    def noise(self, draw: Callable[[Any, Any], Any], size: Any, name: str) -> Any:
+        """Returns [B, ...], noise of the term called `name`: `draw` takes a shape and a seed."""
+        rows, *rest = tf.unstack(tf.convert_to_tensor(size))
+        return self.replica.part(draw([self.replica.count * rows, *rest], self.stream(name)))
 
     def stream(self, name: str) -> tf.Tensor:
         """Returns the seed of the noise of the term called `name`."""

@@ -26,6 +26,7 @@ import tensorflow_probability as tfp
 from zoo import errors, priors
 from zoo.blocks import Blocks
 from zoo.likelihoods import Family, Normal, is_positive
+from zoo.replicas import ALONE, Replica
 from zoo.truncated_normal import TruncatedNormal
 
 tfd = tfp.distributions
@@ -209,11 +210,14 @@ class BlockPosterior(Family):
         parts = tf.split(params, self._counts, axis=-1)
         return Blocks([f.distribution(part) for f, part in zip(self._families, parts, strict=True)])
 
-    def relaxed_sample(self, distribution: Any, seed: tf.Tensor) -> tf.Tensor:
+    def relaxed_sample(
+        self, distribution: Any, seed: tf.Tensor, replica: Replica = ALONE
+    ) -> tf.Tensor:
         """Returns each block's relaxed sample, side by side."""
         seeds = tf.unstack(tfp.random.split_seed(seed, len(self._families)))
         drawn = zip(self._families, distribution.distributions, seeds, strict=True)
-        return tf.concat([f.relaxed_sample(d, block_seed) for f, d, block_seed in drawn], axis=-1)
+        samples = [f.relaxed_sample(d, block_seed, replica) for f, d, block_seed in drawn]
+        return tf.concat(samples, axis=-1)
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -245,9 +249,11 @@ class _Categorical(Family):
     def distribution(self, params: tf.Tensor, raw_scale: tf.Tensor | None = None) -> Any:
         return tfd.OneHotCategorical(logits=params, dtype=tf.float32)
 
-    def relaxed_sample(self, distribution: Any, seed: tf.Tensor) -> tf.Tensor:
+    def relaxed_sample(
+        self, distribution: Any, seed: tf.Tensor, replica: Replica = ALONE
+    ) -> tf.Tensor:
         relaxed = tfd.RelaxedOneHotCategorical(self.temperature, logits=distribution.logits)
-        return relaxed.sample(seed=seed)
+        return replica.drawn(relaxed, seed)
 
 
 class _Uniform(Family):

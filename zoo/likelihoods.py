@@ -12,6 +12,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from zoo import errors
+from zoo.replicas import ALONE, Replica
 
 tfd = tfp.distributions
 
@@ -54,9 +55,11 @@ class Family:
         """Returns the distribution of `params`, float32 [B, ...], with batch shape [B]."""
         raise NotImplementedError
 
-    def relaxed_sample(self, distribution: Any, seed: tf.Tensor) -> tf.Tensor:
+    def relaxed_sample(
+        self, distribution: Any, seed: tf.Tensor, replica: Replica = ALONE
+    ) -> tf.Tensor:
         """Returns what stands for a sample and lets gradients reach the parameters."""
-        return distribution.sample(seed=seed)
+        return replica.drawn(distribution, seed)
 
     def get_config(self) -> dict[str, Any]:
         return {}
@@ -82,7 +85,9 @@ class Bernoulli(Family):
         # With its default dtype, int32, TFP would round a NumPy x down to whole numbers.
         return _independent(tfd.Bernoulli(logits=params, dtype=tf.float32))
 
-    def relaxed_sample(self, distribution: Any, seed: tf.Tensor) -> tf.Tensor:
+    def relaxed_sample(
+        self, distribution: Any, seed: tf.Tensor, replica: Replica = ALONE
+    ) -> tf.Tensor:
         """Returns the mean: a Bernoulli sample has no gradient, so critics see probabilities."""
         return distribution.mean()
 
@@ -135,9 +140,11 @@ class _LocationScale(Family):
             location, scale = params, tf.constant(self.scale, params.dtype)
         return _independent(self._elements(location, scale))
 
-    def relaxed_sample(self, distribution: Any, seed: tf.Tensor) -> tf.Tensor:
+    def relaxed_sample(
+        self, distribution: Any, seed: tf.Tensor, replica: Replica = ALONE
+    ) -> tf.Tensor:
         """Returns a reparameterised sample, or the mean if that is what the family shows."""
-        return distribution.mean() if self.shows == "mean" else distribution.sample(seed=seed)
+        return distribution.mean() if self.shows == "mean" else replica.drawn(distribution, seed)
 
     def _elements(self, location: tf.Tensor, scale: tf.Tensor) -> Any:
         raise NotImplementedError

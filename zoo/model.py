@@ -112,7 +112,7 @@ class LagrangianModel(LagrangianStep):
             shape=(len(self.slacks),),
             initializer="zeros",
             trainable=False,
-            aggregation="mean",
+            aggregation="only_first_replica",
         )
         self.step = self.add_weight(
             name="step",

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from zoo import multipliers, terms
+from zoo import multipliers, replicas, terms
 from zoo.averages import Averages
 from zoo.conditionals import BaseConditional
 from zoo.errors import InputError
@@ -17,11 +17,12 @@ from zoo.history import History
 from zoo.joints import SampledJoints
 from zoo.lagrangian import Lagrangian
 from zoo.optimizers import FusedAdam
+from zoo.replicas import ReplicatedModel
 
 _TRAIN, _TEST = 0, 1
 
 
-class LagrangianStep(keras.Model):
+class LagrangianStep(ReplicatedModel):
     """The one train_step of every model, on the parts that `LagrangianModel` holds.
 
     primal   theta  <- theta - grad [ sum_i c_i(lambda) surrogate_i ] / (|alpha| + sum lambda)
@@ -31,6 +32,9 @@ class LagrangianStep(keras.Model):
     With `on_nan` "skip", set before `fit`, a batch after which a term, a weight, a moment of an
     optimizer or a multiplier is not finite leaves everything as it was but `step`; how many were
     skipped is logged as `skipped`. It needs a second copy of the weights, and one replica.
+
+    Under a strategy a step on several replicas is that of one process on the whole batch: see
+    `zoo.replicas`.
     """
 
     on_nan: str = "stop"
@@ -66,7 +70,8 @@ class LagrangianStep(keras.Model):
 
         With critics the primal default is Adam(2e-4, beta_1=0.5) as well (Radford et al. 2015).
         Critics take `critic_steps` steps for each of the other players', all on the same images
-        but with other noise.
+        but with other noise. XLA compiles no step that several replicas share: `jit_compile` is
+        for one.
 
         Raises:
           InputError: critic_steps is no positive whole number.
@@ -76,6 +81,7 @@ class LagrangianStep(keras.Model):
         optimizer = keras.optimizers.get(optimizer or _adam(self.adversarial))
         self.critic_optimizer = keras.optimizers.get(critic_optimizer or _adam(True))
         self.critic_steps = critic_steps
+        jit_compile = jit_compile if self.replicas == 1 else False
         super().compile(
             optimizer=optimizer,
             run_eagerly=run_eagerly,
@@ -116,7 +122,7 @@ class LagrangianStep(keras.Model):
         """One step on a batch, undone if `on_nan` says so."""
         if self.on_nan == "stop":
             return self._moved_on(x, z)
-        if self.distribute_strategy.num_replicas_in_sync > 1:
+        if self.replicas > 1:
             raise InputError("on_nan 'skip' needs one replica: use --strategy=one.")
         state = self._moving
         before = [tf.identity(variable.value) for variable in state]
@@ -153,18 +159,19 @@ class LagrangianStep(keras.Model):
         seed = self._step_seed(_TRAIN, self.step)
         for extra in range(1, self.critic_steps if self.adversarial else 1):
             self._critics_alone(x, z, tf.random.experimental.stateless_fold_in(seed, extra))
-        replicas = self.distribute_strategy.num_replicas_in_sync
         with tf.GradientTape(persistent=True) as tape:
             joints = self.joints(x, seed, training=True, z=z)
             estimates = {name: term(joints, training=True) for name, term in self._terms.items()}
             surrogates = {name: estimate.surrogate for name, estimate in estimates.items()}
-            values = {name: estimate.value for name, estimate in estimates.items()}
+            own = {name: estimate.value for name, estimate in estimates.items()}
+            values, examples = joints.replica.mean(own, tf.shape(x)[0])
             violations = self._violations(values)
             acting = self.multipliers.effective(violations)
             # sum_i c_i(lambda) surrogate_i / (|alpha| + sum lambda), learned lambdas in slacks
             primal = self.lagrangian.value(surrogates, acting)
-            primal /= self.lagrangian.size(acting * self.slacks) * replicas
-            critic = _critic_loss(estimates, replicas)
+            count = joints.replica.equal(tf.shape(x)[0], examples)
+            primal /= self.lagrangian.size(acting * self.slacks) * count
+            critic = _critic_loss(estimates, count)
         _descend(self.optimizer, tape, primal, self.primal_variables)
         if critic is not None:
             _descend(self.critic_optimizer, tape, critic, self.critic_variables)
@@ -175,7 +182,7 @@ class LagrangianStep(keras.Model):
         if self.lagrangian.learned:
             self.multipliers.update(violations)
         self.step.assign_add(1)
-        return self._track({"loss": loss, **values}, x)
+        return self._track({"loss": loss, **values}, examples)
 
     def _critics_alone(self, x: tf.Tensor, z: tf.Tensor | None, seed: tf.Tensor) -> None:
         """One more step of the critics, before the others move."""
@@ -183,19 +190,24 @@ class LagrangianStep(keras.Model):
             joints = self.joints(x, seed, training=True, z=z)
             loss = _critic_loss(
                 {name: self._terms[name](joints, training=True) for name in self.critics},
-                self.distribute_strategy.num_replicas_in_sync,
+                self.replicas,
             )
         _descend(self.critic_optimizer, tape, loss, self.critic_variables)
 
     def test_step(self, data: Any) -> dict[str, Any]:
         x, z = self._batch(data)
-        seed = self._step_seed(_TEST, self._batches.result())
+        number = self._batches.result()
         self._batches.update_state(1)
-        values = self.term_values(x, seed, z)
+        own = self.held_out_values(x, number, z)
+        values, examples = replicas.present().mean(own, tf.shape(x)[0])
         loss = self.lagrangian.value(values, self.multipliers.value)
+        return self._track({"loss": loss, **values}, examples)
+
+    def held_out_values(self, x: Any, number: Any, z: Any = None) -> dict[str, tf.Tensor]:
+        """Returns what `evaluate` logs of batch `number`: `term_values` and `mse`."""
+        values = self.term_values(x, self._step_seed(_TEST, number), z)
         # mse = mean (x - E[x|z])^2 at z = E[z|x]
-        error = tf.reduce_mean(tf.square(x - self.call(x)))
-        return self._track({"loss": loss, **values, "mse": error}, x)
+        return {**values, "mse": tf.reduce_mean(tf.square(x - self.call(x)))}
 
     @property
     def readable_terms(self) -> set[str]:
@@ -220,13 +232,18 @@ class LagrangianStep(keras.Model):
         jit = bool(self.jit_compile)
         return tf.function(self.term_values, jit_compile=jit, autograph=False)
 
+    @functools.cached_property
+    def traced_held_out_values(self) -> Any:
+        """`held_out_values` as a tf.function."""
+        return tf.function(self.held_out_values, autograph=False, reduce_retracing=True)
+
     def joints(self, x: Any, seed: Any, training: bool = False, z: Any = None) -> SampledJoints:
         """Returns the samples of both joints that the terms are estimated on.
 
         `z` are samples of the prior, where that is a data set of its own.
         """
         parts = self.encoder, self.decoder, self.prior
-        return SampledJoints(x, *parts, seed, training, z, self.histories)
+        return SampledJoints(x, *parts, seed, training, z, self.histories, replicas.present())
 
     @property
     def metrics(self) -> list[Any]:
@@ -237,13 +254,17 @@ class LagrangianStep(keras.Model):
         """Returns the images x of a batch, and samples z where the prior is a data set."""
         raise NotImplementedError
 
-    def _track(self, values: Mapping[str, Any], x: Any) -> dict[str, Any]:
+    def _track(self, values: Mapping[str, Any], examples: Any) -> dict[str, Any]:
         for name, value in values.items():
-            self._trackers[name].update_state(value, sample_weight=tf.shape(x)[0])
+            self._trackers[name].update_state(value, sample_weight=examples)
         return self._logs(values)
 
     def _logs(self, names: Iterable[str]) -> dict[str, Any]:
-        logs = {name: self._trackers[name].result() for name in names}
+        return self.with_constraints({name: self._trackers[name].result() for name in names})
+
+    def with_constraints(self, terms_read: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns logs with each learned constraint's value and multiplier beside its terms."""
+        logs = dict(terms_read)
         if self.lagrangian.learned:
             reached = self.lagrangian.constraint_values(logs)
             multipliers_now = self.multipliers.value
@@ -253,25 +274,17 @@ class LagrangianStep(keras.Model):
         return logs
 
     def _violations(self, values: Mapping[str, Any]) -> tf.Tensor:
-        """Returns D - (eps - margin) of each learned constraint, averaged over replicas."""
-        violations = self.lagrangian.violations(values) + self.margins
-        replica = tf.distribute.get_replica_context()
-        if replica is not None and replica.num_replicas_in_sync > 1:
-            violations = replica.all_reduce(tf.distribute.ReduceOp.MEAN, violations)
-        return violations
+        """Returns D - (eps - margin) of each learned constraint."""
+        return self.lagrangian.violations(values) + self.margins
 
     def _step_seed(self, stream: int, step: Any) -> tf.Tensor:
-        """Returns the noise seed of this step, and of this replica."""
-        seed = tf.random.experimental.stateless_fold_in([self.seed, stream], tf.cast(step, "int32"))
-        replica = tf.distribute.get_replica_context()
-        if replica is not None and replica.num_replicas_in_sync > 1:
-            seed = tf.random.experimental.stateless_fold_in(seed, replica.replica_id_in_sync_group)
-        return seed
+        """Returns the noise seed of this step."""
+        return tf.random.experimental.stateless_fold_in([self.seed, stream], tf.cast(step, "int32"))
 
 
-def _critic_loss(estimates: Mapping[str, terms.Estimate], replicas: int) -> tf.Tensor | None:
+def _critic_loss(estimates: Mapping[str, terms.Estimate], replica_count: Any) -> tf.Tensor | None:
     losses = [e.critic_loss for e in estimates.values() if e.critic_loss is not None]
-    return tf.add_n(losses) / replicas if losses else None
+    return tf.add_n(losses) / replica_count if losses else None
 
 
 def _adam(adversarial: bool) -> FusedAdam:

@@ -25,6 +25,7 @@ from zoo.lagrangian import Lagrangian
 from zoo.likelihoods import Family
 from zoo.model import LagrangianModel
 from zoo.objective import Objective
+from zoo.replicas import ALONE, Replica
 
 tfd = tfp.distributions
 
@@ -38,7 +39,9 @@ class Categorical(Family):
     def distribution(self, params: tf.Tensor, raw_scale: tf.Tensor | None = None) -> Any:
         return tfd.OneHotCategorical(logits=params, dtype=tf.float32)
 
-    def relaxed_sample(self, distribution: Any, seed: tf.Tensor) -> tf.Tensor:
+    def relaxed_sample(
+        self, distribution: Any, seed: tf.Tensor, replica: Replica = ALONE
+    ) -> tf.Tensor:
         """Returns the mean, the probabilities: a sample has no gradient."""
         return distribution.mean()
 

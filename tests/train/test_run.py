@@ -8,8 +8,6 @@ import numpy as np
 import pytest
 from commands import metrics, run
 
-from train.run import segments
-
 SHORT = ["--dataset=mnist_5k", "--steps=20", "--log_every=10", "--checkpoint_every=10"]
 
 
@@ -117,17 +115,3 @@ def test_help_needs_no_tensorflow(tmp_path):
         check=False,
     )
     assert done.returncode == 0
-
-
-@pytest.mark.parametrize(
-    ("start", "stop", "parts"),
-    [
-        (0, 1000, [(0, 10, 100)]),
-        (0, 250, [(0, 2, 100), (200, 1, 50)]),
-        (130, 400, [(130, 1, 70), (200, 2, 100)]),
-        (130, 150, [(130, 1, 20)]),
-        (400, 400, []),
-    ],
-)
-def test_segments_end_at_multiples_of_the_interval(start, stop, parts):
-    assert segments(start, stop, 100) == parts

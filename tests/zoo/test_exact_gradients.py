@@ -70,6 +70,9 @@ class EnumeratedJoints:
     def expect_data(self, values):
         return tf.reduce_sum(self.tables.q_x * values)
 
+    def gathered(self, *values):
+        return values
+
     def samples(self, space):
         names = {"x": ("x_q", "x_p"), "z": ("z_q", "z_p")}
         q = tuple(getattr(self, names[v][0]) for v in space)

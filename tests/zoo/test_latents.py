@@ -147,8 +147,8 @@ def joints(parsed, params, x_p=None):
         def __call__(self, x, training=False):
             return parsed.posterior.distribution(params)
 
-        def relaxed_sample(self, distribution, seed):
-            return parsed.posterior.relaxed_sample(distribution, seed)
+        def relaxed_sample(self, distribution, seed, replica):
+            return parsed.posterior.relaxed_sample(distribution, seed, replica)
 
     made = SampledJoints(tf.zeros([6, *SHAPE]), Encoder(), None, parsed.prior, (3, 4))
     made.x_p = tf.zeros([6, *SHAPE])

@@ -95,6 +95,7 @@ class Dataset:
         drop_remainder: bool = True,
         repeat: bool = True,
         shuffle: bool = True,
+        part: tuple[int, int] = (0, 1),
     ) -> tf.data.Dataset:
         """Returns batches of float32 images [B, H, W, C] in [0, 1], binarized as declared.
 
@@ -106,12 +107,15 @@ class Dataset:
         the order of its labels; under dynamic binarization the images drawn depend on the seed
         alone, not on batch_size.
 
+        part: (index, count), for one of `count` equal parts of every batch; images in memory are
+          made for that part only.
+
         Raises:
           InputError: unknown split, impossible batch_size, or binarization still "auto".
         """
         from train.data import pipeline
 
-        plan = self._plan(split, batch_size, seed, drop_remainder, shuffle)
+        plan = self._plan(split, batch_size, seed, drop_remainder, shuffle, part)
         return pipeline.batches(
             self.split(split), self.image_shape, self.binarization, plan, start_step, repeat
         )
@@ -130,7 +134,13 @@ class Dataset:
         return Resident(images.images, self.binarization, plan)
 
     def _plan(
-        self, split: str, batch_size: int, seed: int, drop_remainder: bool, shuffle: bool
+        self,
+        split: str,
+        batch_size: int,
+        seed: int,
+        drop_remainder: bool,
+        shuffle: bool,
+        part: tuple[int, int] = (0, 1),
     ) -> Plan:
         if self.binarization == "auto":
             raise InputError(
@@ -148,4 +158,5 @@ class Dataset:
             seed=seed,
             stream=list(self.splits).index(split),
             shuffle=shuffle,
+            part=part,
         )

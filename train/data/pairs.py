@@ -98,12 +98,13 @@ class PairedDataset:
         drop_remainder: bool = True,
         repeat: bool = True,
         shuffle: bool = True,
+        part: tuple[int, int] = (0, 1),
     ) -> tf.data.Dataset:
         """Returns batches (x, z) of float32 images in [0, 1], [B, H, W, C] each.
 
         Batch number `step` is a pure function of (seed, step), as `Dataset.batches` has it. An
         epoch ends with the smaller set; the larger goes on through permutations of its own, unless
-        drop_remainder is false: then both end there.
+        drop_remainder is false: then both end there. `part` as there.
 
         Raises:
           InputError: unknown split or impossible batch_size.
@@ -112,11 +113,18 @@ class PairedDataset:
 
         from train.data import pipeline
 
-        parts = self.split(split)
+        sets = self.split(split)
         plans = self._plans(split, batch_size, seed, drop_remainder, shuffle)
         x, z = (
-            pipeline.batches(part, part.image_shape, self.binarization, plan, start_step, repeat)
-            for part, plan in zip((parts.x, parts.z), plans, strict=True)
+            pipeline.batches(
+                one,
+                one.image_shape,
+                self.binarization,
+                dataclasses.replace(plan, part=part),
+                start_step,
+                repeat,
+            )
+            for one, plan in zip((sets.x, sets.z), plans, strict=True)
         )
         return tf.data.Dataset.zip((x, z))
 

@@ -29,6 +29,7 @@ class Plan:
     """Which examples each step holds, and where its noise lies in the seed's random stream.
 
     stream: a small integer that separates the randomness of different splits.
+    part: (index, count): of each batch, one of `count` equal parts.
     """
 
     size: int
@@ -37,18 +38,32 @@ class Plan:
     seed: int
     stream: int
     shuffle: bool
+    part: tuple[int, int] = (0, 1)
 
     def place(self, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns the epoch of `step` and the offset in it of the step's first example."""
-        return step // self.steps_per_epoch, step % self.steps_per_epoch * self.batch_size
+        """Returns the epoch of `step` and the offset in it of the part's first example."""
+        first = step % self.steps_per_epoch * self.batch_size
+        return step // self.steps_per_epoch, first + self.part[0] * self.part_size
+
+    @property
+    def part_size(self) -> int:
+        """How many examples of a whole batch are in the part."""
+        return self.batch_size // self.part[1]
+
+    def own(self, batch: tf.Tensor) -> tf.Tensor:
+        """Returns the part of a batch [B, ...]."""
+        if self.part[1] == 1:
+            return batch
+        first = self.part[0] * self.part_size
+        return batch[first : first + self.part_size]
 
     def examples(self, step: tf.Tensor) -> tf.Tensor:
-        """Returns the indices [B] in the split of the examples of batch `step`."""
+        """Returns the indices [B] in the split of the part's examples of batch `step`."""
         epoch, first = self.place(step)
         if self.steps_per_epoch * self.batch_size <= self.size:
-            offsets = first + tf.range(self.batch_size, dtype=tf.int64)
+            offsets = first + tf.range(self.part_size, dtype=tf.int64)
         else:
-            offsets = tf.range(first, tf.minimum(first + self.batch_size, self.size))
+            offsets = tf.range(first, tf.minimum(first + self.part_size, self.size))
         if not self.shuffle:
             return offsets
         return self.permute(offsets, tf.constant(self.size, tf.int64), epoch)
@@ -80,7 +95,7 @@ def batches(
     start_step: int,
     repeat: bool,
 ) -> tf.data.Dataset:
-    """Returns the float32 batches [B, H, W, C] of `plan` from `start_step` on.
+    """Returns the float32 batches [B, H, W, C] of `plan` from `start_step` on, or parts of them.
 
     One epoch, or without end if `repeat`.
     """
@@ -153,7 +168,7 @@ def _streamed(
         images = source
         if plan.shuffle:
             images = images.batch(block).enumerate().map(permuted).unbatch()
-        return images.batch(plan.batch_size, drop_remainder=drop_remainder)
+        return images.batch(plan.batch_size, drop_remainder=drop_remainder).map(plan.own)
 
     first_epoch, skipped = divmod(start_step, plan.steps_per_epoch)
     epochs = _numbers(first_epoch, None if repeat else 1)

@@ -182,8 +182,13 @@ class MultiplierRule(keras.layers.Layer):
         return Violation(now, floored, before), average
 
     def _weight(self, name: str, *shape: int) -> Any:
+        # Replicas are given the same violations, and agree.
         return self.add_weight(
-            name=name, shape=shape, initializer="zeros", trainable=False, aggregation="mean"
+            name=name,
+            shape=shape,
+            initializer="zeros",
+            trainable=False,
+            aggregation="only_first_replica",
         )
 
 

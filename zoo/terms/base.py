@@ -102,6 +102,16 @@ class Joints(Protocol):
         """`samples` with earlier ones among the generated, for critics; None if none are kept."""
         ...
 
+    def gathered(self, *values: Any) -> tuple[Any, ...]:
+        """`values` [B, ...] of the whole batch, where replicas share it; else as they are.
+
+        For what is no mean over examples, and is made of nothing else that differs by replica.
+        """
+        ...
+
+    def noise(self, draw: Callable[[Any, Any], Any], size: Any, name: str) -> Any:
+        """Noise [B, ...] of the term `name` itself, of `draw`, which takes a shape and a seed."""
+
     def stream(self, name: str) -> Any:
         """A seed for the noise of the term `name` itself, another one for each name and step."""
 

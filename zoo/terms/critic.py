@@ -7,7 +7,7 @@ import dataclasses
 import math
 import numbers
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import tensorflow as tf
 
@@ -55,6 +55,7 @@ class CriticTerm(base.Term):
     """
 
     needs_critic = True
+    gathers: ClassVar[bool] = False  # whether the estimate is no mean over examples
 
     space: str
     critic: Any = None
@@ -85,11 +86,11 @@ class CriticTerm(base.Term):
             if self.r1_gamma:
                 tape.watch([a, b])
             logits = self._logits(a, b, training)
-        estimate = self.compare(pair, *logits)
+        estimate = self._compared(joints, pair, logits)
         penalty = 0.0
         if training and (remembered := joints.remembered(self.space)) is not None:
             # The critic sees earlier samples again; the other players see this batch's alone.
-            seen = self.compare(pair, *self._logits(*remembered, training))
+            seen = self._compared(joints, pair, self._logits(*remembered, training))
             estimate = dataclasses.replace(estimate, critic_loss=seen.critic_loss)
         if self.r1_gamma:
             slope_a, slope_b = _squared_slopes(tape, logits, (a, b))
@@ -99,7 +100,8 @@ class CriticTerm(base.Term):
             if pair.still_b:
                 penalty += 0.5 * self.r1_gamma * pair.expect_b(slope_b)
         if self.gradient_penalty:
-            between = _between(pair, joints.stream(self.name))
+            size = tf.shape(pair.a[0])[:1]
+            between = _between(pair, joints.noise(tf.random.stateless_uniform, size, self.name))
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(between)
                 logit = self.critic(_one_or_both(between), training=training)
@@ -109,6 +111,9 @@ class CriticTerm(base.Term):
             penalty += self.gradient_penalty * tf.reduce_mean((norm - 1.0) ** 2)
         return dataclasses.replace(estimate, critic_loss=estimate.critic_loss + penalty)
 
+    def _compared(self, joints: base.Joints, pair: Pair, logits: tuple[Any, Any]) -> Estimate:
+        return self.compare(pair, *(joints.gathered(*logits) if self.gathers else logits))
+
     def _logits(self, a: Any, b: Any, training: bool) -> tuple[Any, Any]:
         """Returns the logits at samples of a and of b, by one pass of the critic over both."""
         both = [tf.concat(parts, axis=0) for parts in zip(a, b, strict=True)]
@@ -117,9 +122,8 @@ class CriticTerm(base.Term):
         return logits[:n], logits[n:]
 
 
-def _between(pair: Pair, seed: Any) -> tuple[Any, ...]:
-    """Returns u a + (1 - u) b, with one u for all parts of an example."""
-    u = tf.random.stateless_uniform(tf.shape(pair.a[0])[:1], seed)
+def _between(pair: Pair, u: Any) -> tuple[Any, ...]:
+    """Returns u a + (1 - u) b, u [B], with one u for all parts of an example."""
     mixed = []
     for a, b in zip(pair.a, pair.b, strict=True):
         weight = tf.reshape(u, [-1] + [1] * (a.shape.rank - 1))

@@ -89,6 +89,7 @@ class _Divergence(CriticTerm):
     """KL between q and p on the subclass's space; penalties as in `CriticTerm`."""
 
     directions = ("qp", "pq")
+    gathers = True
 
     direction: str = "qp"
 
@@ -128,6 +129,8 @@ class DivergenceOfJoints(_Divergence):
 class ReverseRate(CriticTerm):
     """RATE_p = KL(p(x,z) || q(x)p(z)): data beside codes drawn for themselves."""
 
+    gathers = True
+
     space: str = "xz"
 
     def pair(self, joints: base.Joints) -> Pair:
@@ -158,6 +161,8 @@ class RateByRatio(CriticTerm):
     See Mescheder et al. "Adversarial Variational Bayes." ICML 2017, on adaptive contrast.
     """
 
+    gathers = True
+
     space: str = "xz"
     adaptive_contrast: bool = False
 
@@ -171,7 +176,7 @@ class RateByRatio(CriticTerm):
                 "use adaptive_contrast=False."
             )
         e, _ = _standardised(joints)
-        noise = tf.random.stateless_normal(tf.shape(e), joints.stream(self.name))
+        noise = joints.noise(tf.random.stateless_normal, tf.shape(e), self.name)
         q, normal = (joints.x_q, e), (joints.x_q, noise)
         return Pair(q, normal, joints.expect_q, tf.reduce_mean, False, True)
 

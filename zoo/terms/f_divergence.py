@@ -143,6 +143,7 @@ class _FDivergence(CriticTerm):
     """Subclasses are registered by a name in `DIVERGENCES`."""
 
     spaces = ("x", "z", "xz")
+    gathers = True
 
     direction: str = "qp"
 
@@ -186,3 +187,5 @@ class SquaredHellinger(_FDivergence):
 @base.register("TV")
 class TotalVariation(_FDivergence):
     """TV = 1/2 E_p|q/p - 1|, in [0, 1]; penalties as in `CriticTerm`."""
+
+    gathers = False

@@ -169,22 +169,23 @@ class MMD(base.Term):
         }
         normal = self._normal_prior(joints)
         if normal is None:
-            q, p = joints.samples(self.space)
-            sampled = mmd(
-                kernels.flatten(*q), kernels.flatten(*p), bandwidth=self.bandwidth, **options
-            )
-            return Estimate.of(sampled)
-        s2 = self.bandwidth
-        if isinstance(s2, str) and s2 == "median":
-            s2 = kernels.median_bandwidth(joints.z_q, joints.z_p)
-        prior = normal.mean(), normal.stddev()
-        exact = mmd_to_normal(joints.z_q, *prior, bandwidth=s2, **options)
+            q, p = joints.gathered(*(kernels.flatten(*s) for s in joints.samples(self.space)))
+            return Estimate.of(mmd(q, p, bandwidth=self.bandwidth, **options))
         posterior = None if self.estimator == "v" else diagonal_normal(joints.posterior)
+        moments = () if posterior is None else (posterior.mean(), posterior.stddev())
+        s2 = self.bandwidth
+        by_median = isinstance(s2, str) and s2 == "median"
+        beside = (joints.z_p,) if by_median else ()
+        z_q, *others = joints.gathered(joints.z_q, *moments, *beside)
+        if by_median:
+            s2 = kernels.median_bandwidth(z_q, others.pop())
+        prior = normal.mean(), normal.stddev()
+        exact = mmd_to_normal(z_q, *prior, bandwidth=s2, **options)
         if posterior is None or not training:
             return Estimate.of(exact)
-        q = posterior.mean(), posterior.stddev()
+        locs, stddevs = others
         scales = kernels.kernel(self.kernel, self.scales).scales
-        return Estimate(value=exact, surrogate=mmd_of_normals(*q, *prior, s2, scales))
+        return Estimate(value=exact, surrogate=mmd_of_normals(locs, stddevs, *prior, s2, scales))
 
     def _of_weights(self, joints: base.Joints) -> Any:
         """Returns MMD between tables: q and p weigh the same enumerated points."""

@@ -117,7 +117,7 @@ class SlicedWasserstein(base.Term):
         q, p = (kernels.flatten(*parts) for parts in joints.samples(self.space))
         options = {"projections": self.projections, "seed": joints.stream(self.name)}
         if joints.q_weights is None:
-            return Estimate.of(sliced_wasserstein(q, p, **options))
+            return Estimate.of(sliced_wasserstein(*joints.gathered(q, p), **options))
         weights = joints.q_weights, joints.p_weights
         return Estimate.of(sliced_wasserstein_weighted(q, *weights, **options))
 

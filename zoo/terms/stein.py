@@ -136,7 +136,8 @@ class Stein(base.Term):
             raise errors.InputError(
                 "Stein's direction moves z, and a table's z cannot move: use estimator='ratio'."
             )
-        z = tf.stop_gradient(tf.convert_to_tensor(joints.z_q))
+        (z_q,) = joints.gathered(joints.z_q)
+        z = tf.stop_gradient(tf.convert_to_tensor(z_q))
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(z)
             log_p = joints.prior.log_prob(z)
@@ -147,7 +148,7 @@ class Stein(base.Term):
                 "use estimator='ratio'."
             )
         options = {option: getattr(self, option) for option in self.options()}
-        return stein(joints.z_q, score, **options)
+        return stein(z_q, score, **options)
 
 
 def _derivatives(k: kernels.Kernel, r2: Any, s2: Any) -> tuple[Any, Any, Any]:

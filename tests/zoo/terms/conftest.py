@@ -33,6 +33,12 @@ class FakeJoints:
     def remembered(self, space):
         return None
 
+    def gathered(self, *values):
+        return values
+
+    def noise(self, draw, size, name):
+        return draw(size, self.stream(name))
+
     def stream(self, name):
         return tf.random.experimental.stateless_fold_in(self.seed, sum(name.encode()))
 

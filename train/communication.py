@@ -1,0 +1,56 @@
+"""Prints what replicas of a model send each other at every step.
+
+    python -m train.communication --model=alice --network=dcgan --dataset=fashion_mnist
+
+takes train.run's flags. It counts, and runs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from absl import flags
+
+from train import command, run
+
+_FLAGS = flags.FLAGS
+flags.DEFINE_integer("replicas", 8, "How many replicas the batch is shared by.")
+flags.DEFINE_float("gigabytes", 10.0, "What each sends in a second, at most, in GB.")
+
+
+def size(variables: Sequence[Any]) -> int:
+    """Returns the bytes of the gradients of `variables`, which are float32."""
+    return sum(4 * variable.shape.num_elements() for variable in variables)
+
+
+def sent(count: int, replicas: int) -> float:
+    """Returns the bytes each replica sends in a ring's all-reduce of `count` bytes.
+
+    2 (R - 1) / R count: every replica passes on R - 1 parts of R, once summed and once whole.
+    """
+    return 2 * (replicas - 1) / replicas * count
+
+
+def main() -> int:
+    config = run.config_from_flags()
+    command.import_tensorflow()
+    from train import assembly
+
+    dataset = assembly.load_dataset(config)
+    latent_shape = getattr(dataset, "latent_shape", None)
+    model = assembly.build_model(config, dataset.image_shape, 1, latent_shape)
+    primal, critics = size(model.primal_variables), size(model.critic_variables)
+    whole = primal + config.critic_steps * critics
+    each = sent(whole, _FLAGS.replicas)
+    print(f"gradients of encoder and decoder  {primal / 1e6:8.2f} MB")
+    print(f"gradients of critics              {critics / 1e6:8.2f} MB, {config.critic_steps} times")
+    print(f"all-reduced in a step             {whole / 1e6:8.2f} MB")
+    print(f"sent by each of {_FLAGS.replicas} replicas        {each / 1e6:8.2f} MB")
+    milliseconds = each / _FLAGS.gigabytes / 1e6
+    print(f"at {_FLAGS.gigabytes:g} GB/s, not overlapped    {milliseconds:8.2f} ms")
+    return command.DONE
+
+
+if __name__ == "__main__":
+    command.run(main, __doc__)
