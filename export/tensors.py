@@ -78,4 +78,6 @@ class Signature:
     def of(cls, definition: Mapping[str, Any]) -> Signature:
         """Returns the Signature of a SignatureDef, as JSON has it."""
         sides = (definition.get(side, {}) for side in ("inputs", "outputs"))
-        return cls(*({name: Spec.of(info) for name, info in side.items()} for side in sides))
+        return cls(
+            *({name: Spec.of(info) for name, info in sorted(side.items())} for side in sides)
+        )

@@ -14,6 +14,7 @@ from __future__ import annotations
 import base64
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -50,7 +51,15 @@ def code(page: Page) -> list[float]:
 
 def settled(page: Page) -> None:
     page.wait_for_load_state("networkidle")
-    page.wait_for_function("!working && wanted === undefined")
+    until(page, "!working && wanted === undefined")
+
+
+def until(page: Page, condition: str) -> None:
+    """Waits for a condition in the page, whose policy forbids playwright's own way."""
+    since = time.monotonic()
+    while not page.evaluate(condition):
+        assert time.monotonic() - since < 10, condition
+        time.sleep(0.02)
 
 
 def check(page: Page, address: str) -> None:
@@ -87,7 +96,7 @@ def check(page: Page, address: str) -> None:
     settled(page)
     np.testing.assert_allclose(code(page), mean, rtol=0, atol=1e-3)
     page.locator("#invert").check()
-    page.wait_for_function(f"Math.abs(code[0] - {served.mean(1 - pixels / 255)[0, 0]}) < 1e-3")
+    until(page, f"Math.abs(code[0] - {served.mean(1 - pixels / 255)[0, 0]}) < 1e-3")
     page.locator("#invert").uncheck()
     page.locator("#zero").click()
     settled(page)

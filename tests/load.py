@@ -99,7 +99,7 @@ def cases(address: str) -> list[Case]:
         Case("POST", "/v1/models/nothing:predict", named("encode", [1], True), 404),
         Case("POST", path.replace(":", "/versions/999:"), named("encode", [1], True), 404),
         Case("GET", path, b"", 405),
-        Case("POST", path, b"x" * (40 << 20), 413),
+        Case("POST", path, b"x" * (8 << 20), 413),
         Case("POST", path, named("encode", x.tolist(), True), LEAVES),
     ]
     if "encode_bytes" in found:
@@ -201,7 +201,14 @@ def _png(pixels: np.ndarray) -> bytes:
 def serving(models: Path) -> Iterator[str]:
     """Runs `python -m export.serve` on a free port; gives its address."""
     with subprocess.Popen(
-        [sys.executable, "-m", "export.serve", f"--models={models}", "--port=0"],
+        [
+            sys.executable,
+            "-m",
+            "export.serve",
+            f"--models={models}",
+            "--port=0",
+            "--max_body=1000000",
+        ],
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},

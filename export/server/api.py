@@ -14,6 +14,7 @@ from __future__ import annotations
 import functools
 import importlib.resources
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -26,11 +27,21 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from export.server import rows
-from export.server.errors import BusyError, NotFoundError, RequestError, TooLargeError, TooSlowError
+from export.server.errors import (
+    BusyError,
+    FailedError,
+    NotFoundError,
+    RequestError,
+    TooLargeError,
+    TooSlowError,
+)
 from export.server.models import Servable
 
+_LINGER = 5.0  # seconds
+_log = logging.getLogger("uvicorn.error")
 _PAGE_POLICY = "default-src 'self'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; " + (
     "img-src 'self' blob: data:"
 )
@@ -79,7 +90,6 @@ def application(models: Mapping[str, Mapping[int, Servable]], limits: Limits) ->
             RequestError: _refused,
             HTTPException: _no_such_path,
             ClientDisconnect: _gone,
-            Exception: _failed,
         },
     )
 
@@ -88,6 +98,23 @@ class _Name(StringConvertor):
     """A model's name in a path: what follows a colon is the method."""
 
     regex = "[^/:]+"
+
+
+class _Last(Response):
+    """A response before the end of its request, after which the connection closes.
+
+    What still arrives of the body is dropped for a few seconds, because a connection closed with
+    unread bytes is reset, and the client may then lose the response.
+    """
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [*self.raw_headers, (b"connection", b"close")]
+        await send({"type": "http.response.start", "status": self.status_code, "headers": headers})
+        await send({"type": "http.response.body", "body": self.body, "more_body": True})
+        with anyio.move_on_after(_LINGER):
+            while (await receive()).get("more_body"):
+                pass
+        await send({"type": "http.response.body", "body": b""})
 
 
 class _Served:
@@ -162,7 +189,14 @@ class _Served:
         body = rows.parsed(content)
         inputs = servable.signature(body.signature).inputs
         arrays = rows.tensors(body, inputs, self._limits.batch)
-        return rows.answer(servable.predict(body.signature, arrays), body.in_rows)
+        try:
+            outputs = servable.predict(body.signature, arrays)
+        except RequestError:
+            raise
+        except Exception as error:
+            _log.exception("%s failed in %s", body.signature, servable.name)
+            raise FailedError(error) from error
+        return rows.answer(outputs, body.in_rows)
 
     def _servable(self, request: Request) -> Servable:
         name, version = request.path_params["name"], request.path_params.get("version")
@@ -209,12 +243,12 @@ def _json(content: Any, status: int = 200, headers: Mapping[str, str] | None = N
 
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestError)
-    # A body that was not read to its end cannot be followed by another request.
-    unread = isinstance(error, TooLargeError | TooSlowError | BusyError)
-    headers = {"connection": "close"} if unread else {}
+    response = _json({"error": str(error)}, error.status)
     if isinstance(error, BusyError):
-        headers["retry-after"] = "1"
-    return _json({"error": str(error)}, error.status, headers)
+        response.headers["retry-after"] = "1"
+    if isinstance(error, TooLargeError | TooSlowError | BusyError):
+        return _Last(response.body, response.status_code, response.headers)
+    return response
 
 
 async def _no_such_path(request: Request, error: Exception) -> Response:
@@ -228,7 +262,3 @@ async def _no_such_path(request: Request, error: Exception) -> Response:
 
 async def _gone(request: Request, error: Exception) -> Response:
     return Response(status_code=400)  # nobody reads it
-
-
-async def _failed(request: Request, error: Exception) -> Response:
-    return _json({"error": f"The server failed: {type(error).__name__}."}, 500)

@@ -43,6 +43,13 @@ class TooSlowError(RequestError):
         super().__init__(f"The body did not arrive within {seconds:g} seconds.", 408)
 
 
+class FailedError(RequestError):
+    """The model failed, which is not the request's fault."""
+
+    def __init__(self, error: Exception):
+        super().__init__(f"The model failed: {type(error).__name__}.", 500)
+
+
 class BusyError(RequestError):
     """As many requests wait as are taken at once."""
 

@@ -5,6 +5,7 @@ import contextlib
 import http.server
 import os
 import threading
+import types
 
 import grpc
 import numpy as np
@@ -21,6 +22,7 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
+from export.client import connected
 from export.remote import codes, images
 from export.remote.grpc import Grpc
 from export.remote.rest import Rest
@@ -186,7 +188,7 @@ def test_no_image_is_taken(server, folder):
     ("signature", "message"),
     [
         ("encod", "did you mean 'encode'"),
-        ("encode_sample", r"takes images .*noise .*name one of anomaly_score, encode"),
+        ("encode_sample", r"takes images .*noise .*: name one of anomaly_score, encode"),
         ("decode", r"takes z \[B, 3\], not images alone"),
     ],
 )
@@ -312,11 +314,12 @@ def test_the_command(rest, folder, tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["codes.npz", "images"]
 
 
-def test_the_command_over_grpc(service, folder, tmp_path):
-    flags = [f"--server={service[0]}", "--grpc", "--model=model", "--images=images"]
-    done = client(*flags, "--out=codes.npz", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    np.testing.assert_allclose(np.load(tmp_path / "codes.npz")["mean"], MEANS, **CLOSE)
+def test_the_flags_name_a_server(rest, service, folder):
+    common = {"model": "model", "model_version": None, "retries": 0, "timeout": 20.0}
+    for flags in ({"server": rest, "grpc": False}, {"server": service[0], "grpc": True}):
+        server = connected(types.SimpleNamespace(**common, **flags))
+        found = codes.codes(server, "encode_bytes", files(folder), 4)
+        np.testing.assert_allclose(found.arrays(folder)["mean"], MEANS, **CLOSE)
 
 
 def test_a_server_that_is_not_there_fails_the_run(folder, tmp_path):

@@ -6,7 +6,7 @@ import served
 
 def test_no_good_request_is_lost_among_bad_ones(tmp_path):
     served.write(tmp_path)
-    with served.serving(tmp_path) as address:
+    with served.serving(tmp_path, body=1_000_000) as address:
         found = load.bombard(address, requests=300, clients=8)
     assert found.good > 150
     assert found.bad > 50

@@ -78,10 +78,3 @@ def test_wrong_input_is_one_sentence(tmp_path, flags, message):
         done = run(*(f.replace("TAKEN", port) for f in flags), cwd=tmp_path, module="export.serve")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert message in done.stderr
-
-
-def test_a_damaged_model_is_one_sentence(tmp_path):
-    (served.write(tmp_path) / "saved_model.pb").write_bytes(b"\xff" * 9)
-    done = run(f"--models={tmp_path}", "--port=0", cwd=tmp_path, module="export.serve")
-    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
-    assert "cannot be loaded" in done.stderr

@@ -185,6 +185,13 @@ def test_a_body_that_is_too_large_is_not_read(address):
     assert "larger than" in content["error"]
 
 
+def test_the_answer_to_a_body_that_is_too_large_is_not_lost(address):
+    for _ in range(20):
+        status, content = ask(address, "/v1/models/model:predict", b"x" * (8 << 20))
+        assert status == 413
+        assert "larger than" in content["error"]
+
+
 def test_a_body_of_unknown_length_is_read_as_far_as_the_limit(address):
     part = b"%x\r\n" % (1 << 19) + b"x" * (1 << 19) + b"\r\n"
     head = PREDICT + b"transfer-encoding: chunked\r\n\r\n"
@@ -279,5 +286,5 @@ def test_a_failure_in_a_model_is_an_answer():
         for _ in range(2):
             assert ask(address, "/v1/models/b:predict", {"inputs": [1.0]}) == (
                 500,
-                {"error": "The server failed: MemoryError."},
+                {"error": "The model failed: MemoryError."},
             )
