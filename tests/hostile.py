@@ -27,7 +27,7 @@ from PIL import Image
 
 import zoo
 from train import checkpoints, comparison, data, evaluation, plots, verdict
-from train.config import RunConfig, parse_term_options
+from train.config import RunConfig, parse_network_options, parse_term_options
 from train.workdir import Workdir
 from zoo import family
 
@@ -68,6 +68,11 @@ def read_latents(text: str, run: Path) -> None:
 def read_term_option(texts: list[str], run: Path) -> None:
     options = parse_term_options(texts)
     RunConfig(family.objective("wae_mmd").to_config(), steps=1, term_options=options).to_json()
+
+
+def read_network_option(texts: list[str], run: Path) -> None:
+    options = parse_network_options(texts)
+    RunConfig(family.objective("vae").to_config(), steps=1, network_options=options).to_json()
 
 
 def read_array(parts: tuple[str, bytes], run: Path) -> None:
@@ -189,6 +194,10 @@ def kinds() -> dict[str, Kind]:
         "--term_option": Kind(
             st.lists(mangling.texts(["MMD_z", ".kernel", "=imq", "=[[", "REC_x.", "=1e999"])),
             read_term_option,
+        ),
+        "--network_option": Kind(
+            st.lists(mangling.texts(["hidden", "=[64,64]", "=", "[" * 5000, "{", '"', "=NaN"])),
+            read_network_option,
         ),
         "--dataset": Kind(
             mangling.texts(["mnist", "mnist_5k", "/", "..", "~", "~nobody/", ".npy", "x" * 300]),

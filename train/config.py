@@ -272,7 +272,7 @@ def parse_network_options(texts: Sequence[str]) -> dict[str, Any]:
 
 def _value(text: str) -> Any:
     try:
-        return json.loads(text)
+        return documents.parsed(text)
     except ValueError:
         return text
 

@@ -55,6 +55,9 @@ def test_one_of_ours_is_built(path):
     [
         ("avb", {}),
         ("infogan", {"latents": "categorical(3), noise(2)", "network": "dcgan"}),
+        ("infogan", {"network": "dcgan", "share_features": True}),
+        ("vae", {"network": "dcgan", "network_options": {"normalization": "batch"}}),
+        ("cyclegan", {"network": "mlp", "latent_shape": (28, 28, 1)}),
         ("lagvae_max", {"likelihood": "normal", "multiplier_rule": "geco"}),
         ("geco", {"likelihood": "laplace", "multiplier_rule": "pi"}),
         ("cyclegan", {"network": "resnet", "latent_shape": (28, 28, 1)}),
