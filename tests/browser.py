@@ -5,8 +5,8 @@
 
 takes the Chromium at the given path (`-` or nothing: the one that `playwright install chromium`
 fetched), drops an image on the page, moves a slider, generates an image, and checks what is drawn
-against the model. A screenshot of the end is written if a file is named. The models are those of
-tests/served.py; or a folder's, and then the image is dropped for the screenshot and nothing checked.
+against the model of tests/linear_autoencoder.py. A screenshot of the end is written if a file is
+named. With a folder of models, an image is dropped for the screenshot and nothing is checked.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import linear_autoencoder as served
 import numpy as np
-import served
 from playwright.sync_api import Page, expect, sync_playwright
 
 DROP = """([content, name, type]) => {
@@ -67,7 +67,7 @@ def shows(page: Page, canvas: str, expected: Any) -> None:
 
 
 def check(page: Page, address: str) -> None:
-    """Uses the page as a person would, against the model of tests/served.py."""
+    """Uses the page as a person would, against the model of tests/linear_autoencoder.py."""
     page.goto(address)
     expect(page.locator("#sliders input")).to_have_count(served.K)
     shows(page, "decoded", 0.5)

@@ -8,9 +8,9 @@ import threading
 import types
 
 import grpc
+import linear_autoencoder as served
 import numpy as np
 import pytest
-import served
 import tensorflow as tf
 from commands import run
 from google.protobuf.any_pb2 import Any as AnyMessage

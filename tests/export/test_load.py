@@ -1,7 +1,7 @@
 """Good and bad requests at once: a small version of tests/load.py."""
 
+import linear_autoencoder as served
 import load
-import served
 
 
 def test_no_good_request_is_lost_among_bad_ones(tmp_path):

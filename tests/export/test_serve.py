@@ -7,8 +7,8 @@ import subprocess
 import sys
 import time
 
+import linear_autoencoder as served
 import pytest
-import served
 import urllib3
 from commands import run
 

@@ -7,9 +7,9 @@ import socket
 import threading
 import time
 
+import linear_autoencoder as served
 import numpy as np
 import pytest
-import served
 import urllib3
 
 from export.server.api import Limits, application

@@ -1,6 +1,6 @@
+import linear_autoencoder as served
 import numpy as np
 import pytest
-import served
 
 from export.server import models
 from export.server.errors import InvalidError, NotFoundError
