@@ -10,6 +10,7 @@ MirroredStrategy, and of two and three processes on loopback under MultiWorkerMi
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import os
 import socket
@@ -176,11 +177,11 @@ def compared(
     """Returns of each case the largest difference of each place from one device of one process."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder)
-        for kind, count in (("devices", 1), *places):
-            for process in start(kind, count, out, cases):
-                assert process.wait(timeout=1800) == 0, "".join(
-                    path.read_text()[-3000:] for path in out.glob(f"{kind}-{count}-*.txt")
-                )
+        started = [start(kind, count, out, cases) for kind, count in (("devices", 1), *places)]
+        for process in itertools.chain(*started):
+            assert process.wait(timeout=1800) == 0, "".join(
+                path.read_text()[-3000:] for path in out.glob("*.txt")
+            )
         return {
             name: {
                 f"{count} {kind}": difference(

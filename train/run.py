@@ -147,6 +147,8 @@ def main() -> int:
         cluster = command.import_tensorflow(lambda: strategy.begin(config.strategy, task))
         cluster.check(config)
         if task is not None:
+            # TensorFlow's coordination of workers has taken SIGTERM for itself.
+            interrupts.install()
             cluster.from_chief(check)
         train(config, workdir, cluster)
     except Exception as error:

@@ -25,12 +25,11 @@ FLAGS = (
     "--constraint=20*MMD(q(z)||p(z))",
     "--jit=off",
     "--precision=float32",
-    "--dataset=mnist_5k",
     "--batch_size=8",
     "--latent_dim=3",
-    "--steps=30",
+    "--steps=24",
     "--log_every=6",
-    "--checkpoint_every=6",
+    "--checkpoint_every=12",
     "--steps_per_execution=3",
 )
 
@@ -38,7 +37,7 @@ FLAGS = (
 class Workers:
     """Two workers of one run in `folder`, of which the second is told of another folder."""
 
-    def __init__(self, folder, flags=FLAGS):
+    def __init__(self, folder, flags):
         self.folder = folder
         self.processes = []
         for index, environment in enumerate(environments(2)):
@@ -57,10 +56,14 @@ class Workers:
     def words(self, index):
         return self.folder.with_name(f"{self.folder.name}-{index}.txt").read_text()
 
-    def after(self, record):
-        """Returns when the training record number `record` of the run is written."""
+    def records(self):
         path = self.folder / "metrics.jsonl"
-        while not path.exists() or path.read_text().count('"train"') < record:
+        return path.read_text().count('"train"') if path.exists() else 0
+
+    def go_on(self):
+        """Returns when one more training record is written."""
+        there = self.records()
+        while self.records() <= there:
             assert self.processes[0].poll() is None, self.words(0)
             time.sleep(0.02)
 
@@ -79,20 +82,27 @@ def arrays(folder):
     }
 
 
-def test_workers_that_are_stopped_and_killed_end_as_one_process_does(tmp_path):
-    one = tmp_path / "one"
-    alone = kills.start([*FLAGS, "--strategy=one"], one)
+@pytest.fixture
+def flags(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (60, 8, 8), dtype=np.uint8)
+    np.save(tmp_path / "mine.npy", images)
+    return (*FLAGS, f"--dataset={tmp_path / 'mine.npy'}")
 
-    workers = Workers(tmp_path / "two")
-    workers.after(1)
+
+def test_workers_that_are_stopped_and_killed_end_as_one_process_does(flags, tmp_path):
+    one = tmp_path / "one"
+    alone = kills.start([*flags, "--strategy=one"], one)
+
+    workers = Workers(tmp_path / "two", flags)
+    workers.go_on()
     for process in workers.processes:
         process.send_signal(signal.SIGTERM)
     assert workers.codes() == [143, 143], workers.words(0) + workers.words(1)
     assert "which is saved" in workers.words(0)
     stopped = max(workers.folder.glob("checkpoints/step-*.keras")).name
 
-    workers = Workers(tmp_path / "two")
-    workers.after(3)
+    workers = Workers(tmp_path / "two", flags)
+    workers.go_on()
     workers.processes[1].kill()
     since = time.monotonic()
     assert workers.codes() == [1, -signal.SIGKILL], workers.words(0)
@@ -102,7 +112,7 @@ def test_workers_that_are_stopped_and_killed_end_as_one_process_does(tmp_path):
     assert last.startswith("Another worker ended or cannot be reached")
     assert "Traceback" not in workers.words(0)
 
-    workers = Workers(tmp_path / "two")
+    workers = Workers(tmp_path / "two", flags)
     assert workers.codes() == [0, 0], workers.words(0) + workers.words(1)
     assert workers.words(1) == ""
     # The chief alone has written.
@@ -112,19 +122,19 @@ def test_workers_that_are_stopped_and_killed_end_as_one_process_does(tmp_path):
     ours, theirs = arrays(workers.folder), arrays(one)
     assert set(ours) == set(theirs)
     for name, array in theirs.items():
-        # Thirty steps of Adam at 2e-4: of a weight whose gradient is rounding alone every step
-        # may be another, elsewhere the sums differ in their order.
-        np.testing.assert_allclose(ours[name], array, rtol=1e-3, atol=30 * 2e-4 / 4, err_msg=name)
+        # The sums differ in their order. Adam makes steps of 2e-4 of whatever gradient there is: of
+        # a weight whose gradient is rounding alone they may all differ.
+        np.testing.assert_allclose(ours[name], array, rtol=1e-3, atol=24 * 2e-4 / 4, err_msg=name)
     for mine, other in zip(metrics(workers.folder), metrics(one), strict=True):
         for part in ("terms", "constraints", "multipliers"):
             assert mine[part] == pytest.approx(other[part], rel=1e-3, abs=1e-3), (mine, other)
 
 
-def test_a_refusal_on_the_chief_is_one_on_all(tmp_path):
+def test_a_refusal_on_the_chief_is_one_on_all(flags, tmp_path):
     folder = tmp_path / "two"
     folder.mkdir()
     (folder / "notes.txt").write_text("mine")
-    workers = Workers(folder)
+    workers = Workers(folder, flags)
     assert workers.codes() == [2, 2]
     assert "is not empty and holds no run" in workers.words(0)
     assert "is not empty and holds no run" in workers.words(1)
