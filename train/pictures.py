@@ -1,4 +1,4 @@
-"""What a run shows of itself: samples, reconstructions, terms over time, a 2-D latent space."""
+"""What a run shows of itself: samples, reconstructions, terms over time, codes."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from zoo import priors
 _GRID = 64
 _POINTS = 2000
 _COLUMN = 12
+_MOST_VALUES = 20
 
 
 def draw(model: Any, dataset: Dataset, images: Any, workdir: Workdir) -> None:
@@ -36,11 +37,32 @@ def draw(model: Any, dataset: Dataset, images: Any, workdir: Workdir) -> None:
         pairs, model.reconstruct(pairs).numpy(), workdir.plots / "reconstructions.png"
     )
     plots.terms(workdir.records(), workdir.plots / "terms.png")
+    for block in _codes(model):
+        plots.samples(by_value(model, block), workdir.plots / f"by_{block.name}.png")
     if latent_dim == 2:
         labels = getattr(dataset.split("test"), "labels", None)
         labels = None if labels is None else np.asarray(labels)[: len(shown)]
         codes = model.encode(shown).sample(seed=[0, 0]).numpy()
         plots.latent(codes, labels, workdir.plots / "latent.png")
+
+
+def by_value(model: Any, block: Any) -> np.ndarray:
+    """Returns E[x|z], [n * n, H, W, C], for z ~ p(z) whose `block` has value i mod n in the i-th.
+
+    As a grid of n columns each of them has one value of the code.
+    """
+    n = block.size
+    z = np.array(model.prior.sample(n * n, seed=[model.seed, 0]))
+    z[:, block.start : block.stop] = np.eye(n)[np.arange(n * n) % n]
+    with model.averaged():
+        return model.decode(z).mean().numpy()
+
+
+def _codes(model: Any) -> list[Any]:
+    """Returns the categorical blocks of z whose every value can be shown."""
+    latents = getattr(getattr(model.encoder, "family", None), "latents", None)
+    blocks = latents.blocks if latents else ()
+    return [b for b in blocks if b.kind == "categorical" and b.size <= _MOST_VALUES]
 
 
 def _draw_translations(model: Any, pairs: Any, workdir: Workdir) -> None:

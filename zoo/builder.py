@@ -98,7 +98,7 @@ def build(
             make, image_shape, tuple(int(size) for size in latent_shape), likelihood, objective
         )
     else:
-        prior, posterior = _latent(latents, latent_dim, prior, posterior)
+        prior, encoded = _latent(latents, latent_dim, prior, posterior)
     if spectral_norm is None:
         spectral_norm = normalises_critics(objective)
     spaces = {
@@ -119,14 +119,14 @@ def build(
             network_of = make("implicit_encoder", image_shape, latent_dim, noise_dim)
             encoder = ImplicitConditional(network_of, noise_dim, name="encoder")
         else:
-            (outputs,) = posterior.params_shape((latent_dim,))
+            (outputs,) = encoded.params_shape((latent_dim,))
             if shared is None:
                 network_of = make("encoder", image_shape, outputs)
-                encoder = Conditional(network_of, posterior, (latent_dim,), name="encoder")
+                encoder = Conditional(network_of, encoded, (latent_dim,), name="encoder")
             else:
                 network_of = make.head(features_of(critics[shared]), outputs)
                 encoder = FeatureConditional(
-                    network_of, posterior, (latent_dim,), shared, name="encoder"
+                    network_of, encoded, (latent_dim,), shared, name="encoder"
                 )
         decoder = Conditional(
             make("decoder", latent_dim, image_shape, likelihood.params_per_element),

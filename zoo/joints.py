@@ -107,7 +107,11 @@ class SampledJoints:
     @cached_property
     def log_q_z_given_x_p(self) -> tf.Tensor:
         """log q(z|x) at (x, z) ~ p, [B], nats."""
-        return self.encoder(self.x_p, training=self._training).log_prob(self.z_p)
+        return self.log_q_z_given(self.x_p)
+
+    def log_q_z_given(self, x: Any) -> tf.Tensor:
+        """log q(z|x) at z ~ p(z) and the images x in place of x_p, [B], nats."""
+        return self.encoder(x, training=self._training).log_prob(self.z_p)
 
     def expect_q(self, values: Any) -> tf.Tensor:
         """E_q(x,z) of values [B] at samples of q."""

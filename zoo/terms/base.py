@@ -77,6 +77,9 @@ class Joints(Protocol):
     def log_q_z_given_x_p(self) -> Any:
         """log q(z|x) at (x, z) ~ p, [B], nats."""
 
+    def log_q_z_given(self, x: Any) -> Any:
+        """log q(z|x) at z_p and the images x in place of x_p, [B], nats."""
+
     @property
     def q_weights(self) -> Any:
         """The probability of each pair under q, [B], if all pairs are listed; `None` if drawn."""

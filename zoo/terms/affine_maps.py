@@ -1,0 +1,85 @@
+"""Random affine maps of images: turned, sheared, scaled and shifted."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import tensorflow as tf
+
+from zoo import errors
+
+# At strength 1, what each example's numbers are drawn from: uniform from minus to plus these.
+_ANGLE = math.radians(20)
+_SHEAR = 0.5
+_LOG_SCALE = 0.2
+_SHIFT = 0.1  # of the side
+
+
+def random_affine(images: Any, seed: Any, strength: float = 1.0) -> tf.Tensor:
+    """Returns each image through an affine map of its own, black where it comes from outside.
+
+    ```none
+    out(r) = in(c + A (r - c) + t),   A = R(angle) [1 shear; 0 1] diag(scale_x, scale_y)
+    ```
+
+    with c the middle of the image, angle up to 20 degrees, shear up to 0.5, each log scale up to
+    0.2 and t up to a tenth of the sides, all times `strength`, uniform and independent. Pixels in
+    between are bilinear, so gradients reach the images.
+
+    Args:
+      images: [B, H, W, C].
+      seed: two whole numbers.
+      strength: 0 leaves the images as they are.
+
+    Raises:
+      InputError: `images` are no images.
+    """
+    images = tf.convert_to_tensor(images)
+    if images.shape.rank != 4:
+        raise errors.InputError(
+            f"Affine maps are of images [B, H, W, C], and these have shape {images.shape}: leave "
+            "out the option affine."
+        )
+    _, height, width, _ = images.shape
+    drawn = strength * tf.random.stateless_uniform((tf.shape(images)[0], 6), seed, -1.0, 1.0)
+    angle, shear, log_x, log_y, shift_x, shift_y = tf.unstack(drawn, axis=1)
+    cos, sin = tf.cos(_ANGLE * angle), tf.sin(_ANGLE * angle)
+    shear = _SHEAR * shear
+    scale_x, scale_y = tf.exp(_LOG_SCALE * log_x), tf.exp(_LOG_SCALE * log_y)
+    # A = [cos -sin; sin cos] [1 shear; 0 1] diag(scale_x, scale_y)
+    rows = [
+        [cos * scale_x, (cos * shear - sin) * scale_y],
+        [sin * scale_x, (sin * shear + cos) * scale_y],
+    ]
+    y, x = tf.meshgrid(
+        tf.range(height, dtype=tf.float32) - (height - 1) / 2,
+        tf.range(width, dtype=tf.float32) - (width - 1) / 2,
+        indexing="ij",
+    )
+    from_x, from_y = (_each(a) * x + _each(b) * y for a, b in rows)
+    from_x += (width - 1) / 2 + _each(_SHIFT * width * shift_x)
+    from_y += (height - 1) / 2 + _each(_SHIFT * height * shift_y)
+    return _bilinear(images, from_x, from_y)
+
+
+def _each(numbers: tf.Tensor) -> tf.Tensor:
+    """Returns numbers [B] as [B, 1, 1]."""
+    return numbers[:, tf.newaxis, tf.newaxis]
+
+
+def _bilinear(images: tf.Tensor, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+    """Returns images [B, H, W, C] read at points x, y [B, H', W'], 0 outside."""
+    _, height, width, channels = images.shape
+    pixels = tf.reshape(images, (-1, height * width, channels))
+    left, top = tf.floor(x), tf.floor(y)
+    result: Any = 0.0
+    for column, row in ((left, top), (left + 1, top), (left, top + 1), (left + 1, top + 1)):
+        weight = (1.0 - tf.abs(x - column)) * (1.0 - tf.abs(y - row))
+        inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+        place = tf.clip_by_value(row, 0, height - 1) * width + tf.clip_by_value(
+            column, 0, width - 1
+        )
+        read = tf.gather(pixels, tf.cast(place, tf.int32), batch_dims=1)
+        result += tf.where(inside, weight, 0.0)[..., tf.newaxis] * read
+    return result
