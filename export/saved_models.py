@@ -1,4 +1,4 @@
-"""A model as two SavedModels with named signatures, encoder and decoder."""
+"""A model as SavedModels with named signatures, one or its two halves."""
 
 from __future__ import annotations
 
@@ -8,153 +8,106 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import keras
 import tensorflow as tf
-import tensorflow_probability as tfp
 
-from export import versions
-from zoo import likelihoods, priors
-from zoo.conditionals import ImplicitConditional
-from zoo.errors import InputError
+from export import card as cards
+from export import table, versions, warmup
+from export.signatures import Served, Signatures, described
+from zoo.errors import unknown
 from zoo.model import LagrangianModel
-from zoo.version import __version__
 
-PARTS = ("encoder", "decoder")
-CARD = Path("assets.extra", "model.json")
-
-# signature -> its function of named tensors, and the specifications of those
-Signatures = dict[str, tuple[Callable[..., dict[str, tf.Tensor]], list[tf.TensorSpec]]]
+EXTRA = "assets.extra"
+CARD = Path(EXTRA, "model.json")
 
 
 def export_model(
     model: LagrangianModel,
     out: str | os.PathLike[str],
+    part: str = "both",
     name: str | None = None,
     card: Mapping[str, Any] | None = None,
+    files: Mapping[str, bytes] | None = None,
+    formats: Mapping[str, Callable[[LagrangianModel], bytes]] | None = None,
 ) -> dict[str, Path]:
-    """Writes q(z|x) to OUT/encoder/VERSION and p(x|z) to OUT/decoder/VERSION.
+    """Writes OUT/model/VERSION, a SavedModel with the signatures of `export.table`.
 
-        encoder  encode         image [B, H, W, C] in [0, 1]    -> mean, stddev [B, K] of q(z|x)
-                 encode_sample  image, noise [B, K] ~ N(0, I)   -> z = mean + stddev * noise
-        decoder  decode         z [B, K]                        -> image [B, H, W, C] = E[x|z]
+    The graphs are deterministic and draw nothing: the noise of a sample is the caller's.
+    `assets.extra/` holds a card (README.md for people, model.json for programs: objective and
+    derivation, shapes, prior, training step, signatures, those there are not and why, versions),
+    requests that TensorFlow Serving warms up with, and `files`.
 
-    All tensors are float32; `serving_default` is `encode` and `decode`. The graphs are
-    deterministic and draw nothing: the noise of a sample is the caller's. `encode_sample` is
-    there if the posterior is normal. Each holds a card, `assets.extra/model.json`: objective
-    and derivation, shapes, prior, training step, signatures and software versions.
-
-    VERSION is the next number that neither part has; nothing is overwritten, and both parts
-    appear whole or, after a failure, not at all.
+    VERSION is the next number that no part has; nothing is overwritten, and all parts appear
+    whole or, after a failure, not at all.
 
     Args:
       model: any model of the family, trained or not.
       out: the folder, made if it is missing.
+      part: "both", or "encoder" or "decoder" for OUT/encoder/VERSION or OUT/decoder/VERSION with
+        the signatures of that half and its variables alone.
       name: the card's name for the model; the objective's if None.
       card: further facts for the card, JSON-able.
+      files: further files for assets.extra, by their names.
+      formats: folders to write beside with the same version, each a function that gives the
+        file it holds: {"tflite/model.tflite": ...}.
 
     Returns:
-      {"encoder": folder, "decoder": folder}.
+      {"model": folder}, with what `formats` adds.
 
     Raises:
-      InputError: `out` cannot be written, or `card` is not JSON or repeats a fact of the card.
+      InputError: `out` cannot be written, `part` is unknown, `card` is not JSON or repeats a fact
+        of the card, or a format cannot hold the model.
     """
-    facts = {"name": name or model.objective.name, **_facts(model)}
-    parts = {"encoder": ("q(z|x)", _encoder(model)), "decoder": ("p(x|z)", _decoder(model))}
-    own = {*facts, "distribution", "signatures"}
-    extra = dict(card or {})
-    if repeated := own & set(extra):
-        raise InputError(f"The card has {sorted(repeated)} itself: rename yours.")
-    try:
-        json.dumps(extra, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"The card cannot be written as JSON ({error}): mend it.") from None
+    if part not in table.NAMES:
+        raise unknown("part", part, table.NAMES)
+    target = table.NAMES[part]
+    signatures = Signatures(model)
+    facts = cards.facts(model, name, target, signatures, card or {})
 
-    def writer(part: str) -> Callable[[Path], None]:
-        distribution, signatures = parts[part]
-
-        def write(folder: Path) -> None:
-            table = _save(signatures, folder)
-            content = {**facts, "distribution": distribution, "signatures": table, **extra}
-            path = folder / CARD
-            path.parent.mkdir()
-            path.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", "utf-8")
-
-        return write
-
-    return versions.publish(Path(out), {part: writer(part) for part in PARTS})
-
-
-def _encoder(model: LagrangianModel) -> Signatures:
-    image = tf.TensorSpec((None, *model.decoder.event_shape), tf.float32, name="image")
-
-    def encode(image: tf.Tensor) -> dict[str, tf.Tensor]:
-        posterior = model.encoder(image)
-        return {"mean": posterior.mean(), "stddev": posterior.stddev()}
-
-    signatures: Signatures = {"encode": (encode, [image])}
-    if isinstance(model.encoder, ImplicitConditional):
-        network = model.encoder.network
-        size: tuple[int, ...] = (model.encoder.noise_dim,)
-
-        def encode_sample(image: tf.Tensor, noise: tf.Tensor) -> dict[str, tf.Tensor]:
-            # z = network([x, e])
-            return {"z": network([image, noise])}
-    elif isinstance(model.encoder.family, likelihoods.Normal):
-        size = model.encoder.event_shape
-
-        def encode_sample(image: tf.Tensor, noise: tf.Tensor) -> dict[str, tf.Tensor]:
-            posterior = model.encoder(image)
-            # z = mean + stddev * noise
-            return {"z": posterior.mean() + posterior.stddev() * noise}
-    else:
-        return signatures
-    noise = tf.TensorSpec((None, *size), tf.float32, name="noise")
-    signatures["encode_sample"] = (encode_sample, [image, noise])
-    return signatures
-
-
-def _decoder(model: LagrangianModel) -> Signatures:
-    z = tf.TensorSpec((None, *model.encoder.event_shape), tf.float32, name="z")
-
-    def decode(z: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"image": model.decoder.mean(z)}
-
-    return {"decode": (decode, [z])}
-
-
-def _save(signatures: Signatures, folder: Path) -> dict[str, Any]:
-    """Writes one SavedModel, whose default is the first signature; returns the table of them."""
-    archive = keras.export.ExportArchive()
-    table = {}
-    for name, (function, inputs) in signatures.items():
-        traced = archive.add_endpoint(name, function, inputs).get_concrete_function()
-        table[name] = {
-            "inputs": {spec.name: _described(spec) for spec in inputs},
-            "outputs": {key: _described(x) for key, x in traced.structured_outputs.items()},
+    def write(folder: Path) -> None:
+        content = {**facts, "signatures": _save(signatures.of(target), folder)}
+        extra = {
+            "model.json": (json.dumps(content, indent=2, allow_nan=False) + "\n").encode(),
+            "README.md": cards.page(content).encode(),
+            **(files or {}),
         }
-    table["serving_default"] = table[next(iter(signatures))]
-    archive.write_out(str(folder), verbose=False)
-    return table
+        (folder / EXTRA).mkdir()
+        for file, data in extra.items():
+            (folder / EXTRA / file).write_bytes(data)
+        warmup.write(folder / EXTRA / warmup.FILE, target, signatures.of(target))
+
+    writers = {target: write}
+    for path, convert in (formats or {}).items():
+        writers[Path(path).parent.name] = _file(model, Path(path).name, convert)
+    return versions.publish(Path(out), writers)
 
 
-def _described(tensor: tf.TensorSpec) -> dict[str, Any]:
-    return {"dtype": tensor.dtype.name, "shape": tensor.shape.as_list()}
+def _save(signatures: Mapping[str, Served], folder: Path) -> dict[str, Any]:
+    """Writes one SavedModel, whose default is the first signature; returns the table of them."""
+    module, traced, rows = tf.Module(), {}, {}
+    for name, each in signatures.items():
+        function = tf.function(each.function, input_signature=each.inputs, autograph=False)
+        traced[name] = function.get_concrete_function()
+        rows[name] = {
+            "inputs": described({spec.name: spec for spec in each.inputs}),
+            "outputs": described(traced[name].structured_outputs),
+            "meaning": each.meaning,
+        }
+    # A SavedModel holds the variables that its module has.
+    found = (v for function in traced.values() for v in function.graph.variables)
+    module.weights = list({id(variable): variable for variable in found}.values())
+    default = next(iter(signatures))
+    tf.saved_model.save(
+        module, str(folder), signatures={**traced, "serving_default": traced[default]}
+    )
+    return {**rows, "serving_default": rows[default]}
 
 
-def _facts(model: LagrangianModel) -> dict[str, Any]:
-    return {
-        "objective": model.objective.to_config(),
-        "derivation": model.objective.explain(),
-        "latent_shape": list(priors.event_shape(model.prior)),
-        "image_shape": list(model.decoder.event_shape),
-        "prior": priors.serialise(model.prior),
-        "posterior": model.encoder.kind,
-        "likelihood": model.decoder.kind,
-        "step": int(model.step.numpy()),
-        "versions": {
-            "lagrangian-zoo": __version__,
-            "tensorflow": tf.__version__,
-            "keras": keras.__version__,
-            "tensorflow-probability": tfp.__version__,
-        },
-    }
+def _file(
+    model: LagrangianModel, name: str, convert: Callable[[LagrangianModel], bytes]
+) -> Callable[[Path], None]:
+    def write(folder: Path) -> None:
+        data = convert(model)
+        folder.mkdir()
+        (folder / name).write_bytes(data)
+
+    return write

@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import zipfile
 from pathlib import Path
 
 import keras
@@ -11,11 +12,18 @@ import pytest
 import tensorflow as tf
 
 import zoo
-from export import run, saved_models
-from train.command import RunError
+from export import run
+from train.config import RunConfig
 from zoo.errors import InputError
 
 ROOT = Path(__file__).parents[2]
+VALIDATION = {
+    "step": 12,
+    "split": "validation",
+    "loss": 99.0,
+    "terms": {"REC_x": 98.5},
+    "mse": float("nan"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +31,12 @@ def trained(tmp_path_factory):
     """A workdir with checkpoints of steps 7 and 12, and the model of the latter."""
     workdir = tmp_path_factory.mktemp("runs") / "alice"
     (workdir / "checkpoints").mkdir(parents=True)
-    (workdir / "config.json").write_text("{}")
+    config = RunConfig(zoo.objective("alice").to_config(), latent_dim=3, steps=12)
+    (workdir / "config.json").write_text(config.to_json())
+    rows = [{**VALIDATION, "step": 7}, VALIDATION, {"step": 12, "split": "train"}]
+    (workdir / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (workdir / "certificate.json").write_text('{"verdict": "feasible"}')
+    (workdir / "certificate.md").write_text("# Feasible\n")
     model = zoo.build("alice", latent_dim=3, network_options={"hidden": (64, 64)})
     model.compile()
     for step in (7, 12):
@@ -56,23 +69,34 @@ def test_the_command_exports_the_newest_checkpoint(trained, tmp_path):
     out = tmp_path / "exports" / "alice"
     done = command(f"--workdir={workdir}", f"--out={out}")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == [f"encoder  {out}/encoder/1", f"decoder  {out}/decoder/1"]
+    assert done.stdout.splitlines() == [f"model  {out}/model/1"]
 
-    card = json.loads((out / "encoder" / "1" / "assets.extra" / "model.json").read_text())
+    extra = out / "model" / "1" / "assets.extra"
+    card = json.loads((extra / "model.json").read_text())
     assert (card["step"], card["checkpoint"]) == (12, "step-00000012.keras")
-    image = np.random.default_rng(0).random((5, 28, 28, 1), np.float32)
-    loaded = tf.saved_model.load(str(out / "encoder" / "1")).signatures["encode"]
+    assert card["training"]["dataset"] == "mnist_5k"
+    assert card["training"]["likelihood"] == "bernoulli"
+    assert card["validation"] == {**VALIDATION, "mse": None}
+    assert card["certificate"] == {"verdict": "feasible"}
+    assert (extra / "certificate.json").read_bytes() == (workdir / "certificate.json").read_bytes()
+    assert (extra / "certificate.md").read_text() == "# Feasible\n"
+    page = (extra / "README.md").read_text()
+    assert "| `REC_x` | 98.5 |" in page
+    assert "Its certificate says: feasible" in page
+
+    images = np.random.default_rng(0).random((5, 28, 28, 1), np.float32)
+    loaded = tf.saved_model.load(str(out / "model" / "1")).signatures["encode"]
     # The same weights and float32 kernels: only the last bits may differ.
     np.testing.assert_allclose(
-        loaded(image=tf.constant(image))["mean"], model.encode(image).mean(), rtol=0, atol=1e-5
+        loaded(images=tf.constant(images))["mean"], model.encode(images).mean(), rtol=0, atol=1e-5
     )
 
 
 def test_exporting_again_makes_the_next_version(trained, tmp_path):
     workdir, _ = trained
-    first = run.export_newest(str(workdir), str(tmp_path))
-    second = run.export_newest(str(workdir), str(tmp_path))
-    assert [folder.name for folder in (*first.values(), *second.values())] == ["1", "1", "2", "2"]
+    first = run.export_newest(str(workdir), str(tmp_path), "encoder")
+    second = run.export_newest(str(workdir), str(tmp_path), "encoder")
+    assert [*first.values(), *second.values()] == [tmp_path / "encoder" / n for n in "12"]
 
 
 def test_help():
@@ -93,13 +117,18 @@ def test_help():
         ("empty", "out", "empty has no checkpoint yet"),
         ("full", "a_file", "a_file is no folder; name another"),
         ("full", "a_file/below", "a_file is no folder; name another"),
+        ("damaged", "out", "is damaged"),
     ],
 )
 def test_wrong_input_is_one_sentence_and_needs_no_tensorflow(tmp_path, workdir, out, message):
     (tmp_path / "a_file").write_text("mine")
     (tmp_path / "empty" / "checkpoints").mkdir(parents=True)
-    (tmp_path / "full" / "checkpoints").mkdir(parents=True)
-    (tmp_path / "full" / "checkpoints" / "step-00000012.keras").write_text("not reached")
+    for name in ("full", "damaged"):
+        (tmp_path / name / "checkpoints").mkdir(parents=True)
+    with zipfile.ZipFile(tmp_path / "full" / "checkpoints" / "step-00000012.keras", "w") as whole:
+        for part in ("metadata.json", "config.json", "model.weights.h5"):
+            whole.writestr(part, "not reached")
+    (tmp_path / "damaged" / "checkpoints" / "step-00000012.keras").write_text("no archive")
     before = sorted(tmp_path.rglob("*"))
     flags = {"workdir": workdir, "out": out}
     done = command(
@@ -113,6 +142,26 @@ def test_wrong_input_is_one_sentence_and_needs_no_tensorflow(tmp_path, workdir, 
     assert sorted(tmp_path.rglob("*")) == before
 
 
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--part=encodr"], "Unknown part 'encodr': did you mean 'encoder'"),
+        (["--part=decoder", "--tflite"], "--tflite is the encoder's"),
+    ],
+)
+def test_an_impossible_part(tmp_path, flags, message):
+    done = command(f"--workdir={tmp_path}", "--out=out", *flags, without_tensorflow=True)
+    assert (done.returncode, done.stderr.count("\n"), done.stdout) == (2, 1, "")
+    assert message in done.stderr
+
+
+def test_onnx_without_its_packages(tmp_path, monkeypatch):
+    monkeypatch.setattr(run.importlib.util, "find_spec", lambda name: None)
+    message = r"--onnx needs tf2onnx and onnxruntime: run pip install 'lagrangian-zoo\[onnx\]'"
+    with pytest.raises(InputError, match=message):
+        run.export_newest(str(tmp_path), str(tmp_path / "out"), formats=("onnx",))
+
+
 def test_a_misspelt_flag():
     done = command("--workdri=runs/alice", without_tensorflow=True)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
@@ -124,7 +173,7 @@ def test_a_broken_checkpoint(trained, tmp_path):
     (workdir / "checkpoints").mkdir(parents=True)
     whole = (trained[0] / "checkpoints" / "step-00000012.keras").read_bytes()
     (workdir / "checkpoints" / "step-00000012.keras").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="is damaged"):
         run.export_newest(str(workdir), str(tmp_path / "out"))
     assert not (tmp_path / "out").exists()
 
@@ -138,11 +187,28 @@ def test_a_checkpoint_of_something_else(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_full_disk_fails_the_run(trained, tmp_path, monkeypatch):
-    def full(signatures, folder):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(saved_models, "_save", full)
-    with pytest.raises(RunError, match="No space left on device"):
-        run.export_newest(str(trained[0]), str(tmp_path / "out"))
-    assert not (tmp_path / "out").exists()
+@pytest.mark.parametrize("kilobytes", [4, 400])
+def test_a_full_disk_fails_the_run(trained, tmp_path, kilobytes):
+    """No file may grow beyond so much."""
+    script = """
+        import resource, runpy, sys
+        size = int(sys.argv.pop(1)) * 1024
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+        runpy.run_module("export.run", run_name="__main__", alter_sys=True)
+    """
+    out = tmp_path / "exports"
+    done = subprocess.run(
+        [
+            *(sys.executable, "-c", textwrap.dedent(script), str(kilobytes)),
+            *(f"--workdir={trained[0]}", f"--out={out}"),
+        ],
+        cwd=ROOT,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1, done.stderr
+    (sentence,) = done.stderr.splitlines()
+    assert sentence == f"The export failed (File too large); {out} is as it was."
+    assert not out.exists()

@@ -7,65 +7,27 @@ import textwrap
 import keras
 import numpy as np
 import pytest
+import served
 import tensorflow as tf
-from tensorflow.core.protobuf import saved_model_pb2
 
 import zoo
-from export import saved_models
-from zoo import likelihoods, priors
+from export import saved_models, table
+from zoo import priors
 from zoo.errors import InputError
 
-MODELS = ("vae", "beta_vae", "vmi", "infovae_mmd", "aae", "ali", "bigan", "alice")
-CASES = [(name, "mlp") for name in MODELS] + [("alice", "dcgan")]
-OPTIONS = {"mlp": {"hidden": (64, 64)}, "dcgan": {"width": 4}}
-LATENT_DIM = 3
 # Both sides run the same float32 kernels; the graph's rewrites (constant folding, fused
 # products) may change the last bits of numbers of order 1.
 TOLERANCE = 1e-5
+PARTS = ("both", "encoder", "decoder")
 
 
-def build(name="vae", network="mlp", **options):
-    return zoo.build(
-        name,
-        latent_dim=LATENT_DIM,
-        network=network,
-        network_options=OPTIONS[network],
-        **options,
-    )
-
-
-def inputs(batch, image_shape=(28, 28, 1)):
-    random = np.random.default_rng(batch)
-    return {
-        "image": random.random((batch, *image_shape), np.float32),
-        "noise": random.standard_normal((batch, LATENT_DIM), np.float32),
-        "z": random.standard_normal((batch, LATENT_DIM), np.float32),
-    }
-
-
-def expected(model, image, noise, z):
-    """Every signature's outputs, by the Keras model."""
-    posterior = model.encode(image)
-    mean, stddev = posterior.mean(), posterior.stddev()
-    return {
-        "encode": {"mean": mean, "stddev": stddev},
-        "encode_sample": {"z": mean + stddev * noise},
-        "decode": {"image": model.decode(z).mean()},
-    }
-
-
-def signatures(folders):
-    """signature -> function, of both reloaded parts."""
-    found = {}
-    for folder in folders.values():
-        found |= tf.saved_model.load(str(folder)).signatures
-    return found
+def build(name="vae", **options):
+    return served.build(name, **options)
 
 
 def call(function, values):
-    """Calls a reloaded signature with those of the values that it takes."""
-    names = function.structured_input_signature[1]
-    return function(**{name: tf.constant(values[name]) for name in names})
+    """Calls a reloaded signature."""
+    return function(**{name: tf.constant(value) for name, value in values.items()})
 
 
 def contents(folder):
@@ -80,116 +42,113 @@ def card(folder):
     return json.loads((folder / "assets.extra" / "model.json").read_text())
 
 
-@pytest.fixture(scope="module", params=CASES, ids="-".join)
+@pytest.fixture(scope="module", params=PARTS)
 def exported(request, tmp_path_factory):
-    model = build(*request.param)
-    return model, saved_models.export_model(model, tmp_path_factory.mktemp("out"))
+    model = build("aae")
+    out = tmp_path_factory.mktemp("out")
+    (folder,) = saved_models.export_model(model, out, request.param).values()
+    assert folder == out / table.NAMES[request.param] / "1"
+    return model, folder
 
 
-@pytest.mark.parametrize("batch", [1, 7])
-def test_reloaded_signatures_equal_the_model(exported, batch):
-    model, folders = exported
-    values = inputs(batch)
-    wanted = expected(model, **values)
-    for folder in folders.values():
-        loaded = tf.saved_model.load(str(folder))
-        for name in set(loaded.signatures) - {"serving_default"}:
-            result = call(loaded.signatures[name], values)
-            assert set(result) == set(wanted[name])
-            for key, value in result.items():
-                assert value.dtype == tf.float32
-                np.testing.assert_allclose(value, wanted[name][key], rtol=0, atol=TOLERANCE)
+def test_reloaded_signatures_equal_the_model(exported):
+    model, folder = exported
+    values = served.inputs(model, 5)
+    loaded = tf.saved_model.load(str(folder)).signatures
+    for name in set(loaded) - {"serving_default"}:
+        result = call(loaded[name], served.request(name, values))
+        wanted = served.answer(model, name, values)
+        assert set(result) == set(wanted)
+        for key, value in result.items():
+            assert value.dtype == tf.float32
+            np.testing.assert_allclose(value, wanted[key], rtol=TOLERANCE, atol=TOLERANCE)
+
+
+def test_the_halves_have_what_is_theirs(exported):
+    _, folder = exported
+    part = folder.parent.name
+    loaded = set(tf.saved_model.load(str(folder)).signatures) - {"serving_default"}
+    mine = [row.name for row in table.SIGNATURES.values() if part in row.parts]
+    assert {name for name in loaded if name in table.SIGNATURES} == set(mine)
+    if part != "model":
+        assert {name.removesuffix("_uint8").removesuffix("_bytes") for name in loaded} == set(mine)
 
 
 def test_the_default_signature(exported):
-    _, folders = exported
-    values = inputs(2)
-    for part, name in (("encoder", "encode"), ("decoder", "decode")):
-        loaded = tf.saved_model.load(str(folders[part])).signatures
-        default, named = call(loaded["serving_default"], values), call(loaded[name], values)
-        assert set(default) == set(named)
-        for key in named:
-            np.testing.assert_array_equal(default[key], named[key])
-
-
-def test_the_graph_draws_nothing(exported):
-    _, folders = exported
-    for folder in folders.values():
-        content = saved_model_pb2.SavedModel()
-        content.ParseFromString((folder / "saved_model.pb").read_bytes())
-        graph = content.meta_graphs[0].graph_def
-        nodes = [*graph.node, *(n for f in graph.library.function for n in f.node_def)]
-        operations = {node.op for node in nodes}
-        assert "MatMul" in operations
-        assert not [op for op in operations if "Random" in op or "Multinomial" in op]
+    model, folder = exported
+    loaded = tf.saved_model.load(str(folder)).signatures
+    name = {"model": "encode", "encoder": "encode", "decoder": "decode"}[folder.parent.name]
+    values = served.request(name, served.inputs(model, 2))
+    default, named = call(loaded["serving_default"], values), call(loaded[name], values)
+    assert set(default) == set(named)
+    for key in named:
+        np.testing.assert_array_equal(default[key], named[key])
 
 
 def test_the_card(exported):
-    model, folders = exported
-    for part, folder in folders.items():
-        facts = card(folder)
-        assert zoo.Objective.from_config(facts["objective"]) == model.objective
-        assert facts["derivation"] == model.objective.explain()
-        assert facts["name"] == model.objective.name
-        assert facts["latent_shape"] == [LATENT_DIM]
-        assert facts["image_shape"] == [28, 28, 1]
-        assert facts["step"] == 0
-        assert facts["distribution"] == {"encoder": "q(z|x)", "decoder": "p(x|z)"}[part]
-        assert facts["versions"]["tensorflow"] == tf.__version__
-        assert facts["versions"]["lagrangian-zoo"] == zoo.__version__
-        prior = priors.deserialise(facts["prior"])
-        assert prior.log_prob(np.ones(LATENT_DIM)) == model.prior.log_prob(np.ones(LATENT_DIM))
+    model, folder = exported
+    facts = card(folder)
+    assert zoo.Objective.from_config(facts["objective"]) == model.objective
+    assert facts["derivation"] == model.objective.explain()
+    assert facts["name"] == model.objective.name
+    assert facts["latent_shape"] == [3]
+    assert facts["image_shape"] == [6, 6, 1]
+    assert facts["step"] == 0
+    assert facts["absent"] == {}
+    assert facts["distribution"] in ("q(z|x)", "p(x|z)", "p(x|z) and q(z|x)")
+    assert facts["versions"]["tensorflow"] == tf.__version__
+    assert facts["versions"]["lagrangian-zoo"] == zoo.__version__
+    prior = priors.deserialise(facts["prior"])
+    assert prior.log_prob(np.ones(3)) == model.prior.log_prob(np.ones(3))
 
 
 def test_the_cards_table_is_the_saved_models(exported):
-    _, folders = exported
+    _, folder = exported
 
     def described(specs):
         return {n: {"dtype": s.dtype.name, "shape": s.shape.as_list()} for n, s in specs.items()}
 
-    for folder in folders.values():
-        loaded = tf.saved_model.load(str(folder)).signatures
-        assert card(folder)["signatures"] == {
-            name: {
-                "inputs": described(function.structured_input_signature[1]),
-                "outputs": described(function.structured_outputs),
-            }
-            for name, function in loaded.items()
-        }
+    loaded = tf.saved_model.load(str(folder)).signatures
+    rows = card(folder)["signatures"]
+    page = (folder / "assets.extra" / "README.md").read_text()
+    assert set(rows) == set(loaded)
+    for name, function in loaded.items():
+        assert rows[name]["inputs"] == described(function.structured_input_signature[1])
+        assert rows[name]["outputs"] == described(function.structured_outputs)
+        if name != "serving_default":
+            assert f"| `{name}` |" in page
 
 
 def test_each_part_holds_its_own_variables_only(exported):
-    model, folders = exported
-    for part, folder in folders.items():
-        listed = tf.train.list_variables(str(folder / "variables" / "variables"))
-        saved = sorted(tuple(s) for n, s in listed if n.endswith("VARIABLE_VALUE"))
-        assert saved == sorted(tuple(v.shape) for v in getattr(model, part).variables)
+    model, folder = exported
+    listed = tf.train.list_variables(str(folder / "variables" / "variables"))
+    saved = sorted(tuple(shape) for name, shape in listed if name.endswith("VARIABLE_VALUE"))
+    mine = {
+        "model": [*model.encoder.variables, *model.decoder.variables],
+        "encoder": model.encoder.variables,
+        "decoder": model.decoder.variables,
+    }[folder.parent.name]
+    assert saved == sorted(tuple(variable.shape) for variable in mine)
 
 
 def test_a_new_process_needs_none_of_the_project(tmp_path):
     model = build("alice")
-    folders = saved_models.export_model(model, tmp_path / "out")
-    values = inputs(7)
-    np.savez(tmp_path / "inputs.npz", **values)
+    (folder,) = saved_models.export_model(model, tmp_path / "out").values()
+    values = served.inputs(model, 7)
+    np.savez(tmp_path / "inputs.npz", images=values["images"])
     script = """
-        import json, sys
+        import sys
         for name in ("zoo", "train", "export", "tensorflow_probability"):
             sys.modules[name] = None  # importing it fails
         import numpy as np
         import tensorflow as tf
         values = np.load("inputs.npz")
-        found = {}
-        for folder in json.loads(sys.argv[1]):
-            for name, function in tf.saved_model.load(folder).signatures.items():
-                names = function.structured_input_signature[1]
-                outputs = function(**{n: tf.constant(values[n]) for n in names})
-                found |= {f"{name}/{key}": value.numpy() for key, value in outputs.items()}
-        np.savez("outputs.npz", **found)
+        function = tf.saved_model.load(sys.argv[1]).signatures["reconstruct"]
+        np.save("outputs.npy", function(images=tf.constant(values["images"]))["images"])
     """
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-    paths = json.dumps([str(folder) for folder in folders.values()])
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script), paths],
+        [sys.executable, "-c", textwrap.dedent(script), str(folder)],
         cwd=tmp_path,
         env=environment,
         capture_output=True,
@@ -197,69 +156,45 @@ def test_a_new_process_needs_none_of_the_project(tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    outputs = np.load(tmp_path / "outputs.npz")
-    for name, wanted in expected(model, **values).items():
-        for key, value in wanted.items():
-            np.testing.assert_allclose(outputs[f"{name}/{key}"], value, rtol=0, atol=TOLERANCE)
+    wanted = model.reconstruct(values["images"])
+    np.testing.assert_allclose(np.load(tmp_path / "outputs.npy"), wanted, rtol=0, atol=TOLERANCE)
 
 
 def test_versions_increase_and_nothing_is_overwritten(tmp_path):
     model = build()
-    first = saved_models.export_model(model, tmp_path)
+    first = saved_models.export_model(model, tmp_path)["model"]
     before = contents(tmp_path)
     model.step.assign(5)
     model.decoder.variables[0].assign_add(tf.ones_like(model.decoder.variables[0]))
-    second = saved_models.export_model(model, tmp_path, name="vae again")
-    assert [f.name for f in (*first.values(), *second.values())] == ["1", "1", "2", "2"]
+    second = saved_models.export_model(model, tmp_path, name="vae again")["model"]
+    assert (first.name, second.name) == ("1", "2")
     after = contents(tmp_path)
     assert {path: after[path] for path in before} == before
-    assert (card(first["encoder"])["step"], card(second["encoder"])["step"]) == (0, 5)
-    assert card(second["decoder"])["name"] == "vae again"
+    assert (card(first)["step"], card(second)["step"]) == (0, 5)
+    assert card(second)["name"] == "vae again"
 
 
 @pytest.mark.parametrize("there", [True, False])
-def test_a_failing_save_changes_nothing(tmp_path, monkeypatch, there):
+@pytest.mark.parametrize("step", ["save", "page", "warm-up", "format"])
+def test_a_failure_changes_nothing(tmp_path, monkeypatch, there, step):
     model = build()
     if there:
         saved_models.export_model(model, tmp_path / "exports" / "vae")
     before = contents(tmp_path)
-    save = saved_models._save
 
-    def fails_at_the_decoder(signatures, folder):
-        save(signatures, folder)
-        if "decode" in signatures:
-            raise RuntimeError("interrupted")
-        return {}
+    def fails(*arguments, **options):
+        raise RuntimeError("interrupted")
 
-    monkeypatch.setattr(saved_models, "_save", fails_at_the_decoder)
+    if step == "save":
+        monkeypatch.setattr(saved_models.tf.saved_model, "save", fails)
+    elif step == "page":
+        monkeypatch.setattr(saved_models.cards, "page", fails)
+    elif step == "warm-up":
+        monkeypatch.setattr(saved_models.warmup, "write", fails)
+    formats = {"tflite/model.tflite": fails} if step == "format" else {}
     with pytest.raises(RuntimeError, match="interrupted"):
-        saved_models.export_model(model, tmp_path / "exports" / "vae")
+        saved_models.export_model(model, tmp_path / "exports" / "vae", formats=formats)
     assert contents(tmp_path) == before
-
-
-@pytest.mark.parametrize(
-    ("likelihood", "posterior"),
-    [
-        (likelihoods.family("normal", scale="learned"), "normal"),
-        ("normal", likelihoods.family("normal", scale="learned")),
-        (likelihoods.family("laplace", scale="per_element"), likelihoods.family("normal", scale=2)),
-    ],
-)
-def test_other_families_and_colour(tmp_path, likelihood, posterior):
-    shape = (8, 6, 3)
-    model = build(image_shape=shape, likelihood=likelihood, posterior=posterior)
-    values = inputs(4, shape)
-    wanted = expected(model, **values)
-    loaded = signatures(saved_models.export_model(model, tmp_path))
-    for name in wanted:
-        for key, value in call(loaded[name], values).items():
-            np.testing.assert_allclose(value, wanted[name][key], rtol=0, atol=TOLERANCE)
-
-
-def test_only_a_normal_posterior_has_encode_sample(tmp_path):
-    model = build("infovae_mmd", posterior="laplace")
-    loaded = signatures(saved_models.export_model(model, tmp_path))
-    assert set(loaded) == {"encode", "decode", "serving_default"}
 
 
 def test_bfloat16_products_keep_float32_signatures(tmp_path):
@@ -269,19 +204,33 @@ def test_bfloat16_products_keep_float32_signatures(tmp_path):
         model = build()
     finally:
         keras.config.set_dtype_policy(policy)
-    values = inputs(7)
-    wanted = expected(model, **values)
-    loaded = signatures(saved_models.export_model(model, tmp_path))
-    for name in wanted:
-        for key, value in call(loaded[name], values).items():
+    values = served.inputs(model, 7)
+    (folder,) = saved_models.export_model(model, tmp_path).values()
+    loaded = tf.saved_model.load(str(folder)).signatures
+    for name in ("encode", "encode_sample", "decode"):
+        for key, value in call(loaded[name], served.request(name, values)).items():
             assert value.dtype == tf.float32
             # bfloat16 has 8 bits: a product rounded the other way moves a mean by 2^-8.
-            np.testing.assert_allclose(value, wanted[name][key], rtol=0, atol=2e-2)
+            wanted = served.answer(model, name, values)[key]
+            np.testing.assert_allclose(value, wanted, rtol=0, atol=2e-2)
 
 
-def test_further_facts_go_on_the_card(tmp_path):
-    folders = saved_models.export_model(build(), tmp_path, card={"trained_on": {"set": "mnist"}})
-    assert card(folders["encoder"])["trained_on"] == {"set": "mnist"}
+def test_an_unknown_part(tmp_path):
+    with pytest.raises(InputError, match="Unknown part 'encodr': did you mean 'encoder'"):
+        saved_models.export_model(build(), tmp_path / "out", "encodr")
+    assert contents(tmp_path) == {}
+
+
+def test_further_facts_and_files_go_along(tmp_path):
+    training = {"dataset": "mnist_5k", "pair": None}
+    (folder,) = saved_models.export_model(
+        build(), tmp_path, card={"training": training}, files={"notes.txt": b"mine"}
+    ).values()
+    assert card(folder)["training"] == training
+    page = (folder / "assets.extra" / "README.md").read_text()
+    assert "- dataset: mnist_5k\n" in page
+    assert "pair" not in page
+    assert (folder / "assets.extra" / "notes.txt").read_bytes() == b"mine"
 
 
 @pytest.mark.parametrize(

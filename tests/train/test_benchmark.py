@@ -295,6 +295,7 @@ def test_a_ratio_is_of_medians_and_to_the_fastest():
         return types.SimpleNamespace(
             entry=entry,
             rates=rates,
+            slow=[],
             alive=True,
             uses={},
             megabytes=1.0,
@@ -342,7 +343,7 @@ def test_a_broken_case_is_told_from_one_that_cannot_be():
 @pytest.mark.parametrize("section", [s for s in cases.SECTIONS if s != "torch" or HAS_TORCH])
 def test_sections_compare_what_they_run(section):
     for contest in cases.contests(section):
-        assert contest.unit in ("k examples/s", "GFLOP/s", "us/step", "seconds")
+        assert contest.unit in ("k examples/s", "GFLOP/s", "us/step", cases.LATENCY, "seconds")
         assert (contest.unit == "seconds") == (contest.nats is not None)
         for match in contest.matches:
             labels = [entry.label for entry in match]

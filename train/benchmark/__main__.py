@@ -10,7 +10,7 @@ from absl import flags
 from rich.console import Console
 
 from train import command
-from train.benchmark import cases, reach, report, rounds
+from train.benchmark import cases, latency, reach, report, rounds
 from zoo.errors import InputError, unknown
 
 _FLAGS = flags.FLAGS
@@ -65,7 +65,10 @@ def _play(contest: cases.Contest) -> list[rounds.Result]:
     results = []
     for match in contest.matches:
         print("; ".join(entry.label for entry in match), "...", file=sys.stderr, flush=True)
-        if contest.nats is None:
+        if contest.unit == cases.LATENCY:
+            kind = latency.Answering
+            results += rounds.play(match, contest.unit, _FLAGS.rounds, _FLAGS.seconds, kind)
+        elif contest.nats is None:
             results += rounds.play(match, contest.unit, _FLAGS.rounds, _FLAGS.seconds)
         else:
             results += reach.race(match, contest.nats)

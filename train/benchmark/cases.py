@@ -15,6 +15,7 @@ from zoo.objective import Objective
 DATASET = "mnist_5k"
 STEPS = 5000  # that multipliers are paced for
 LAGVAE, ALICE = "lagvae_min", "alice"
+LATENCY = "us/request"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,8 +23,8 @@ class Case:
     """One way to run the training step of one model.
 
     Attributes:
-      by: the file of this folder that runs it: "zoo_fit", "bare", "torch_step", "keras_fit" or
-        "product".
+      by: the file of this folder that runs it: "zoo_fit", "bare", "torch_step", "keras_fit",
+        "product" or "serving".
       every: steps in an epoch of `fit`; every burst is a multiple of them.
       streamed: images come through tf.data in place of being gathered in the step.
       idle: the step computes nothing: what is left is the host's share.
@@ -31,6 +32,7 @@ class Case:
       mmd: what PyTorch descends: as the zoo does the mean over the noise of "posteriors", or, which
         costs less, the statistic of "samples".
       dataset: whose images.
+      way: how a request is answered: "exported", "keras", "traced" or "chain".
       hidden, width: sizes of the mlp's layers, and of dcgan's first.
     """
 
@@ -47,6 +49,7 @@ class Case:
     batch_size: int = 128
     latent_dim: int = 16
     dataset: str = DATASET
+    way: str = "exported"
     hidden: tuple[int, ...] = (1024, 1024)
     width: int = 32
 
@@ -64,7 +67,7 @@ class Entry:
 class Contest:
     """A table: matches whose entries run in turns, one match after the other.
 
-    unit: "k examples/s", "GFLOP/s", "us/step" or "seconds".
+    unit: "k examples/s", "GFLOP/s", "us/step", "us/request" or "seconds".
     nats: the test -ELBO that the seconds are counted to.
     """
 
@@ -232,6 +235,29 @@ def _time() -> list[Contest]:
     return [Contest(title, (match,), "seconds", nats)]
 
 
+def _serving() -> list[Contest]:
+    ways = {
+        "chain": "products of the same sizes, tf.function",
+        "keras": "model.encode",
+        "traced": "model.encode in a tf.function",
+        "exported": "exported encode",
+    }
+    matches = []
+    for size in (1, 32, 256):
+        bare = f"{ways['chain']}, batch {size}"
+        matches.append(
+            tuple(
+                Entry(
+                    f"{what}, batch {size}",
+                    Case("serving", every=1, batch_size=size, way=way),
+                    () if way == "chain" else (bare,),
+                )
+                for way, what in ways.items()
+            )
+        )
+    return [Contest("A request: q(z|x) of images, from array to arrays", tuple(matches), LATENCY)]
+
+
 SECTIONS = {
     "models": _models,
     "overhead": _overhead,
@@ -239,4 +265,5 @@ SECTIONS = {
     "pipeline": _pipeline,
     "peak": _peak,
     "time": _time,
+    "serving": _serving,
 }

@@ -52,7 +52,8 @@ def show(console: Console, contest: Contest, results: list[Result]) -> None:
     table = Table(title=contest.title, title_justify="left")
     table.add_column("case", no_wrap=True)
     table.add_column("with")
-    for column in (contest.unit, "least..most", "ratio", "least..most", "start s", "MB"):
+    slow = ["99%", "least..most"] if any(result.slow for result in results) else []
+    for column in (contest.unit, "least..most", *slow, "ratio", "least..most", "start s", "MB"):
         table.add_column(column, justify="right", no_wrap=True)
     for result in results:
         if result.rates:
@@ -61,6 +62,7 @@ def show(console: Console, contest: Contest, results: list[Result]) -> None:
                 _uses_text(result.uses),
                 _short(median(result.rates)),
                 _range(result.rates),
+                *((_short(median(result.slow)), _range(result.slow)) if slow else ()),
                 "" if result.ratio is None else f"{result.ratio:.3f}",
                 _range(result.ratios),
                 f"{result.start_seconds:.1f}",
@@ -102,6 +104,8 @@ def _row(result: Result) -> dict[str, Any]:
     row: dict[str, Any] = {"case": result.label, **result.uses}
     if result.rates:
         row["rate"] = _spread(median(result.rates), result.rates)
+        if result.slow:
+            row["99%"] = _spread(median(result.slow), result.slow)
         row["start_seconds"], row["megabytes"] = result.start_seconds, result.megabytes
     if result.against:
         row["ratio"] = {"to": result.against, **_spread(result.ratio, result.ratios)}

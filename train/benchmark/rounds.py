@@ -23,6 +23,7 @@ class Result:
     Attributes:
       uses: what the contestant says of itself: data, jit, precision, steps_per_execution.
       rates: in the contest's unit, one for each round.
+      slow: 99th percentiles of a request, one for each round; () where nothing is asked.
       ratios: to the fastest entry it is compared with, one for each round; () if to none.
       megabytes: the most memory its process held.
       start_seconds: from nothing to the end of its first steps.
@@ -33,6 +34,7 @@ class Result:
     label: str
     uses: dict[str, Any] = dataclasses.field(default_factory=dict)
     rates: tuple[float, ...] = ()
+    slow: tuple[float, ...] = ()
     against: str | None = None
     ratios: tuple[float, ...] = ()
     ratio: float | None = None
@@ -45,6 +47,8 @@ class Result:
 class Child:
     """A contestant's process."""
 
+    serve = staticmethod(child.serve)
+
     def __init__(self, entry: Entry):
         self.entry = entry
         self.uses: dict[str, Any] = {}
@@ -53,11 +57,12 @@ class Child:
         self.megabytes = 0.0
         self.start_seconds = 0.0
         self.rates: list[float] = []
+        self.slow: list[float] = []
         self._steps = 0
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
         since = time.perf_counter()
-        self._process = context.Process(target=child.serve, args=(entry.case, theirs), daemon=True)
+        self._process = context.Process(target=self.serve, args=(entry.case, theirs), daemon=True)
         self._process.start()
         theirs.close()
         answer = self._answer()
@@ -121,7 +126,9 @@ class Child:
         return None
 
 
-def play(match: Sequence[Entry], unit: str, rounds: int, seconds: float) -> list[Result]:
+def play(
+    match: Sequence[Entry], unit: str, rounds: int, seconds: float, kind: type[Child] = Child
+) -> list[Result]:
     """Returns the results of a match: `rounds` bursts of about `seconds` each, in turns.
 
     Every other round goes backwards, so that no entry always follows the same one.
@@ -129,7 +136,7 @@ def play(match: Sequence[Entry], unit: str, rounds: int, seconds: float) -> list
     children: list[Child] = []
     try:
         for entry in match:
-            children.append(Child(entry))
+            children.append(kind(entry))
         for each in children:
             if each.alive:
                 each.pace(seconds)
@@ -151,6 +158,7 @@ def _result(one: Child, children: Sequence[Child]) -> Result:
         one.entry.label,
         uses=one.uses,
         rates=tuple(one.rates),
+        slow=tuple(one.slow),
         megabytes=round(one.megabytes),
         start_seconds=round(one.start_seconds, 2),
     )

@@ -1,0 +1,136 @@
+"""A model's card: what it is, what it was trained on, how well, and what it can be asked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from export.signatures import Signatures
+from zoo import priors
+from zoo.errors import InputError
+from zoo.model import LagrangianModel
+from zoo.version import __version__
+
+_HALVES = {"model": "p(x|z) and q(z|x)", "encoder": "q(z|x)", "decoder": "p(x|z)"}
+
+
+def facts(
+    model: LagrangianModel,
+    name: str | None,
+    part: str,
+    signatures: Signatures,
+    further: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Returns the card as plain data, all but its table of signatures.
+
+    Args:
+      further: facts of the run: `training`, `validation` and `certificate` have places of their
+        own in the page.
+
+    Raises:
+      InputError: `further` is not JSON, or repeats a fact.
+    """
+    own = {
+        "name": name or model.objective.name,
+        "distribution": _HALVES[part],
+        "objective": model.objective.to_config(),
+        "derivation": model.objective.explain(),
+        "latent_shape": list(priors.event_shape(model.prior)),
+        "image_shape": list(model.decoder.event_shape),
+        "prior": priors.serialise(model.prior),
+        "posterior": model.encoder.kind,
+        "likelihood": model.decoder.kind,
+        "step": int(model.step),
+        "versions": {
+            "lagrangian-zoo": __version__,
+            "tensorflow": tf.__version__,
+            "keras": keras.__version__,
+            "tensorflow-probability": tfp.__version__,
+        },
+        "absent": signatures.reasons(part),
+    }
+    further = dict(further)
+    if repeated := {*own, "signatures"} & set(further):
+        raise InputError(f"The card has {sorted(repeated)} itself: rename yours.")
+    try:
+        json.dumps(further, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"The card cannot be written as JSON ({error}): mend it.") from None
+    return {**own, **further}
+
+
+def page(card: Mapping[str, Any]) -> str:
+    """Returns the card as Markdown."""
+    parts = [
+        f"# {card['name']}",
+        f"{card['distribution']}, images {card['image_shape']}, latents {card['latent_shape']}, "
+        f"likelihood {card['likelihood']}, posterior {card['posterior']}, {card['step']} steps; "
+        f"by {', '.join(f'{name} {version}' for name, version in card['versions'].items())}.",
+        "## Signatures",
+        _signatures(card["signatures"]),
+        _absent(card["absent"]),
+        "Inputs are checked when they come: numbers must be finite, shapes those of the table, "
+        "files of the model's size; a request that is wrong is refused with one sentence.",
+    ]
+    if card.get("training"):
+        parts += ["## Training", _listed(card["training"])]
+    if card.get("validation"):
+        parts += [
+            "## Validation",
+            f"The last record on validation data, at step {card['validation']['step']}:",
+            _numbers(card["validation"]),
+        ]
+    if card.get("certificate"):
+        parts.append(f"Its certificate says: {card['certificate']['verdict']} (certificate.md).")
+    parts += ["## Objective", f"```\n{card['derivation'].strip()}\n```"]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _signatures(rows: Mapping[str, Any]) -> str:
+    header = ("signature", "inputs", "outputs", "what it is")
+    body = [
+        (
+            f"`{name}`",
+            _tensors(row["inputs"]),
+            _tensors(row["outputs"]),
+            row["meaning"].replace("|", r"\|"),
+        )
+        for name, row in rows.items()
+        if name != "serving_default"
+    ]
+    default = next(name for name, row in rows.items() if row == rows["serving_default"])
+    sentence = f"`serving_default` is `{default}`. null is any number of examples, or draws."
+    return f"{_table(header, body)}\n\n{sentence}"
+
+
+def _tensors(tensors: Mapping[str, Any]) -> str:
+    return ", ".join(
+        f"`{name}` {each['dtype']} {json.dumps(each['shape'])}" for name, each in tensors.items()
+    )
+
+
+def _absent(reasons: Mapping[str, str]) -> str:
+    return "\n".join(f"- no `{name}`: {reason}" for name, reason in reasons.items())
+
+
+def _listed(values: Mapping[str, Any]) -> str:
+    return "\n".join(f"- {name}: {value}" for name, value in values.items() if value is not None)
+
+
+def _numbers(record: Mapping[str, Any]) -> str:
+    rows = []
+    for name, value in record.items():
+        for key, number in value.items() if isinstance(value, Mapping) else ((name, value),):
+            if isinstance(number, float):
+                rows.append((f"`{key}`".replace("|", r"\|"), f"{number:.4g}"))
+    return _table(("quantity", "nats per example, but mse"), rows)
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -1,0 +1,65 @@
+"""The encoder alone, as other formats take it, and the check that they say what it says."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from zoo.errors import InputError
+from zoo.model import LagrangianModel
+
+tfd = tfp.distributions
+
+BATCHES = (1, 3)
+# Relative to numbers of order 1 and more: other kernels sum products in another order, and take
+# other approximations of the exponential.
+_TOLERANCE = 1e-4
+
+
+def function(model: LagrangianModel) -> Any:
+    """Returns the tf.function images [B, H, W, C] -> {"mean", "stddev"}, without input checks."""
+    spec = tf.TensorSpec((None, *model.encoder.condition_shape), tf.float32, name="images")
+
+    def encode(images: tf.Tensor) -> dict[str, tf.Tensor]:
+        mean, stddev = _moments(model.encoder(images))
+        return {"mean": mean, "stddev": stddev}
+
+    return tf.function(encode, input_signature=[spec], autograph=False)
+
+
+def _moments(posterior: Any) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns mean and standard deviation, without TFP's broadcasts of shapes where they can be."""
+    elements = getattr(posterior, "distribution", None)
+    if not isinstance(elements, tfd.Normal | tfd.Laplace):
+        return posterior.mean(), posterior.stddev()
+    # Var[z] = 2 scale^2 for Laplace
+    factor = math.sqrt(2.0) if isinstance(elements, tfd.Laplace) else 1.0
+    return elements.loc, factor * elements.scale * tf.ones_like(elements.loc)
+
+
+def compare(
+    model: LagrangianModel,
+    run: Callable[[np.ndarray], Mapping[str, np.ndarray]],
+    name: str,
+) -> None:
+    """Runs a converted encoder on images and compares.
+
+    Raises:
+      InputError: a number differs from the model's by more than 1e-4 (1 + its size).
+    """
+    random = np.random.default_rng(0)
+    for batch in BATCHES:
+        images = random.random((batch, *model.encoder.condition_shape), np.float32)
+        found = run(images)
+        for key, wanted in function(model)(images).items():
+            away = np.abs(found[key] - wanted.numpy()) / (1.0 + np.abs(wanted.numpy()))
+            if not np.max(away) <= _TOLERANCE:
+                raise InputError(
+                    f"As {name} the encoder's {key} is {np.max(away):.2g} from the model's: leave "
+                    f"out --{name.lower()}."
+                )

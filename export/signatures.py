@@ -1,0 +1,255 @@
+"""The functions behind an exported model's signatures, as `export.table` lists them."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import tensorflow as tf
+
+from export import inputs, table, transports
+from zoo import priors
+from zoo.conditionals import ImplicitConditional
+from zoo.errors import InputError
+from zoo.model import LagrangianModel
+from zoo.terms.rate import rate
+
+Tensors = dict[str, tf.Tensor]
+
+
+@dataclasses.dataclass(frozen=True)
+class Served:
+    """One signature of one model: a function of the tensors that `inputs` specifies, in order."""
+
+    function: Callable[..., Tensors]
+    inputs: tuple[tf.TensorSpec, ...]
+    meaning: str
+    image_shape: tuple[int, ...] | None
+
+
+class Signatures:
+    """What a model can be asked when it is exported.
+
+    Functions are deterministic: the noise of a sample is the caller's. Each checks its inputs when
+    it runs, as `export.inputs` says.
+
+    Attributes:
+      absent: signature -> why this model has none, a sentence.
+    """
+
+    def __init__(self, model: LagrangianModel):
+        self.model = model
+        self.translates = isinstance(model.prior, priors.Empirical)
+        self.absent: dict[str, str] = {}
+        self._sizes: dict[str, Any] = {
+            table.X: model.decoder.event_shape,
+            table.Z: model.encoder.event_shape,
+            table.B: (None,),
+            table.S: (None,),
+            table.N: self._size("encode_sample", self._posterior_noise),
+            table.M: self._size("generate", self._prior_noise),
+        }
+        for name in ("elbo", "log_likelihood"):
+            reason = self._no_densities() or self.absent.get("encode_sample")
+            if reason:
+                self.absent[name] = reason
+        if not model.decoder.has_density:
+            self.absent["anomaly_score"] = "p(x|z) has no density."
+        self._has_kl = self._closed_form()
+        self._generator = self._averaged_decoder()
+
+    def of(self, part: str) -> dict[str, Served]:
+        """Returns the signatures of the SavedModel called `part`, the default one first."""
+        found = {}
+        for row in table.SIGNATURES.values():
+            if part not in row.parts or row.name in self.absent:
+                continue
+            found[row.name] = self._served(row)
+            for form in table.FORMS:
+                if self._takes(row, form):
+                    found[f"{row.name}_{form}"] = self._served(row, form)
+        default = table.DEFAULT[part]
+        return {default: found.pop(default), **found}
+
+    def reasons(self, part: str) -> dict[str, str]:
+        """Returns `absent` for one SavedModel, with the forms of images it cannot have."""
+        rows = [row for row in table.SIGNATURES.values() if part in row.parts]
+        found = {row.name: self.absent[row.name] for row in rows if row.name in self.absent}
+        for row in rows:
+            shape = self._image_shape(row)
+            if row.name not in found and shape and not self._takes(row, "bytes"):
+                found[f"{row.name}_bytes"] = (
+                    f"PNG and JPEG files have 1 or 3 channels, and these images have {shape[-1]}."
+                )
+        return found
+
+    # The functions
+
+    def encode(self, images: tf.Tensor) -> Tensors:
+        posterior = self.model.encoder(images)
+        return {"mean": posterior.mean(), "stddev": posterior.stddev()}
+
+    def encode_sample(self, images: tf.Tensor, noise: tf.Tensor) -> Tensors:
+        if isinstance(self.model.encoder, ImplicitConditional):
+            # z = network([x, e])
+            return {"z": tf.cast(self.model.encoder.network([images, noise]), tf.float32)}
+        return {"z": transports.sample(self.model.encoder(images), noise)}
+
+    def decode(self, z: tf.Tensor) -> Tensors:
+        return {"images": self.model.decoder.mean(z)}
+
+    def generate(self, noise: tf.Tensor) -> Tensors:
+        z = transports.sample(self.model.prior, noise)
+        return {"images": self._generator.mean(z)}
+
+    def reconstruct(self, images: tf.Tensor) -> Tensors:
+        return {"images": self.model.decoder.mean(self.model.encoder.mean(images))}
+
+    def elbo(self, images: tf.Tensor, noise: tf.Tensor) -> Tensors:
+        posterior = self.model.encoder(images)
+        z = transports.sample(posterior, noise)
+        kl = rate(posterior, self.model.prior, z, expect=tf.identity)
+        # ELBO = log p(x|z) - KL(q(z|x)||p(z))
+        return {"elbo": self.model.decoder(z).log_prob(images) - kl}
+
+    def log_likelihood(self, images: tf.Tensor, noise: tf.Tensor) -> Tensors:
+        def weights(example: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+            x, e = example[0][tf.newaxis], example[1]
+            posterior = self.model.encoder(x)
+            z = transports.sample(posterior, e)
+            # log w = log p(x|z) + log p(z) - log q(z|x)
+            log_joint = self.model.decoder(z).log_prob(x) + self.model.prior.log_prob(z)
+            return log_joint - posterior.log_prob(z)
+
+        # One image after another: memory is that of S decoded images, whatever B is.
+        log_w = tf.map_fn(
+            weights, (images, noise), fn_output_signature=tf.TensorSpec([None], tf.float32)
+        )
+        log_s = tf.math.log(tf.cast(tf.shape(noise)[1], tf.float32))
+        # log p(x) ~= log 1/S sum_s w_s
+        return {"log_likelihood": tf.reduce_logsumexp(log_w, axis=1) - log_s, "log_weights": log_w}
+
+    def anomaly_score(self, images: tf.Tensor) -> Tensors:
+        posterior = self.model.encoder(images)
+        # score = -log p(x|E[z|x]) + KL(q(z|x)||p(z))
+        score = -self.model.decoder(posterior.mean()).log_prob(images)
+        if self._has_kl:
+            score += rate(posterior, self.model.prior, estimator="closed_form", expect=tf.identity)
+        return {"score": score}
+
+    # How they are served
+
+    def _served(self, row: table.Signature, form: str | None = None) -> Served:
+        names = {
+            name: table.form_input(name, form) if form and name == row.image else name
+            for name in row.inputs
+        }
+        specs = [self._spec(names[name], shape) for name, shape in row.inputs.items()]
+        if form == "uint8":
+            specs = [
+                tf.TensorSpec(s.shape, tf.uint8, s.name) if s.name == names[row.image or ""] else s
+                for s in specs
+            ]
+        elif form == "bytes":
+            specs = [
+                tf.TensorSpec([None], tf.string, s.name) if s.name == names[row.image or ""] else s
+                for s in specs
+            ]
+        function = getattr(self, row.name)
+        shape = self._image_shape(row)
+
+        def served(*tensors: tf.Tensor) -> Tensors:
+            given = dict(zip(names.values(), tensors, strict=True))
+            found = dict(zip(row.inputs, inputs.checked(given, specs), strict=True))
+            if form == "uint8":
+                found[row.image] = inputs.from_uint8(found[row.image])
+            elif form == "bytes":
+                found[row.image] = inputs.from_files(found[row.image], shape)
+            return function(**found)
+
+        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+        served.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+            [inspect.Parameter(name, kind) for name in names.values()]
+        )
+        return Served(served, tuple(specs), self._meaning(row, form), shape)
+
+    def _spec(self, name: str, shape: tuple[str, ...]) -> tf.TensorSpec:
+        sizes = [size for symbol in shape for size in self._sizes[symbol]]
+        return tf.TensorSpec(sizes, tf.float32, name)
+
+    def _meaning(self, row: table.Signature, form: str | None) -> str:
+        meaning = row.meaning
+        if row.name == "anomaly_score":
+            meaning = "-log p(x|z) at the mean of q(z|x)"
+            meaning += ", plus KL(q(z|x)||p(z))" if self._has_kl else ""
+        return meaning if form is None else f"{meaning}; of {table.FORMS[form][2]}"
+
+    def _image_shape(self, row: table.Signature) -> tuple[int, ...] | None:
+        if row.image == "z":
+            return self.model.encoder.event_shape if self.translates else None
+        return self.model.decoder.event_shape if row.image else None
+
+    def _takes(self, row: table.Signature, form: str) -> bool:
+        shape = self._image_shape(row)
+        return shape is not None and (form != "bytes" or shape[-1] in inputs.FILE_CHANNELS)
+
+    # What the model can be asked
+
+    def _size(self, name: str, find: Callable[[], int]) -> tuple[int, ...]:
+        try:
+            return (find(),)
+        except InputError as error:
+            self.absent[name] = str(error)
+            return ()
+
+    def _posterior_noise(self) -> int:
+        if isinstance(self.model.encoder, ImplicitConditional):
+            return self.model.encoder.noise_dim
+        if self.translates:
+            raise InputError("z is an image, and what the decoder takes for it is its mean.")
+        return transports.noise_size(self.model.encoder(self._an_image()))
+
+    def _prior_noise(self) -> int:
+        if self.translates:
+            raise InputError("p(z) is a data set: decode its images.")
+        return transports.noise_size(self.model.prior)
+
+    def _no_densities(self) -> str | None:
+        if self.translates:
+            return "p(z) is a data set and has no density."
+        if not self.model.encoder.has_density:
+            return "q(z|x) is implicit and has no density."
+        if self.model.encoder.kind == "bernoulli":
+            return "q(z|x) is discrete, with no density to set beside that of p(z)."
+        return None if self.model.decoder.has_density else "p(x|z) has no density."
+
+    def _closed_form(self) -> bool:
+        try:
+            posterior = self.model.encoder(self._an_image())
+            rate(posterior, self.model.prior, estimator="closed_form", expect=tf.identity)
+        except InputError:
+            return False
+        return True
+
+    def _an_image(self) -> tf.Tensor:
+        return tf.zeros((1, *self.model.encoder.condition_shape))
+
+    def _averaged_decoder(self) -> Any:
+        """Returns the decoder that `model.sample` uses, with weights of its own if averaged."""
+        decoder = self.model.decoder
+        if self.model.averages is None:
+            return decoder
+        with self.model.averaged():
+            copy = type(decoder).from_config(decoder.get_config())
+            copy.set_weights(decoder.get_weights())
+        return copy
+
+
+def described(tensors: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Returns name -> {"dtype", "shape"} of tensors or their specifications, as plain data."""
+    return {
+        name: {"dtype": each.dtype.name, "shape": each.shape.as_list()}
+        for name, each in tensors.items()
+    }

@@ -1,0 +1,49 @@
+"""The encoder as a TFLite model, of TFLite's own operations alone."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+import warnings
+
+import numpy as np
+import tensorflow as tf
+
+from export import encoder
+from zoo.errors import InputError
+from zoo.model import LagrangianModel
+
+
+def convert(model: LagrangianModel) -> bytes:
+    """Returns the encoder as the bytes of a TFLite file.
+
+    Its one signature is `encode`, images [B, H, W, C] -> mean, stddev.
+
+    Raises:
+      InputError: TFLite lacks an operation of it, or computes other numbers.
+    """
+    module = tf.Module()
+    module.encoder = model.encoder
+    try:
+        # from_concrete_functions would lose the names, and the weights of Keras layers.
+        with tempfile.TemporaryDirectory() as folder:
+            tf.saved_model.save(module, folder, signatures={"encode": encoder.function(model)})
+            converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=["encode"])
+            content = converter.convert()
+    except Exception as error:  # the converter raises an exception of its own, which is not public
+        if isinstance(error, OSError | tf.errors.OpError):
+            raise
+        lacking = sorted(set(re.findall(r"'tf\.(\w+)' op", str(error))))
+        what = f"TFLite has no {', '.join(lacking)}" if lacking else str(error).splitlines()[0]
+        raise InputError(
+            f"The encoder cannot be a TFLite model ({what}): leave out --tflite."
+        ) from None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a package that is to follow tf.lite
+        interpreter = tf.lite.Interpreter(model_content=content)
+
+    def run(images: np.ndarray) -> dict[str, np.ndarray]:
+        return interpreter.get_signature_runner("encode")(images=images)
+
+    encoder.compare(model, run, "TFLite")
+    return content

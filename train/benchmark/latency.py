@@ -1,0 +1,59 @@
+"""How long a contestant takes to answer one request: medians and 99th percentiles, in turns."""
+
+from __future__ import annotations
+
+import importlib
+import time
+from multiprocessing.connection import Connection
+
+import numpy as np
+
+from train.benchmark.cases import Case
+from train.benchmark.child import answering, peak_megabytes
+from train.benchmark.rounds import SETTLE, Child
+
+_LEAD = 20  # requests before those that are timed: caches that filled for others
+
+
+class Answering(Child):
+    """A contestant that is asked; its rates are medians of the microseconds of a request.
+
+    Attributes:
+      slow: the 99th percentiles of each round, microseconds.
+    """
+
+    serve = staticmethod(lambda case, connection: serve(case, connection))
+
+    def run(self, steps: int) -> float | None:
+        self._connection.send(steps)
+        answer = self._answer()
+        if answer is None:
+            return None
+        self._times, self.megabytes = answer
+        return float(np.sum(self._times))
+
+    def take_turn(self, unit: str) -> None:
+        time.sleep(SETTLE)
+        if self.run(self._steps) is not None:
+            median, slow = np.percentile(self._times, (50, 99))
+            self.rates.append(1e6 * float(median))
+            self.slow.append(1e6 * float(slow))
+
+
+def serve(case: Case, connection: Connection) -> None:
+    """The side of a contestant.
+
+    Sends ("ready", uses), then (the seconds of each request, megabytes) for as many as are asked.
+    """
+    with answering(connection):
+        uses, ask = importlib.import_module(f"train.benchmark.{case.by}").prepare(case)
+        connection.send(("ready", uses))
+        while count := connection.recv():
+            for _ in range(_LEAD):
+                ask()
+            times = np.empty(count)
+            for index in range(count):
+                since = time.perf_counter()
+                ask()
+                times[index] = time.perf_counter() - since
+            connection.send((times, peak_megabytes()))
