@@ -75,7 +75,7 @@ def export_model(
             (folder / EXTRA / file).write_bytes(data)
         warmup.write(folder / EXTRA / warmup.FILE, target, signatures.of(target))
 
-    writers = {target: write}
+    writers: dict[str, Callable[[Path], None]] = {target: write}
     for path, convert in (formats or {}).items():
         writers[Path(path).parent.name] = _file(model, Path(path).name, convert)
     return versions.publish(Path(out), writers)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -142,40 +142,33 @@ class Signatures:
     # How they are served
 
     def _served(self, row: table.Signature, form: str | None = None) -> Served:
-        names = {
-            name: table.form_input(name, form) if form and name == row.image else name
-            for name in row.inputs
-        }
-        specs = [self._spec(names[name], shape) for name, shape in row.inputs.items()]
+        image, shape = row.image or "", self._image_shape(row)
+        names = {name: name for name in row.inputs}
+        specs = {name: self._spec(name, sizes) for name, sizes in row.inputs.items()}
+        if form:
+            names[image] = table.form_input(image, form)
         if form == "uint8":
-            specs = [
-                tf.TensorSpec(s.shape, tf.uint8, s.name) if s.name == names[row.image or ""] else s
-                for s in specs
-            ]
+            specs[image] = tf.TensorSpec(specs[image].shape, tf.uint8, names[image])
         elif form == "bytes":
-            specs = [
-                tf.TensorSpec([None], tf.string, s.name) if s.name == names[row.image or ""] else s
-                for s in specs
-            ]
+            specs[image] = tf.TensorSpec([None], tf.string, names[image])
         function = getattr(self, row.name)
-        shape = self._image_shape(row)
 
         def served(*tensors: tf.Tensor) -> Tensors:
             given = dict(zip(names.values(), tensors, strict=True))
-            found = dict(zip(row.inputs, inputs.checked(given, specs), strict=True))
+            found = dict(zip(names, inputs.checked(given, list(specs.values())), strict=True))
             if form == "uint8":
-                found[row.image] = inputs.from_uint8(found[row.image])
-            elif form == "bytes":
-                found[row.image] = inputs.from_files(found[row.image], shape)
+                found[image] = inputs.from_uint8(found[image])
+            elif form == "bytes" and shape:
+                found[image] = inputs.from_files(found[image], shape)
             return function(**found)
 
         kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
         served.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
             [inspect.Parameter(name, kind) for name in names.values()]
         )
-        return Served(served, tuple(specs), self._meaning(row, form), shape)
+        return Served(served, tuple(specs.values()), self._meaning(row, form), shape)
 
-    def _spec(self, name: str, shape: tuple[str, ...]) -> tf.TensorSpec:
+    def _spec(self, name: str, shape: Sequence[str]) -> tf.TensorSpec:
         sizes = [size for symbol in shape for size in self._sizes[symbol]]
         return tf.TensorSpec(sizes, tf.float32, name)
 
