@@ -22,12 +22,13 @@ def convert(model: LagrangianModel) -> bytes:
     Raises:
       InputError: TFLite lacks an operation of it, or computes other numbers.
     """
+    function = encoder.function(model).get_concrete_function()
+    # TensorFlow's own variables: behind Keras's the converter finds no values to make constants of.
     module = tf.Module()
-    module.encoder = model.encoder
+    module.weights = list(function.graph.variables)
     try:
-        # from_concrete_functions would lose the names, and the weights of Keras layers.
         with tempfile.TemporaryDirectory() as folder:
-            tf.saved_model.save(module, folder, signatures={"encode": encoder.function(model)})
+            tf.saved_model.save(module, folder, signatures={"encode": function})
             converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=["encode"])
             content = converter.convert()
     except Exception as error:  # the converter raises an exception of its own, which is not public

@@ -15,7 +15,8 @@ SOURCE = Path(__file__).with_name("run_signatures.cc")
 def without_python(tmp_path_factory):
     """A function of a SavedModel and requests [(signature, inputs)], run by TensorFlow in C++.
 
-    The program calls tensorflow::LoadSavedModel of the installed package's libraries. It returns for each request its outputs by name, or the error, a text.
+    The program calls tensorflow::LoadSavedModel of the installed package's libraries. What comes
+    back is for each request its outputs by name, or the error, a text.
     """
     program = tmp_path_factory.mktemp("cc") / "run_signatures"
     library = Path(tf.sysconfig.get_lib())
