@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from export import inputs, table, transports
 from zoo import priors
+from zoo.blocks import Blocks, block_sizes
 from zoo.conditionals import ImplicitConditional
 from zoo.errors import InputError
 from zoo.model import LagrangianModel
@@ -41,6 +42,7 @@ class Signatures:
 
     def __init__(self, model: LagrangianModel):
         self.model = model
+        self.prior = _without_draws(model.prior)
         self.translates = isinstance(model.prior, priors.Empirical)
         self.absent: dict[str, str] = {}
         self._sizes: dict[str, Any] = {
@@ -101,7 +103,7 @@ class Signatures:
         return {"images": self.model.decoder.mean(z)}
 
     def generate(self, noise: tf.Tensor) -> Tensors:
-        z = transports.sample(self.model.prior, noise)
+        z = transports.sample(self.prior, noise)
         return {"images": self._generator.mean(z)}
 
     def reconstruct(self, images: tf.Tensor) -> Tensors:
@@ -110,7 +112,7 @@ class Signatures:
     def elbo(self, images: tf.Tensor, noise: tf.Tensor) -> Tensors:
         posterior = self.model.encoder(images)
         z = transports.sample(posterior, noise)
-        kl = rate(posterior, self.model.prior, z, expect=tf.identity)
+        kl = rate(posterior, self.prior, z, expect=tf.identity)
         # ELBO = log p(x|z) - KL(q(z|x)||p(z))
         return {"elbo": self.model.decoder(z).log_prob(images) - kl}
 
@@ -120,7 +122,7 @@ class Signatures:
             posterior = self.model.encoder(x)
             z = transports.sample(posterior, e)
             # log w = log p(x|z) + log p(z) - log q(z|x)
-            log_joint = self.model.decoder(z).log_prob(x) + self.model.prior.log_prob(z)
+            log_joint = self.model.decoder(z).log_prob(x) + self.prior.log_prob(z)
             return log_joint - posterior.log_prob(z)
 
         # One image after another: memory is that of S decoded images, whatever B is.
@@ -136,7 +138,7 @@ class Signatures:
         # score = -log p(x|E[z|x]) + KL(q(z|x)||p(z))
         score = -self.model.decoder(posterior.mean()).log_prob(images)
         if self._has_kl:
-            score += rate(posterior, self.model.prior, estimator="closed_form", expect=tf.identity)
+            score += rate(posterior, self.prior, estimator="closed_form", expect=tf.identity)
         return {"score": score}
 
     # How they are served
@@ -207,7 +209,7 @@ class Signatures:
     def _prior_noise(self) -> int:
         if self.translates:
             raise InputError("p(z) is a data set: decode its images.")
-        return transports.noise_size(self.model.prior)
+        return transports.noise_size(self.prior)
 
     def _no_densities(self) -> str | None:
         if self.translates:
@@ -221,7 +223,7 @@ class Signatures:
     def _closed_form(self) -> bool:
         try:
             posterior = self.model.encoder(self._an_image())
-            rate(posterior, self.model.prior, estimator="closed_form", expect=tf.identity)
+            rate(posterior, self.prior, estimator="closed_form", expect=tf.identity)
         except InputError:
             return False
         return True
@@ -238,6 +240,11 @@ class Signatures:
             copy = type(decoder).from_config(decoder.get_config())
             copy.set_weights(decoder.get_weights())
         return copy
+
+
+def _without_draws(prior: Any) -> Any:
+    """Returns an equal distribution: a tfd.Blockwise splits seeds even for its log density."""
+    return prior if block_sizes(prior) is None else Blocks(prior.distributions)
 
 
 def described(tensors: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
