@@ -45,7 +45,7 @@ def facts(
         "prior": priors.serialise(model.prior),
         "posterior": model.encoder.kind,
         "likelihood": model.decoder.kind,
-        "step": int(model.step),
+        "step": int(model.step.numpy()),
         "versions": {
             "lagrangian-zoo": __version__,
             "tensorflow": tf.__version__,

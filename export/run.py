@@ -9,8 +9,8 @@ half, OUT/encoder/1 or OUT/decoder/1; --tflite and --onnx the encoder in those f
 from __future__ import annotations
 
 import importlib.util
-import json
 import math
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 from absl import flags
 
 from export import table, versions
-from train import command
+from train import command, documents
 from train.workdir import Workdir, unwritable
 from zoo.errors import InputError, unknown
 
@@ -66,7 +66,7 @@ def export_newest(
         raise InputError(
             f"--onnx needs {' and '.join(missing)}: run pip install 'lagrangian-zoo[onnx]'."
         )
-    if not Path(workdir).is_dir():
+    if not os.path.isdir(workdir):
         raise InputError(f"--workdir={workdir} is no folder: name the one that train.run made.")
     checkpoint = Workdir(workdir).latest_checkpoint()
     if checkpoint is None:
@@ -109,9 +109,10 @@ def _run(workdir: Path, checkpoint: Path) -> tuple[dict[str, Any], dict[str, byt
     if validation:
         card["validation"] = _finite(validation[-1])
     found = {name: workdir / name for name in _CERTIFICATE}
-    files = {name: path.read_bytes() for name, path in found.items() if path.is_file()}
+    files = {name: documents.content(path) for name, path in found.items() if path.is_file()}
     if _CERTIFICATE[0] in files:
-        card["certificate"] = json.loads(files[_CERTIFICATE[0]])
+        fix = "run train.certify again"
+        card["certificate"] = documents.read(found[_CERTIFICATE[0]], fix, {"verdict": str})
     return card, files
 
 

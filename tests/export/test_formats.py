@@ -3,7 +3,7 @@
 import numpy as np
 import onnxruntime
 import pytest
-import served
+import questions
 import tensorflow as tf
 
 from export import encoder, onnx, saved_models, tflite
@@ -27,22 +27,22 @@ def assert_close(found, model, images):
 
 @pytest.mark.parametrize("name", ["vae", "cyclegan", "alice"])
 def test_tflite(name):
-    model = served.build(name, **CASES[name])
+    model = questions.build(name, **CASES[name])
     interpreter = tf.lite.Interpreter(model_content=tflite.convert(model))
     for batch in (1, 4):
-        images = served.inputs(model, batch, noise_size=1)["images"]
+        images = questions.inputs(model, batch, noise_size=1)["images"]
         found = interpreter.get_signature_runner("encode")(images=images)
         assert_close(found, model, images)
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_onnx(name):
-    model = served.build(name, **CASES[name])
+    model = questions.build(name, **CASES[name])
     session = onnxruntime.InferenceSession(onnx.convert(model))
     names = [output.name for output in session.get_outputs()]
     assert sorted(names) == ["mean", "stddev"]
     for batch in (1, 4):
-        images = served.inputs(model, batch, noise_size=1)["images"]
+        images = questions.inputs(model, batch, noise_size=1)["images"]
         found = dict(zip(names, session.run(names, {"images": images}), strict=True))
         assert_close(found, model, images)
 
@@ -51,7 +51,7 @@ def test_onnx(name):
 def test_what_tflite_lacks_is_named(name, operation):
     """A truncated normal has an error function, an implicit encoder a loop over its noise."""
     with pytest.raises(InputError, match=rf"TFLite has no .*{operation}.*: leave out --tflite"):
-        tflite.convert(served.build(name))
+        tflite.convert(questions.build(name))
 
 
 def test_what_onnx_lacks_is_named(monkeypatch):
@@ -62,11 +62,11 @@ def test_what_onnx_lacks_is_named(monkeypatch):
 
     monkeypatch.setattr(encoder, "function", igammac)
     with pytest.raises(InputError, match=r"ONNX has no Igammac\): leave out --onnx"):
-        onnx.convert(served.build("vae"))
+        onnx.convert(questions.build("vae"))
 
 
 def test_other_numbers_are_refused():
-    model = served.build("vae")
+    model = questions.build("vae")
 
     def wrong(images):
         posterior = model.encode(images)
@@ -77,7 +77,7 @@ def test_other_numbers_are_refused():
 
 
 def test_they_share_the_version(tmp_path):
-    model = served.build("vae")
+    model = questions.build("vae")
     saved_models.export_model(model, tmp_path)
     formats = {"tflite/model.tflite": tflite.convert, "onnx/model.onnx": onnx.convert}
     folders = saved_models.export_model(model, tmp_path, formats=formats)

@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 import pytest
-import served
+import questions
 from PIL import Image
 
 from export import saved_models
@@ -17,7 +17,7 @@ def colour(tmp_path_factory):
     """A model of colour images, another of grey ones, and their SavedModels."""
     found = {}
     for channels in (1, 3):
-        model = served.build("vae", image_shape=(6, 4, channels))
+        model = questions.build("vae", image_shape=(6, 4, channels))
         out = tmp_path_factory.mktemp("out")
         found[channels] = (model, saved_models.export_model(model, out)["model"])
     return found
@@ -33,7 +33,7 @@ def file(pixels, kind="PNG", **options):
 @pytest.mark.parametrize("signature", ["encode", "decode", "encode_sample", "log_likelihood"])
 def test_numbers_that_are_not_finite(colour, without_python, signature, value):
     model, folder = colour[3]
-    asked = served.request(signature, served.inputs(model, 2))
+    asked = questions.request(signature, questions.inputs(model, 2))
     name = list(asked)[-1]
     asked[name] = asked[name].copy()
     asked[name].reshape(-1)[3] = value
@@ -55,7 +55,9 @@ def test_numbers_that_are_not_finite(colour, without_python, signature, value):
 )
 def test_other_shapes(colour, without_python, signature, name, shape):
     model, folder = colour[3]
-    asked = served.request(signature, served.inputs(model, 2)) | {name: np.zeros(shape, np.float32)}
+    asked = questions.request(signature, questions.inputs(model, 2)) | {
+        name: np.zeros(shape, np.float32)
+    }
     (error,) = without_python(folder, [(signature, asked)])
     assert isinstance(error, str)
     assert BAD in error
@@ -64,8 +66,8 @@ def test_other_shapes(colour, without_python, signature, name, shape):
 @pytest.mark.parametrize("signature", ["encode_sample", "log_likelihood", "elbo_bytes"])
 def test_different_numbers_of_examples(colour, without_python, signature):
     model, folder = colour[3]
-    given = served.inputs(model, 3)
-    asked = served.request(signature, given)
+    given = questions.inputs(model, 3)
+    asked = questions.request(signature, given)
     asked["noise"] = asked["noise"][:1]
     (error,) = without_python(folder, [(signature, asked)])
     assert BAD in error
@@ -91,8 +93,8 @@ def test_what_is_no_image(colour, without_python, content):
 
 def test_no_examples_are_no_error(colour, without_python):
     model, folder = colour[3]
-    given = served.inputs(model, 0)
-    asked = [(n, served.request(n, given)) for n in ("encode", "reconstruct", "encode_uint8")]
+    given = questions.inputs(model, 0)
+    asked = [(n, questions.request(n, given)) for n in ("encode", "reconstruct", "encode_uint8")]
     found = without_python(folder, asked)
     assert [len(next(iter(each.values()))) for each in found] == [0, 0, 0]
 

@@ -76,7 +76,8 @@ def test_the_command_exports_the_newest_checkpoint(trained, tmp_path):
     assert (card["step"], card["checkpoint"]) == (12, "step-00000012.keras")
     assert card["training"]["dataset"] == "mnist_5k"
     assert card["training"]["likelihood"] == "bernoulli"
-    assert card["validation"] == {**VALIDATION, "mse": None}
+    empty = {"constraints": {}, "multipliers": {}}
+    assert card["validation"] == {**VALIDATION, **empty, "mse": None}
     assert card["certificate"] == {"verdict": "feasible"}
     assert (extra / "certificate.json").read_bytes() == (workdir / "certificate.json").read_bytes()
     assert (extra / "certificate.md").read_text() == "# Feasible\n"

@@ -7,7 +7,7 @@ import textwrap
 import keras
 import numpy as np
 import pytest
-import served
+import questions
 import tensorflow as tf
 
 import zoo
@@ -22,7 +22,7 @@ PARTS = ("both", "encoder", "decoder")
 
 
 def build(name="vae", **options):
-    return served.build(name, **options)
+    return questions.build(name, **options)
 
 
 def call(function, values):
@@ -53,11 +53,11 @@ def exported(request, tmp_path_factory):
 
 def test_reloaded_signatures_equal_the_model(exported):
     model, folder = exported
-    values = served.inputs(model, 5)
+    values = questions.inputs(model, 5)
     loaded = tf.saved_model.load(str(folder)).signatures
     for name in set(loaded) - {"serving_default"}:
-        result = call(loaded[name], served.request(name, values))
-        wanted = served.answer(model, name, values)
+        result = call(loaded[name], questions.request(name, values))
+        wanted = questions.answer(model, name, values)
         assert set(result) == set(wanted)
         for key, value in result.items():
             assert value.dtype == tf.float32
@@ -78,7 +78,7 @@ def test_the_default_signature(exported):
     model, folder = exported
     loaded = tf.saved_model.load(str(folder)).signatures
     name = {"model": "encode", "encoder": "encode", "decoder": "decode"}[folder.parent.name]
-    values = served.request(name, served.inputs(model, 2))
+    values = questions.request(name, questions.inputs(model, 2))
     default, named = call(loaded["serving_default"], values), call(loaded[name], values)
     assert set(default) == set(named)
     for key in named:
@@ -134,7 +134,7 @@ def test_each_part_holds_its_own_variables_only(exported):
 def test_a_new_process_needs_none_of_the_project(tmp_path):
     model = build("alice")
     (folder,) = saved_models.export_model(model, tmp_path / "out").values()
-    values = served.inputs(model, 7)
+    values = questions.inputs(model, 7)
     np.savez(tmp_path / "inputs.npz", images=values["images"])
     script = """
         import sys
@@ -204,14 +204,14 @@ def test_bfloat16_products_keep_float32_signatures(tmp_path):
         model = build()
     finally:
         keras.config.set_dtype_policy(policy)
-    values = served.inputs(model, 7)
+    values = questions.inputs(model, 7)
     (folder,) = saved_models.export_model(model, tmp_path).values()
     loaded = tf.saved_model.load(str(folder)).signatures
     for name in ("encode", "encode_sample", "decode"):
-        for key, value in call(loaded[name], served.request(name, values)).items():
+        for key, value in call(loaded[name], questions.request(name, values)).items():
             assert value.dtype == tf.float32
             # bfloat16 has 8 bits: a product rounded the other way moves a mean by 2^-8.
-            wanted = served.answer(model, name, values)[key]
+            wanted = questions.answer(model, name, values)[key]
             np.testing.assert_allclose(value, wanted, rtol=0, atol=2e-2)
 
 

@@ -5,7 +5,7 @@ import pathlib
 
 import numpy as np
 import pytest
-import served
+import questions
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
@@ -73,14 +73,14 @@ def warm_up_requests(folder):
 @pytest.fixture(scope="module", params=CASES)
 def exported(request, tmp_path_factory, without_python):
     name, options = CASES[request.param]
-    model = served.build(name, **options)
+    model = questions.build(name, **options)
     if model.averages is not None:  # so that they are not the weights
         for variable in model.decoder.variables:
             variable.assign_add(tf.ones_like(variable))
     folder = saved_models.export_model(model, tmp_path_factory.mktemp("out"))["model"]
-    found = Exported(model, folder, served.inputs(model, 3), {}, {})
+    found = Exported(model, folder, questions.inputs(model, 3), {}, {})
     names = sorted(found.names - {"serving_default"})
-    asked = [(name, served.request(name, found.given)) for name in names]
+    asked = [(name, questions.request(name, found.given)) for name in names]
     logged = [
         (r.model_spec.signature_name, {k: tf.make_ndarray(v) for k, v in r.inputs.items()})
         for r in warm_up_requests(folder)
@@ -94,7 +94,7 @@ def exported(request, tmp_path_factory, without_python):
 def test_every_signature_without_python(exported):
     for name, found in exported.answers.items():
         assert isinstance(found, dict), (name, found)
-        wanted = served.as_numpy(served.answer(exported.model, name, exported.given))
+        wanted = questions.as_numpy(questions.answer(exported.model, name, exported.given))
         assert set(found) == set(wanted), name
         for key, value in found.items():
             assert (value.dtype, value.shape) == (np.float32, wanted[key].shape), name
@@ -125,11 +125,11 @@ def test_warm_up_requests_are_answered(exported):
 
 def test_requests_made_with_the_serving_api(tmp_path):
     """They match the signatures in names, types and shapes; so do those of warm-up."""
-    model = served.build("vae")
+    model = questions.build("vae")
     folder = saved_models.export_model(model, tmp_path)["model"]
     content = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
     definitions = content.meta_graphs[0].signature_def
-    given = served.inputs(model, 2)
+    given = questions.inputs(model, 2)
     requests = warm_up_requests(folder)
     assert {request.model_spec.name for request in requests} == {"model"}
     for name in definitions:
@@ -137,7 +137,7 @@ def test_requests_made_with_the_serving_api(tmp_path):
             continue
         request = predict_pb2.PredictRequest()
         request.model_spec.signature_name = name
-        for key, value in served.request(name, given).items():
+        for key, value in questions.request(name, given).items():
             request.inputs[key].CopyFrom(tf.make_tensor_proto(value))
         requests.append(request)
     for request in requests:
@@ -152,7 +152,7 @@ def test_requests_made_with_the_serving_api(tmp_path):
 
 def test_reasons():
     def reasons(name, part="model", **options):
-        return Signatures(served.build(name, **options)).reasons(part)
+        return Signatures(questions.build(name, **options)).reasons(part)
 
     assert reasons("vae") == {}
     assert reasons("avb")["elbo"] == "q(z|x) is implicit and has no density."
@@ -167,7 +167,7 @@ def test_reasons():
 
 def test_each_signature_is_in_the_table():
     rows = {row.name: row for row in table.SIGNATURES.values()}
-    found = Signatures(served.build("infogan")).of("model")
+    found = Signatures(questions.build("infogan")).of("model")
     for name, each in found.items():
         base, _, form = name.rpartition("_")
         base = base if form in table.FORMS else name
