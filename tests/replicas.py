@@ -68,6 +68,14 @@ CASES = {
     **{name: Case((f"{name}(q(z)||p(z))",)) for name in ("FKL", "RKL", "CHI2", "H2", "TV")},
     "W1_x, penalty": Case(("W1(q(x)||p(x))",), NORMAL),
     "infogan": Case("infogan", {"latents": LATENTS, "history": 20}, critic_steps=2),
+    "infogan, batch normalisation": Case(
+        "infogan",
+        {
+            "latents": LATENTS,
+            "network": "dcgan",
+            "network_options": {"width": 4, "decoder.normalization": "batch"},
+        },
+    ),
 }
 
 

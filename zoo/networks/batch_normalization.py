@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 
 @keras.saving.register_keras_serializable("zoo")
 class BatchNormalization(keras.layers.BatchNormalization):
-    """keras.layers.BatchNormalization, whose moving statistics are averaged over replicas.
+    """keras.layers.BatchNormalization, whose statistics are those of all replicas' examples.
 
         training:  y = gamma (x - mean_B) / sqrt(var_B + epsilon) + beta
                    m <- momentum m + (1 - momentum) mean_B,   v likewise
@@ -17,8 +18,13 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
     Ioffe and Szegedy 2015, algorithms 1 and 2. Every batch that passes in training moves m and v,
     so a decoder's are over what it decoded, from the prior or from codes; mean_B and var_B are of
-    one replica's examples.
+    the whole batch, however many replicas share it.
     """
+
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        # On one replica Keras sums E x^2 - (E x)^2 where it is synchronised, and rounds more.
+        self.synchronized = tf.distribute.get_strategy().num_replicas_in_sync > 1
+        return super().call(inputs, training=training, mask=mask)
 
     def add_weight(self, *args: Any, trainable: bool = True, **kwargs: Any) -> Any:
         aggregation = "none" if trainable else "mean"

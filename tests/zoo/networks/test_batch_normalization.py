@@ -107,7 +107,7 @@ def test_averaged_weights_have_averaged_statistics():
         np.testing.assert_array_equal(one, two)
 
 
-def test_replicas_average_their_statistics():
+def test_replicas_have_the_statistics_of_all_their_examples():
     code = """
 import numpy as np, tensorflow as tf
 tf.config.set_logical_device_configuration(
@@ -120,10 +120,12 @@ with strategy.scope():
 x = np.random.default_rng(0).normal(size=(2, 5, 3)).astype("float32")
 values = strategy.experimental_distribute_values_from_function(
     lambda context: tf.constant(x[context.replica_id_in_sync_group]))
-strategy.run(tf.function(lambda x: layer(x, training=True)), (values,))
-np.testing.assert_allclose(layer.moving_mean.numpy(), 0.5 * x.mean((0, 1)), rtol=1e-4, atol=1e-6)
-np.testing.assert_allclose(
-    layer.moving_variance.numpy(), 0.5 + 0.5 * x.var(1).mean(0), rtol=1e-5)
+found = strategy.run(tf.function(lambda x: layer(x, training=True)), (values,))
+mean, var = x.mean((0, 1)), x.var((0, 1))
+np.testing.assert_allclose(layer.moving_mean.numpy(), 0.5 * mean, rtol=1e-4, atol=1e-6)
+np.testing.assert_allclose(layer.moving_variance.numpy(), 0.5 + 0.5 * var, rtol=1e-5)
+found = np.stack(strategy.experimental_local_results(found))
+np.testing.assert_allclose(found, (x - mean) / np.sqrt(var + layer.epsilon), rtol=1e-4, atol=1e-5)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
