@@ -93,3 +93,13 @@ def test_medians_and_percentiles_of_each_round(monkeypatch):
     assert exported.ratio == pytest.approx(2.0)
     row = report.as_json(Contest("a", (match,), cases.LATENCY), [chain, exported])["rows"][1]
     assert row["99%"]["median"] == pytest.approx(198.02)
+
+
+def test_processes_answer_in_turns():
+    match = (Entry("chain", case("chain")), Entry("traced", case("traced"), ("chain",)))
+    chain, traced = rounds.play(match, cases.LATENCY, 2, 0.01, latency.Answering)
+    assert (chain.failed, traced.failed) == (None, None)
+    assert len(chain.rates) == len(traced.slow) == 2
+    assert min(chain.rates) > 0
+    assert all(slow >= middle for slow, middle in zip(traced.slow, traced.rates, strict=True))
+    assert traced.against == "chain"

@@ -15,31 +15,6 @@ from train.benchmark.rounds import SETTLE, Child
 _LEAD = 20  # requests before those that are timed: caches that filled for others
 
 
-class Answering(Child):
-    """A contestant that is asked; its rates are medians of the microseconds of a request.
-
-    Attributes:
-      slow: the 99th percentiles of each round, microseconds.
-    """
-
-    serve = staticmethod(lambda case, connection: serve(case, connection))
-
-    def run(self, steps: int) -> float | None:
-        self._connection.send(steps)
-        answer = self._answer()
-        if answer is None:
-            return None
-        self._times, self.megabytes = answer
-        return float(np.sum(self._times))
-
-    def take_turn(self, unit: str) -> None:
-        time.sleep(SETTLE)
-        if self.run(self._steps) is not None:
-            median, slow = np.percentile(self._times, (50, 99))
-            self.rates.append(1e6 * float(median))
-            self.slow.append(1e6 * float(slow))
-
-
 def serve(case: Case, connection: Connection) -> None:
     """The side of a contestant.
 
@@ -57,3 +32,28 @@ def serve(case: Case, connection: Connection) -> None:
                 ask()
                 times[index] = time.perf_counter() - since
             connection.send((times, peak_megabytes()))
+
+
+class Answering(Child):
+    """A contestant that is asked; its rates are medians of the microseconds of a request.
+
+    Attributes:
+      slow: the 99th percentiles of each round, microseconds.
+    """
+
+    serve = staticmethod(serve)
+
+    def run(self, steps: int) -> float | None:
+        self._connection.send(steps)
+        answer = self._answer()
+        if answer is None:
+            return None
+        self._times, self.megabytes = answer
+        return float(np.sum(self._times))
+
+    def take_turn(self, unit: str) -> None:
+        time.sleep(SETTLE)
+        if self.run(self._steps) is not None:
+            median, slow = np.percentile(self._times, (50, 99))
+            self.rates.append(1e6 * float(median))
+            self.slow.append(1e6 * float(slow))
