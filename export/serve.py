@@ -1,7 +1,7 @@
 """Answers TensorFlow Serving's REST requests from exported models, for a laptop without Docker.
 
     python -m export.serve --models=exports/alice
-    curl localhost:8501/v1/models/encoder
+    curl localhost:8501/v1/models/model
 
 http://localhost:8501/ is a page to try the model in a browser. Ctrl-C or SIGTERM ends it when the
 requests at work are answered.

@@ -47,8 +47,8 @@ def tiny_networks(monkeypatch):
     build = zoo.build
 
     def small(*arguments, network="mlp", **options):
-        sizes = {"mlp": {"hidden": HIDDEN}, "dcgan": {"width": WIDTH}}[network]
-        return build(*arguments, network=network, network_options=sizes, **options)
+        options["network_options"] = {"mlp": {"hidden": HIDDEN}, "dcgan": {"width": WIDTH}}[network]
+        return build(*arguments, network=network, **options)
 
     monkeypatch.setattr(zoo, "build", small)
 
