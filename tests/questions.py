@@ -47,6 +47,7 @@ def inputs(model, batch, noise_size=None):
         "images": np.float32(pixels) / np.float32(255),
         "z": random.random((batch, *shape), np.float32),
         "noise": random.standard_normal((batch, size), np.float32),
+        "prior_noise": random.standard_normal((batch, shape[0]), np.float32),
         "draws": random.standard_normal((batch, DRAWS, size), np.float32),
     }
 
@@ -82,8 +83,10 @@ def request(name, given):
         found["image_bytes"] = np.array([png(image) for image in given["pixels"]], object)
     elif base != "generate":
         found["images"] = given["images"]
-    if base in ("encode_sample", "elbo", "generate"):
+    if base in ("encode_sample", "elbo"):
         found["noise"] = given["noise"]
+    if base == "generate":
+        found["noise"] = given["prior_noise"]
     if base == "log_likelihood":
         found["noise"] = given["draws"]
     return found
@@ -104,7 +107,7 @@ def answer(model, name, given):
         return {"images": model.decode(z).mean()}
     if base == "generate":
         with model.averaged():
-            return {"images": model.decode(drawn(model.prior, noise)).mean()}
+            return {"images": model.decode(drawn(model.prior, given["prior_noise"])).mean()}
     if base == "reconstruct":
         return {"images": model.reconstruct(x)}
     posterior = model.encode(x)
