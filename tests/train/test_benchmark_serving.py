@@ -58,7 +58,8 @@ def test_requests_are_timed_one_by_one(monkeypatch):
     latency.serve(case("chain"), theirs)
     assert ours.recv() == ("ready", {"jit": False})
     for count in (5, 3):
-        times, megabytes = ours.recv()
+        kind, times, megabytes = ours.recv()
+        assert kind == "asked"
         assert len(times) == count
         assert min(times) > 0
         assert megabytes > 0

@@ -18,7 +18,8 @@ _LEAD = 20  # requests before those that are timed: caches that filled for other
 def serve(case: Case, connection: Connection) -> None:
     """The side of a contestant.
 
-    Sends ("ready", uses), then (the seconds of each request, megabytes) for as many as are asked.
+    Sends ("ready", uses), then ("asked", the seconds of each request, megabytes) for as many as it
+    is told.
     """
     with answering(connection):
         uses, ask = importlib.import_module(f"train.benchmark.{case.by}").prepare(case)
@@ -31,7 +32,7 @@ def serve(case: Case, connection: Connection) -> None:
                 since = time.perf_counter()
                 ask()
                 times[index] = time.perf_counter() - since
-            connection.send((times, peak_megabytes()))
+            connection.send(("asked", times, peak_megabytes()))
 
 
 class Answering(Child):
@@ -48,7 +49,7 @@ class Answering(Child):
         answer = self._answer()
         if answer is None:
             return None
-        self._times, self.megabytes = answer
+        _, self._times, self.megabytes = answer
         return float(np.sum(self._times))
 
     def take_turn(self, unit: str) -> None:
