@@ -24,7 +24,6 @@ from typing import Any
 import numpy as np
 
 BATCH, STEPS = 12, 6
-SHAPE = (8, 8, 1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +33,7 @@ class Case:
     model: str | tuple[str, ...]
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     critic_steps: int = 1
+    shape: tuple[int, int, int] = (8, 8, 1)
 
 
 def _mmd(**options: Any) -> Case:
@@ -75,13 +75,14 @@ CASES = {
             "network": "dcgan",
             "network_options": {"width": 4, "decoder.normalization": "batch"},
         },
+        shape=(28, 28, 1),
     ),
 }
 
 
-def images() -> np.ndarray:
-    """Returns the images of all steps, [STEPS * BATCH, 8, 8, 1]."""
-    return np.random.default_rng(0).random((STEPS * BATCH, *SHAPE), dtype=np.float32)
+def images(shape: Sequence[int]) -> np.ndarray:
+    """Returns the images of all steps, [STEPS * BATCH, *shape]."""
+    return np.random.default_rng(0).random((STEPS * BATCH, *shape), dtype=np.float32)
 
 
 def trained(case: Case) -> dict[str, np.ndarray]:
@@ -96,7 +97,7 @@ def trained(case: Case) -> dict[str, np.ndarray]:
         model = zoo.Objective(-1, 0, ("KL(q(x|z)||p(x|z))", *model))
     options = {"latent_dim": 3, "network_options": {"hidden": (16, 16)}, **case.options}
     with tf.distribute.get_strategy().scope():
-        built = zoo.build(model, image_shape=SHAPE, **options)
+        built = zoo.build(model, image_shape=case.shape, **options)
         # A larger epsilon than Adam's 1e-7: the step of a weight whose gradient is rounding noise
         # about zero would be that noise over its own size.
         built.compile(
@@ -106,7 +107,7 @@ def trained(case: Case) -> dict[str, np.ndarray]:
             jit_compile=False,
             steps_per_execution=2,
         )
-    data = tf.data.Dataset.from_tensor_slices(images()).batch(BATCH, drop_remainder=True)
+    data = tf.data.Dataset.from_tensor_slices(images(case.shape)).batch(BATCH, drop_remainder=True)
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
     logs = built.fit(data.with_options(options), verbose=0, shuffle=False).history
