@@ -40,7 +40,9 @@ flags.DEFINE_bool("skip_bad", False, "Leave out image files of a folder that can
 flags.DEFINE_string("pair", None, "z is images: rotated, edges, coloured, or a second dataset.")
 flags.DEFINE_string("binarization", "auto", "auto, dynamic, static or none.")
 flags.DEFINE_string("workdir", None, "The run's folder; runs/MODEL-DATASET if not given.")
-flags.DEFINE_string("network", "auto", "mlp or dcgan; resnet, unet or mlp where z is images.")
+flags.DEFINE_string(
+    "network", "auto", "mlp or dcgan; resnet, unet, similarity or mlp where z is images."
+)
 flags.DEFINE_multi_string("network_option", [], "E.g. hidden=[64,64], or critic_x.width=64.")
 flags.DEFINE_integer("latent_dim", 16, "The length of z.")
 flags.DEFINE_string("latents", None, "z as named blocks, e.g. 'categorical(10), noise(62)'.")

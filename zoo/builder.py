@@ -50,7 +50,7 @@ def build(
       model: a name of `zoo.names()`, or any admissible `zoo.Objective`.
       image_shape: [H, W, C].
       latent_dim: K, the length of z.
-      network: "mlp" or "dcgan"; "resnet", "unet" or "mlp" where z is images.
+      network: "mlp" or "dcgan"; "resnet", "unet", "similarity" or "mlp" where z is images.
       latents: z as named blocks, "categorical(10), uniform(2), noise(62)", in place of latent_dim,
         posterior and prior; see `zoo.latents`.
       latent_shape: [H', W', C'] where z is images of a second data set, and batches are pairs

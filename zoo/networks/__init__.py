@@ -5,13 +5,14 @@ from __future__ import annotations
 from types import ModuleType
 
 from zoo import errors
-from zoo.networks import dcgan, mlp, resnet, unet
+from zoo.networks import dcgan, mlp, resnet, similarity, unet
 from zoo.networks.construction import Role
 
 _NETWORKS: dict[str, ModuleType] = {
     "dcgan": dcgan,
     "mlp": mlp,
     "resnet": resnet,
+    "similarity": similarity,
     "unet": unet,
 }
 
@@ -30,7 +31,7 @@ def get(name: str) -> ModuleType:
         critic_z(latent_dim)                       [B, K] -> [B]
         critic_xz(image_shape, latent_dim)         [B, ...], [B, K] -> [B]
 
-    or, where z is images as x is ("resnet", "unet", and "mlp" too):
+    or, where z is images as x is ("resnet", "unet", "similarity", and "mlp" too):
 
         translator(image_shape, output_shape, params)   [B, H, W, C] -> [B, H, W, C' * params]
         critic_x(image_shape)                           [B, H, W, C] -> [B, P], one per patch

@@ -87,9 +87,15 @@ class Layers:
             for layer in model.layers:
                 if isinstance(layer, keras.layers.SpectralNormalization):
                     vector = layer.vector_u
-                    start = keras.initializers.RandomNormal(seed=self._seed(layer.name, "u"))
+                    start = keras.initializers.RandomNormal(seed=self.seed_of(layer.name, "u"))
                     vector.assign(start(vector.shape, vector.dtype))
         return model
+
+    def seed_of(self, layer: str, weight: str) -> int | None:
+        """Returns the seed of a weight, None where the network has none."""
+        if self.seed is None:
+            return None
+        return zlib.crc32(f"{self.seed}/{self.scope}/{layer}/{weight}".encode()) & 0x7FFFFFFF
 
     def _with_kernel(
         self,
@@ -103,17 +109,12 @@ class Layers:
     ) -> keras.layers.Layer:
         rounds = self.precision == "bfloat16" and not exact
         make = getattr(rounded if rounds else keras.layers, kind)
-        config = {"seed": self._seed(name, "kernel")}
+        config = {"seed": self.seed_of(name, "kernel")}
         kernel = keras.initializers.get({"class_name": initializer, "config": config})
         if not self.spectral_norm:
             return make(size, name=name, kernel_initializer=kernel, **options)
         layer = make(size, name=f"{name}_raw", kernel_initializer=kernel, **options)
         return keras.layers.SpectralNormalization(layer, name=name, dtype=layer.dtype_policy)
-
-    def _seed(self, layer: str, weight: str) -> int | None:
-        if self.seed is None:
-            return None
-        return zlib.crc32(f"{self.seed}/{self.scope}/{layer}/{weight}".encode()) & 0x7FFFFFFF
 
 
 def positive(what: str, value: Any) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from zoo import errors
+from zoo.sampling import bilinear
 
 # At strength 1, what each example's numbers are drawn from: uniform from minus to plus these.
 _ANGLE = math.radians(20)
@@ -60,26 +61,9 @@ def random_affine(images: Any, seed: Any, strength: float = 1.0) -> tf.Tensor:
     from_x, from_y = (_each(a) * x + _each(b) * y for a, b in rows)
     from_x += (width - 1) / 2 + _each(_SHIFT * width * shift_x)
     from_y += (height - 1) / 2 + _each(_SHIFT * height * shift_y)
-    return _bilinear(images, from_x, from_y)
+    return bilinear(images, from_x, from_y)
 
 
 def _each(numbers: tf.Tensor) -> tf.Tensor:
     """Returns numbers [B] as [B, 1, 1]."""
     return numbers[:, tf.newaxis, tf.newaxis]
-
-
-def _bilinear(images: tf.Tensor, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
-    """Returns images [B, H, W, C] read at points x, y [B, H', W'], 0 outside."""
-    _, height, width, channels = images.shape
-    pixels = tf.reshape(images, (-1, height * width, channels))
-    left, top = tf.floor(x), tf.floor(y)
-    result: Any = 0.0
-    for column, row in ((left, top), (left + 1, top), (left, top + 1), (left + 1, top + 1)):
-        weight = (1.0 - tf.abs(x - column)) * (1.0 - tf.abs(y - row))
-        inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
-        place = tf.clip_by_value(row, 0, height - 1) * width + tf.clip_by_value(
-            column, 0, width - 1
-        )
-        read = tf.gather(pixels, tf.cast(place, tf.int32), batch_dims=1)
-        result += tf.where(inside, weight, 0.0)[..., tf.newaxis] * read
-    return result

@@ -35,7 +35,7 @@ CASES += [
 
 
 def test_names_and_get():
-    assert networks.names() == ["dcgan", "mlp", "resnet", "unet"]
+    assert networks.names() == ["dcgan", "mlp", "resnet", "similarity", "unet"]
     for name in ("dcgan", "mlp"):
         for role in ROLES:
             assert callable(getattr(networks.get(name), role))
