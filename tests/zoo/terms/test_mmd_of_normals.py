@@ -62,6 +62,42 @@ def test_a_posterior_that_is_the_prior_is_at_rest():
         np.testing.assert_allclose(gradient, 0.0, atol=1e-7)
 
 
+def test_gradients_are_those_of_the_formula(posteriors):
+    def restated(means, scales):
+        def log_expected(m, v):
+            return -0.5 * tf.reduce_sum(tf.math.log1p(v / K) + m**2 / (K + v), axis=-1)
+
+        n, v = len(means), scales**2
+        k = tf.exp(log_expected(means[:, None] - means, v[:, None] + v))
+        pairs = tf.reduce_sum(k) - tf.reduce_sum(tf.linalg.diag_part(k))
+        cross = tf.reduce_mean(tf.exp(log_expected(means - LOC, v + SCALE**2)))
+        return pairs / (n * (n - 1)) - 2.0 * cross
+
+    variables = [tf.Variable(array) for array in posteriors]
+    for jit in (False, True):
+
+        @tf.function(jit_compile=jit)
+        def gradients(function):
+            with tf.GradientTape() as tape:
+                value = 3.0 * function(*variables)
+            return tape.gradient(value, variables)
+
+        found = gradients(lambda m, s: mmd_of_normals(m, s, LOC, SCALE))
+        for one, other in zip(found, gradients(restated), strict=True):
+            # float32 sums of numbers below 1
+            np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def test_posteriors_far_apart_are_zero():
+    means = tf.Variable(np.float32([[0.0] * 200, [50.0] * 200]))
+    scales = tf.Variable(np.full((2, 200), 30.0, "f"))
+    with tf.GradientTape() as tape:
+        value = mmd_of_normals(means, scales, tf.zeros([200]), tf.ones([200]), bandwidth=1e-2)
+    assert abs(float(value)) < 1e-6
+    for gradient in tape.gradient(value, [means, scales]):
+        assert np.isfinite(gradient).all()
+
+
 @pytest.mark.parametrize("training", [True, False])
 def test_the_term_reads_samples_and_descends_their_mean(fake_joints, posteriors, training):
     means, scales = posteriors
