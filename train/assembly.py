@@ -157,11 +157,8 @@ def _term_options(config: RunConfig) -> dict[str, dict[str, Any]]:
     """Returns the estimators' options: penalties for every critic, and what was said of a term."""
     from zoo import terms
 
-    penalties = {
-        name: weight
-        for name in ("r1_gamma", "gradient_penalty")
-        if (weight := getattr(config, name))
-    }
+    given = {"r1_gamma": config.r1_gamma, "gradient_penalty": config.gradient_penalty or None}
+    penalties = {name: weight for name, weight in given.items() if weight is not None}
     options: dict[str, dict[str, Any]] = {}
     for name in config.declared.tractable().affine:
         chosen = config.term_options.get(name, {})

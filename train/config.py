@@ -87,7 +87,7 @@ class RunConfig:
     likelihood_scale: str | None = None
     spectral_norm: bool | None = None
     share_features: bool = False
-    r1_gamma: float = 0.0
+    r1_gamma: float | None = None
     gradient_penalty: float = 0.0
     critic_steps: int = 1
     term_options: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
@@ -123,7 +123,7 @@ class RunConfig:
             if isinstance(value, float) and not math.isfinite(value):
                 raise InputError(f"--{field.name}={value} must be a finite number.")
         for name in ("r1_gamma", "gradient_penalty", "history"):
-            if getattr(self, name) < 0:
+            if (getattr(self, name) or 0) < 0:
                 raise InputError(f"--{name}={getattr(self, name)} must not be negative.")
         for name in _COUNTS:
             if getattr(self, name) < 1:

@@ -14,7 +14,7 @@ from zoo.features import FeatureConditional, features_of
 from zoo.lagrangian import Lagrangian
 from zoo.latents import parse as latents_of
 from zoo.model import LagrangianModel
-from zoo.normalization import normalises_critics
+from zoo.normalization import normalises_critics, r1_gamma
 from zoo.objective import Objective
 
 HEAD = (128,)  # as InfoGAN's: Chen et al. 2016, appendix C.1
@@ -62,7 +62,8 @@ def build(
       noise_dim: the length of the noise that an implicit encoder turns into z.
       precision: of the products in training, "float32" or "bfloat16"; sums, weights and log
         densities are float32.
-      spectral_norm: whether critics are spectrally normalised; None: `normalises_critics` says.
+      spectral_norm: whether critics are spectrally normalised; None: `zoo.normalization` says so,
+        or, of critics without company, that they pay R1.
       share_features: whether the encoder reads the features of the critic of images and trains
         its own last layers alone, as in InfoGAN; see `zoo.features`.
       network_options: the network's own options, e.g. {"hidden": (512, 512)}; each part takes
@@ -99,14 +100,18 @@ def build(
         )
     else:
         prior, encoded = _latent(latents, latent_dim, prior, posterior)
-    if spectral_norm is None:
-        spectral_norm = normalises_critics(objective)
     spaces = {
         name: terms.critic_space(
             name, options.get(name, {}).get("estimator", objective.estimators.get(name))
         )
         for name in names
     }
+    gamma = 0.0 if spectral_norm else r1_gamma(objective)
+    if spectral_norm is None:
+        spectral_norm = normalises_critics(objective)
+    for name, space in spaces.items():
+        if space and gamma and not _PENALTIES & set(options.get(name, {})):
+            options.setdefault(name, {})["r1_gamma"] = gamma
     critics = {
         name: make.critic(space, image_shape, priors.event_shape(prior), spectral_norm)
         for name, space in spaces.items()
@@ -151,6 +156,7 @@ def build(
 
 
 # What `build` decides by arguments of its own, or by the likelihood.
+_PENALTIES = {"r1_gamma", "gradient_penalty"}
 _DECIDED = {"precision", "seed", "spectral_norm", "squash"}
 
 

@@ -1,14 +1,34 @@
 import zoo
-from zoo.normalization import normalises_critics
+from zoo.normalization import R1_GAMMA, normalises_critics, r1_gamma
 
 
-def test_critics_are_normalised_where_they_stand_alone_or_are_constrained():
-    assert normalises_critics(zoo.objective("ali"))
-    assert normalises_critics(zoo.objective("infobigan"))
-    assert normalises_critics(zoo.objective("infogan"))
+def test_critics_that_are_constrained_are_normalised():
+    assert not normalises_critics(zoo.objective("ali"))
     assert not normalises_critics(zoo.objective("alice"))
-    assert not normalises_critics(zoo.objective("vae_gan"))
     # No critic estimates what lagvae learns multipliers for.
     assert not normalises_critics(zoo.objective("lagvae_max"))
     learned = zoo.Objective(-1, 0, ["KL(q(x|z)||p(x|z))", "JS(q(x,z)||p(x,z)) <= 0.05"])
     assert normalises_critics(learned)
+    assert normalises_critics(zoo.Objective(0, 0, ["W1(q(x,z)||p(x,z))"]))
+
+
+def test_critics_without_company_pay_for_their_slopes():
+    for name in ("ali", "bigan", "infogan", "infobigan"):
+        assert r1_gamma(zoo.objective(name)) == R1_GAMMA
+    for name in ("alice", "aae", "vae_gan", "cyclegan", "as_vae", "vae"):
+        assert r1_gamma(zoo.objective(name)) == 0.0
+    # A brake is enough.
+    assert r1_gamma(zoo.Objective(0, 0, ["JS(q(x,z)||p(x,z)) <= 0.05"])) == 0.0
+
+
+def penalties(**options):
+    model = zoo.build("ali", (28, 28, 1), 2, network_options={"hidden": (8,)}, **options)
+    return model.term_options.get("JS_xz", {})
+
+
+def test_what_is_asked_for_comes_before_what_is_usual():
+    assert penalties() == {"r1_gamma": R1_GAMMA}
+    assert penalties(spectral_norm=False) == {"r1_gamma": R1_GAMMA}
+    assert penalties(spectral_norm=True) == {}
+    for own in ({"r1_gamma": 0.0}, {"gradient_penalty": 1.0}):
+        assert penalties(term_options={"JS_xz": own}) == own
