@@ -37,7 +37,7 @@ flags.DEFINE_multi_string("constraint", [], "Instead of --model: e.g. 'JS(q(x,z)
 flags.DEFINE_string("dataset", "mnist_5k", "mnist_5k, a TFDS name, a folder, .npz or .npy.")
 flags.DEFINE_string("data_dir", None, "Where TFDS data lies; TFDS_DATA_DIR if not given.")
 flags.DEFINE_bool("skip_bad", False, "Leave out image files of a folder that cannot be read.")
-flags.DEFINE_string("pair", None, "z is images: rotated, edges, coloured, or a second dataset.")
+flags.DEFINE_string("pair", None, "z is images: rotated, tilted, edges, coloured, or other data.")
 flags.DEFINE_string("binarization", "auto", "auto, dynamic, static or none.")
 flags.DEFINE_string("workdir", None, "The run's folder; runs/MODEL-DATASET if not given.")
 flags.DEFINE_string(
