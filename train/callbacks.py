@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import signal
 import time
@@ -121,9 +122,25 @@ class Recorder(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         if self._means is not None:
-            for metric, value in zip(self.model.metrics_variables, self._means, strict=True):
-                metric.assign(value)
+            self._restore(self._means)
             self._means = None
+
+    def _restore(self, means: Sequence[float]) -> None:
+        """Goes on with the record that was under way.
+
+        Raises:
+          RunError: another model wrote it.
+        """
+        kept = self.model.metrics_variables
+        sizes = [math.prod(metric.shape) for metric in kept]
+        if len(means) != sum(sizes):
+            raise RunError(
+                f"The newest checkpoint in {self._workdir.path} holds {len(means)} means of its "
+                f"record, where this model keeps {sum(sizes)}: delete that checkpoint."
+            )
+        numbers = iter(means)
+        for metric, size in zip(kept, sizes, strict=True):
+            metric.assign(np.reshape(list(itertools.islice(numbers, size)), metric.shape))
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         if not self._progress.disable:
@@ -132,7 +149,8 @@ class Recorder(keras.callbacks.Callback):
             return
         number = self._cluster.agreed(interrupts.received())
         if number is not None:
-            self._save([float(v.numpy()) for v in self.model.metrics_variables])
+            kept = [np.ravel(v.numpy()) for v in self.model.metrics_variables]
+            self._save(np.concatenate(kept).tolist())
             self._interrupt(number)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:

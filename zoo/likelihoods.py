@@ -69,6 +69,15 @@ class Family:
         return cls(**config)
 
 
+class _ByLogits(tfd.Bernoulli):  # type: ignore[name-defined]
+    """tfd.Bernoulli, whose log density takes one softplus, where TFP's takes two."""
+
+    def _log_prob(self, event: Any) -> Any:
+        logits = self.logits_parameter()
+        # x l - softplus(l)
+        return event * logits - tf.nn.softplus(logits)
+
+
 @keras.saving.register_keras_serializable("zoo")
 class Bernoulli(Family):
     """Independent Bernoulli elements, parametrised by logits.
@@ -83,7 +92,7 @@ class Bernoulli(Family):
 
     def distribution(self, params: tf.Tensor, raw_scale: tf.Tensor | None = None) -> Any:
         # With its default dtype, int32, TFP would round a NumPy x down to whole numbers.
-        return _independent(tfd.Bernoulli(logits=params, dtype=tf.float32))
+        return _independent(_ByLogits(logits=params, dtype=tf.float32))
 
     def relaxed_sample(
         self, distribution: Any, seed: tf.Tensor, replica: Replica = ALONE

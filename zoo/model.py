@@ -19,6 +19,7 @@ from zoo.errors import InputError
 from zoo.features import FeatureConditional
 from zoo.history import History
 from zoo.lagrangian import Lagrangian
+from zoo.means import Means
 from zoo.objective import Objective
 from zoo.step import LagrangianStep
 
@@ -136,10 +137,7 @@ class LagrangianModel(LagrangianStep):
             if history
         }
         self._batches = keras.metrics.Sum(name="batches", dtype="int64")
-        self._trackers = {
-            name: keras.metrics.Mean(name=name.replace(":", ""))
-            for name in ("loss", *self._terms, *self._readings, "mse")
-        }
+        self._means = Means(("loss", *self._terms, *self._readings, "mse"))
         self.built = True
 
     # The two conditionals and the prior

@@ -148,8 +148,8 @@ class LagrangianStep(ReplicatedModel):
         """What a step changes, but for `step` itself."""
         constant = {id(self.step), id(self.multipliers.floor)}
         weights = [v for v in self.variables if id(v) not in constant]
-        means = [v for tracker in self._trackers.values() for v in tracker.variables]
-        return weights + self.optimizer.variables + self.critic_optimizer.variables + means
+        optimizers = self.optimizer.variables + self.critic_optimizer.variables
+        return weights + optimizers + self._means.variables
 
     @functools.cached_property
     def _skipped(self) -> keras.metrics.Metric:
@@ -248,19 +248,19 @@ class LagrangianStep(ReplicatedModel):
     @property
     def metrics(self) -> list[Any]:
         skipped = [self._skipped] if self.on_nan == "skip" else []
-        return [self._batches, *self._trackers.values(), *skipped]
+        return [self._batches, self._means, *skipped]
 
     def _batch(self, data: Any) -> tuple[tf.Tensor, tf.Tensor | None]:
         """Returns the images x of a batch, and samples z where the prior is a data set."""
         raise NotImplementedError
 
     def _track(self, values: Mapping[str, Any], examples: Any) -> dict[str, Any]:
-        for name, value in values.items():
-            self._trackers[name].update_state(value, sample_weight=examples)
+        self._means.update_state(values, examples)
         return self._logs(values)
 
     def _logs(self, names: Iterable[str]) -> dict[str, Any]:
-        return self.with_constraints({name: self._trackers[name].result() for name in names})
+        means = self._means.result()
+        return self.with_constraints({name: means[name] for name in names})
 
     def with_constraints(self, terms_read: Mapping[str, Any]) -> dict[str, Any]:
         """Returns logs with each learned constraint's value and multiplier beside its terms."""

@@ -12,8 +12,8 @@ import kills
 import numpy as np
 import pytest
 
-from train import interrupts, pictures, run
-from train.command import Interrupted
+from train import checkpoints, interrupts, pictures, run
+from train.command import Interrupted, RunError
 from train.config import RunConfig
 from train.workdir import Workdir
 from zoo import slack
@@ -102,6 +102,18 @@ def test_stopped_within_a_record_it_continues_as_if_it_had_not(config, tmp_path,
     run.train(config, parts)
     assert kills.differing_state(tmp_path / "whole", tmp_path / "parts") == []
     assert kills.differing_records(tmp_path / "whole", tmp_path / "parts") == []
+
+
+def test_means_of_another_model_are_refused(config, tmp_path, monkeypatch):
+    monkeypatch.setattr(pictures, "draw", lambda *args: None)
+    parts = Workdir(tmp_path / "parts")
+    with monkeypatch.context() as patch:
+        patch.setattr(interrupts, "received", lambda: signal.SIGTERM)
+        with pytest.raises(Interrupted):
+            run.train(dataclasses.replace(config, steps_per_execution="1"), parts)
+    monkeypatch.setattr(checkpoints, "means", lambda path: [1.0, 2.0])
+    with pytest.raises(RunError, match=r"holds 2 means of its record, .* delete that checkpoint"):
+        run.train(config, parts)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
