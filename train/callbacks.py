@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import signal
 import time
@@ -138,9 +137,9 @@ class Recorder(keras.callbacks.Callback):
                 f"The newest checkpoint in {self._workdir.path} holds {len(means)} means of its "
                 f"record, where this model keeps {sum(sizes)}: delete that checkpoint."
             )
-        numbers = iter(means)
-        for metric, size in zip(kept, sizes, strict=True):
-            metric.assign(np.reshape(list(itertools.islice(numbers, size)), metric.shape))
+        parts = np.split(np.asarray(means), np.cumsum(sizes)[:-1])
+        for metric, part in zip(kept, parts, strict=True):
+            metric.assign(part.reshape(metric.shape))
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         if not self._progress.disable:

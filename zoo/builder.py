@@ -16,6 +16,7 @@ from zoo.latents import parse as latents_of
 from zoo.model import LagrangianModel
 from zoo.normalization import normalises_critics, r1_gamma
 from zoo.objective import Objective
+from zoo.terms.critic import PENALTIES
 
 HEAD = (128,)  # as InfoGAN's: Chen et al. 2016, appendix C.1
 
@@ -110,7 +111,7 @@ def build(
     if spectral_norm is None:
         spectral_norm = normalises_critics(objective)
     for name, space in spaces.items():
-        if space and gamma and not _PENALTIES & set(options.get(name, {})):
+        if space and gamma and not set(PENALTIES) & set(options.get(name, {})):
             options.setdefault(name, {})["r1_gamma"] = gamma
     critics = {
         name: make.critic(space, image_shape, priors.event_shape(prior), spectral_norm)
@@ -156,7 +157,6 @@ def build(
 
 
 # What `build` decides by arguments of its own, or by the likelihood.
-_PENALTIES = {"r1_gamma", "gradient_penalty"}
 _DECIDED = {"precision", "seed", "spectral_norm", "squash"}
 
 

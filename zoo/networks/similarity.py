@@ -18,7 +18,7 @@ from zoo import errors
 from zoo.networks.construction import Layers, Role, positive, shape
 from zoo.networks.mlp import critic_x
 from zoo.networks.translation import SQUASHES
-from zoo.sampling import bilinear
+from zoo.warping import warp
 
 __all__ = ["JIT_COMPILE", "TURN", "Similarity", "critic_x", "translator"]
 
@@ -65,18 +65,11 @@ class Similarity(keras.layers.Layer):
         """Returns images [B, H, W, C], read where the map says."""
         images = tf.ensure_shape(images, self._shape)
         _, height, width, _ = self._shape
-        middle = (height - 1) / 2, (width - 1) / 2
-        y, x = tf.meshgrid(
-            tf.range(height, dtype=tf.float32) - middle[0],
-            tf.range(width, dtype=tf.float32) - middle[1],
-            indexing="ij",
-        )
-        angle, scale = tf.convert_to_tensor(self.angle), tf.exp(self.log_scale)
-        cos, sin = scale * tf.cos(angle), scale * tf.sin(angle)
-        # c + e^s R(a) (r - c) + t L
-        from_x = middle[1] + cos * x - sin * y + self.shift[0] * width / 2
-        from_y = middle[0] + sin * x + cos * y + self.shift[1] * height / 2
-        read = bilinear(images, from_x, from_y)
+        scale = tf.exp(self.log_scale)
+        cos, sin = scale * tf.cos(self.angle), scale * tf.sin(self.angle)
+        # e^s R(a) (r - c) + t L
+        shift = self.shift[0] * width / 2, self.shift[1] * height / 2
+        read = warp(images, [[cos, -sin], [sin, cos]], shift)
         if not self.logits:
             return read
         read = tf.clip_by_value(read, _BLACKEST, 1.0 - _BLACKEST)

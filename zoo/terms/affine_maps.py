@@ -8,7 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from zoo import errors
-from zoo.sampling import bilinear
+from zoo.warping import warp
 
 # At strength 1, what each example's numbers are drawn from: uniform from minus to plus these.
 _ANGLE = math.radians(20)
@@ -49,21 +49,8 @@ def random_affine(images: Any, seed: Any, strength: float = 1.0) -> tf.Tensor:
     shear = _SHEAR * shear
     scale_x, scale_y = tf.exp(_LOG_SCALE * log_x), tf.exp(_LOG_SCALE * log_y)
     # A = [cos -sin; sin cos] [1 shear; 0 1] diag(scale_x, scale_y)
-    rows = [
+    matrix = [
         [cos * scale_x, (cos * shear - sin) * scale_y],
         [sin * scale_x, (sin * shear + cos) * scale_y],
     ]
-    y, x = tf.meshgrid(
-        tf.range(height, dtype=tf.float32) - (height - 1) / 2,
-        tf.range(width, dtype=tf.float32) - (width - 1) / 2,
-        indexing="ij",
-    )
-    from_x, from_y = (_each(a) * x + _each(b) * y for a, b in rows)
-    from_x += (width - 1) / 2 + _each(_SHIFT * width * shift_x)
-    from_y += (height - 1) / 2 + _each(_SHIFT * height * shift_y)
-    return bilinear(images, from_x, from_y)
-
-
-def _each(numbers: tf.Tensor) -> tf.Tensor:
-    """Returns numbers [B] as [B, 1, 1]."""
-    return numbers[:, tf.newaxis, tf.newaxis]
+    return warp(images, matrix, (_SHIFT * width * shift_x, _SHIFT * height * shift_y))

@@ -15,6 +15,8 @@ from zoo import errors
 from zoo.terms import base
 from zoo.terms.estimate import Estimate
 
+PENALTIES = ("r1_gamma", "gradient_penalty")
+
 
 @dataclasses.dataclass(frozen=True)
 class Pair:
@@ -63,7 +65,7 @@ class CriticTerm(base.Term):
     gradient_penalty: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("r1_gamma", "gradient_penalty"):
+        for name in PENALTIES:
             weight = getattr(self, name)
             if not (isinstance(weight, numbers.Real) and 0.0 <= float(weight) < math.inf):
                 raise errors.InputError(f"{name} {weight!r} has to be a number, 0 or above.")
