@@ -109,13 +109,20 @@ class LagrangianStep(ReplicatedModel):
         if self.feed is None:
             return self._trained_on(*self._batch(data))
         feed, (first, *_) = self.feed, tf.nest.flatten(data)
+        steps = tf.shape(first)[0]
 
-        def one(index: tf.Tensor) -> tf.Tensor:
-            batch = feed(tf.nest.map_structure(lambda d: d[index], data))
+        def batch_of(index: tf.Tensor) -> Any:
+            return feed(tf.nest.map_structure(lambda d: d[index], data))
+
+        # The loop carries each batch to its step. Made there, XLA would join what makes it into
+        # each of its readers, and make it four times.
+        def one(index: tf.Tensor, batch: Any) -> tuple[tf.Tensor, Any]:
             self._trained_on(*self._batch(batch))
-            return index + 1
+            return index + 1, batch_of(tf.minimum(index + 1, steps - 1))
 
-        tf.while_loop(lambda index: index < tf.shape(first)[0], one, [0], parallel_iterations=1)
+        tf.while_loop(
+            lambda index, _: index < steps, one, (0, batch_of(tf.constant(0))), parallel_iterations=1
+        )
         return self._trained_logs()
 
     def _trained_on(self, x: tf.Tensor, z: tf.Tensor | None) -> dict[str, Any]:
