@@ -120,8 +120,8 @@ def build_model(
         seed=config.seed,
     )
     model.compile(
-        optimizer=_optimizer(config.learning_rate, model.adversarial),
-        critic_optimizer=_optimizer(config.critic_learning_rate, True),
+        optimizer=model.adam(config.learning_rate),
+        critic_optimizer=model.adam(config.critic_learning_rate),
         critic_steps=config.critic_steps,
         jit_compile=jit(config),
     )
@@ -167,14 +167,6 @@ def _term_options(config: RunConfig) -> dict[str, dict[str, Any]]:
         if own:
             options[name] = own
     return options
-
-
-def _optimizer(learning_rate: float | None, adversarial: bool) -> Any:
-    from zoo.optimizers import FusedAdam
-
-    if learning_rate is None:
-        return None
-    return FusedAdam(learning_rate, beta_1=0.5 if adversarial else 0.9)
 
 
 def _scale(text: str) -> float | str:

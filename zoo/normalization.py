@@ -8,6 +8,14 @@ from zoo.objective import Objective
 R1_GAMMA = 10.0
 
 
+def critics_alone(objective: Objective) -> bool:
+    """Returns whether neither REC_x nor RATE stands beside the critics, which alone weigh images.
+
+    REC_z is no company: it weighs codes.
+    """
+    return not {"REC_x", "RATE"} & set(objective.tractable().affine)
+
+
 def normalises_critics(objective: Objective) -> bool:
     """Returns True where a learned multiplier weighs what a critic estimates, or W1 stands alone.
 
@@ -18,7 +26,7 @@ def normalises_critics(objective: Objective) -> bool:
     learned = (constraint.divergence for _, constraint in objective.learned)
     if any(name in DIVERGENCES and DIVERGENCES[name].from_below for name in learned):
         return True
-    return _alone(objective) and any(c.divergence == "W1" for c in objective.constraints)
+    return critics_alone(objective) and any(c.divergence == "W1" for c in objective.constraints)
 
 
 def r1_gamma(objective: Objective) -> float:
@@ -27,9 +35,4 @@ def r1_gamma(objective: Objective) -> float:
     Alone, a free critic overpowers the decoder, whose samples collapse; a spectrally normalised one
     hardly pulls, and leaves samples of one kind.
     """
-    return R1_GAMMA if _alone(objective) and not normalises_critics(objective) else 0.0
-
-
-def _alone(objective: Objective) -> bool:
-    # REC_z is no company: it weighs codes, not images.
-    return not {"REC_x", "RATE"} & set(objective.tractable().affine)
+    return R1_GAMMA if critics_alone(objective) and not normalises_critics(objective) else 0.0

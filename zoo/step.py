@@ -16,7 +16,9 @@ from zoo.errors import InputError
 from zoo.history import History
 from zoo.joints import SampledJoints
 from zoo.lagrangian import Lagrangian
-from zoo.optimizers import FusedAdam
+from zoo.normalization import critics_alone
+from zoo.objective import Objective
+from zoo.optimizers import FusedAdam, adam, descend
 from zoo.replicas import ReplicatedModel
 
 _TRAIN, _TEST = 0, 1
@@ -39,6 +41,7 @@ class LagrangianStep(ReplicatedModel):
 
     on_nan: str = "stop"
 
+    objective: Objective
     encoder: BaseConditional
     decoder: BaseConditional
     prior: Any
@@ -66,9 +69,8 @@ class LagrangianStep(ReplicatedModel):
         steps_per_execution: int = 1,
         jit_compile: bool | str = "auto",
     ) -> None:
-        """Chooses the players' optimizers; the defaults are Adam(1e-3) and Adam(2e-4, beta_1=0.5).
+        """Chooses the players' optimizers, those of `adam` unless given.
 
-        With critics the primal default is Adam(2e-4, beta_1=0.5) as well (Radford et al. 2015).
         Critics take `critic_steps` steps for each of the other players', all on the same images
         but with other noise. XLA compiles no step that several replicas share: `jit_compile` is
         for one.
@@ -78,8 +80,8 @@ class LagrangianStep(ReplicatedModel):
         """
         if not isinstance(critic_steps, int) or critic_steps < 1:
             raise InputError(f"critic_steps is {critic_steps!r}: give a positive whole number.")
-        optimizer = keras.optimizers.get(optimizer or _adam(self.adversarial))
-        self.critic_optimizer = keras.optimizers.get(critic_optimizer or _adam(True))
+        optimizer = keras.optimizers.get(optimizer or self.adam())
+        self.critic_optimizer = keras.optimizers.get(critic_optimizer or self.adam())
         self.critic_steps = critic_steps
         jit_compile = jit_compile if self.replicas == 1 else False
         super().compile(
@@ -95,6 +97,10 @@ class LagrangianStep(ReplicatedModel):
     def adversarial(self) -> bool:
         """Whether a critic is trained."""
         return bool(self.critics)
+
+    def adam(self, learning_rate: float | None = None) -> FusedAdam:
+        """Returns `zoo.optimizers.adam` for a player of this model."""
+        return adam(learning_rate, self.adversarial, critics_alone(self.objective))
 
     @property
     def primal_variables(self) -> list[Any]:
@@ -121,7 +127,10 @@ class LagrangianStep(ReplicatedModel):
             return index + 1, batch_of(tf.minimum(index + 1, steps - 1))
 
         tf.while_loop(
-            lambda index, _: index < steps, one, (0, batch_of(tf.constant(0))), parallel_iterations=1
+            lambda index, _: index < steps,
+            one,
+            (0, batch_of(tf.constant(0))),
+            parallel_iterations=1,
         )
         return self._trained_logs()
 
@@ -179,9 +188,9 @@ class LagrangianStep(ReplicatedModel):
             count = joints.replica.equal(tf.shape(x)[0], examples)
             primal /= self.lagrangian.size(acting * self.slacks) * count
             critic = _critic_loss(estimates, count)
-        _descend(self.optimizer, tape, primal, self.primal_variables)
+        descend(self.optimizer, tape, primal, self.primal_variables)
         if critic is not None:
-            _descend(self.critic_optimizer, tape, critic, self.critic_variables)
+            descend(self.critic_optimizer, tape, critic, self.critic_variables)
         del tape
         if self.averages is not None:
             self.averages.update()
@@ -199,7 +208,7 @@ class LagrangianStep(ReplicatedModel):
                 {name: self._terms[name](joints, training=True) for name in self.critics},
                 self.replicas,
             )
-        _descend(self.critic_optimizer, tape, loss, self.critic_variables)
+        descend(self.critic_optimizer, tape, loss, self.critic_variables)
 
     def test_step(self, data: Any) -> dict[str, Any]:
         x, z = self._batch(data)
@@ -292,15 +301,3 @@ class LagrangianStep(ReplicatedModel):
 def _critic_loss(estimates: Mapping[str, terms.Estimate], replica_count: Any) -> tf.Tensor | None:
     losses = [e.critic_loss for e in estimates.values() if e.critic_loss is not None]
     return tf.add_n(losses) / replica_count if losses else None
-
-
-def _adam(adversarial: bool) -> FusedAdam:
-    if adversarial:
-        return FusedAdam(2e-4, beta_1=0.5)
-    return FusedAdam(1e-3)
-
-
-def _descend(optimizer: Any, tape: tf.GradientTape, loss: Any, variables: list) -> None:
-    if variables:
-        gradients = tape.gradient(loss, [v.value for v in variables], unconnected_gradients="zero")
-        optimizer.apply_gradients(zip(gradients, variables, strict=True))
