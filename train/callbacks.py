@@ -172,7 +172,7 @@ class Recorder(keras.callbacks.Callback):
             if record["constraints"]:
                 self._aim(list(record["constraints"].values()))
             self._save()
-            if self._cluster.chief:
+            if self._cluster.chief and step < self._total:
                 self._at_checkpoint()
         number = self._cluster.agreed(interrupts.received())
         if number is not None:

@@ -22,6 +22,8 @@ _ROUNDS = 16
 # A streamed epoch is permuted within blocks of at most so many images and bytes.
 _BLOCK_IMAGES = 8192
 _BLOCK_BYTES = 2**28
+# No `if` here asks a tensor: AutoGraph would find nothing to rewrite, and take its time.
+as_written = tf.autograph.experimental.do_not_convert
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,17 +104,18 @@ def batches(
 
     if isinstance(split, StreamedSplit):
         numbered = _streamed(split, image_shape, plan, start_step, repeat)
-        made = numbered.map(
-            lambda step, images: finished(
-                step, tf.ensure_shape(images, (None, *image_shape)), binarization, plan
-            ),
-            num_parallel_calls=tf.data.AUTOTUNE,
-            deterministic=True,
-        )
+
+        @as_written
+        def streamed(step: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
+            images = tf.ensure_shape(images, (None, *image_shape))
+            return finished(step, images, binarization, plan)
+
+        made = numbered.map(streamed, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     else:
         with tf.device("CPU:0"):
             resident = tf.constant(split.images)
 
+        @as_written
         def gathered(step: tf.Tensor) -> tf.Tensor:
             return finished(step, tf.gather(resident, plan.examples(step)), binarization, plan)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from train.data.pipeline import Plan, finished
+from train.data.pipeline import Plan, as_written, finished
 
 
 class Resident:
@@ -28,8 +28,12 @@ class Resident:
     def blocks(self, start_step: int, size: int) -> tf.data.Dataset:
         """Returns blocks of `size` steps: {"step": [size], "examples": [size, B]}, without end."""
         numbers = tf.data.Dataset.counter(start=start_step, dtype=tf.int64)
-        numbered = numbers.map(lambda step: {"step": step, "examples": self._plan.examples(step)})
-        return numbered.batch(size, drop_remainder=True).prefetch(2)
+
+        @as_written
+        def numbered(step: tf.Tensor) -> dict[str, tf.Tensor]:
+            return {"step": step, "examples": self._plan.examples(step)}
+
+        return numbers.map(numbered).batch(size, drop_remainder=True).prefetch(2)
 
     def __call__(self, numbers: dict[str, Any]) -> tf.Tensor:
         """Returns the float32 images [B, H, W, C] of one step."""
