@@ -1,5 +1,6 @@
-"""Every signature of every model, run by TensorFlow in C++, beside the Keras model's numbers."""
+"""Every signature, run by TensorFlow in C++, beside the Keras model's numbers."""
 
+import keras
 import numpy as np
 import pytest
 import questions
@@ -17,8 +18,9 @@ from zoo import likelihoods
 TOLERANCE = {"rtol": 1e-5, "atol": 1e-5}
 LEARNED = likelihoods.family("normal", scale="learned")
 PER_ELEMENT = likelihoods.family("laplace", scale="per_element")
+OWN_PARTS = ("vae", "avb", "infogan", "cyclegan")
 CASES = {
-    **{name: (name, {}) for name in zoo.names()},
+    **{name: (name, {}) for name in OWN_PARTS},
     "learned scale": ("vae", {"likelihood": LEARNED, "image_shape": (6, 4, 3)}),
     "scales": ("beta_vae", {"likelihood": PER_ELEMENT, "posterior": LEARNED}),
     "averaged": ("alice", {"ema": 0.5}),
@@ -34,10 +36,7 @@ NO_DENSITY = {f"{n}{f}" for n in ("elbo", "log_likelihood") for f in ("", "_uint
 NO_SAMPLE = {f"encode_sample{f}" for f in ("", "_uint8", "_bytes")}
 FEWER = {
     "avb": ALL - NO_DENSITY,
-    **dict.fromkeys(
-        ("cyclegan", "discogan"),
-        ALL - NO_DENSITY - NO_SAMPLE - {"generate"} | {"decode_uint8", "decode_bytes"},
-    ),
+    "cyclegan": ALL - NO_DENSITY - NO_SAMPLE - {"generate"} | {"decode_uint8", "decode_bytes"},
 }
 
 
@@ -66,7 +65,7 @@ def warm_up_requests(folder):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_every_signature_of_every_model_without_python(case, tmp_path, without_python):
+def test_every_signature_without_python(case, tmp_path, without_python):
     name, options = CASES[case]
     model = questions.build(name, **options)
     if model.averages is not None:  # so that they are not the weights
@@ -94,7 +93,19 @@ def test_every_signature_of_every_model_without_python(case, tmp_path, without_p
             np.testing.assert_allclose(value, wanted[key], **TOLERANCE, err_msg=signature)
 
 
-@pytest.mark.parametrize("name", ["vae", "avb", "infogan", "cyclegan"])
+@pytest.mark.parametrize("name", [name for name in zoo.names() if name not in OWN_PARTS])
+def test_other_models_are_made_of_the_same_parts(name):
+    """What is exported knows nothing of the objective: to run one of them in C++ is enough."""
+    assert parts(name) == parts("cyclegan" if name == "discogan" else "vae")
+
+
+def parts(name):
+    keras.backend.clear_session()  # names of layers begin anew
+    config = questions.build(name).get_config()
+    return config["encoder"], config["decoder"], config["prior"]
+
+
+@pytest.mark.parametrize("name", OWN_PARTS)
 def test_warm_up_requests_are_answered(name, tmp_path, without_python):
     folder = saved_models.export_model(questions.build(name), tmp_path)["model"]
     asked = [

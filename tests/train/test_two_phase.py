@@ -7,7 +7,7 @@ import pytest
 from commands import metrics, run
 
 JOINT, MMD = "KL(q(x,z)||p(x,z))", "MMD(q(z)||p(z))"
-SHORT = ["--dataset=mine.npy", "--batch_size=16", "--latent_dim=2", "--log_every=5"]
+SHORT = ["--dataset=mine.npy", "--jit=off", "--batch_size=16", "--latent_dim=2", "--log_every=5"]
 LENGTH = ["--steps=10", "--warmup_steps=15", "--checkpoint_every=5"]
 
 
