@@ -11,7 +11,7 @@ from typing import Any
 
 from absl import flags
 
-from train import checkpoints, command, interrupts, strategy, two_phase
+from train import checkpoints, command, interrupts, recipes, strategy, two_phase
 from train.config import (
     ON_NAN,
     PRECISIONS,
@@ -49,9 +49,13 @@ flags.DEFINE_string("latents", None, "z as named blocks, e.g. 'categorical(10), 
 flags.DEFINE_integer("noise_dim", 64, "The length of an implicit encoder's noise.")
 flags.DEFINE_string("likelihood", "auto", "Of p(x|z): bernoulli, normal or laplace.")
 flags.DEFINE_string("likelihood_scale", None, "A number, learned or per_element.")
-flags.DEFINE_bool("spectral_norm", None, "Normalise critics; where learned if not given.")
+flags.DEFINE_bool(
+    "spectral_norm",
+    None,
+    "Normalise critics; where learned or heavy if not given.",
+)
 flags.DEFINE_bool("share_features", False, "The encoder reads the features of the critic of x.")
-flags.DEFINE_float("r1_gamma", None, "Of critics' R1 penalty; 10 where alone if not given.")
+flags.DEFINE_float("r1_gamma", None, "Of critics' R1 penalty; 10 or 30 where alone if not given.")
 flags.DEFINE_float("gradient_penalty", 0.0, "Weight of the penalty on slopes other than 1.")
 flags.DEFINE_multi_string("term_option", [], "Of an estimator, e.g. MMD_z.kernel=imq.")
 flags.DEFINE_integer("critic_steps", 1, "Steps of the critics for one of the others.")
@@ -99,7 +103,7 @@ def config_from_flags() -> RunConfig:
     """Returns the configuration the command line asks for; raises InputError if it is wrong."""
     objective = declared_objective(
         _FLAGS.model,
-        family.parse_parameters(_FLAGS.set),
+        recipes.parameters(_FLAGS.model, family.parse_parameters(_FLAGS.set)),
         _FLAGS.alpha_q,
         _FLAGS.alpha_p,
         _FLAGS.constraint,
@@ -118,6 +122,8 @@ def config_from_flags() -> RunConfig:
 def main() -> int:
     interrupts.install()
     config = config_from_flags()
+    if chosen := recipes.said(_FLAGS.model, family.parse_parameters(_FLAGS.set)):
+        print(chosen, file=sys.stderr)
     name = config.dataset.strip("/").split("/")[-1].removesuffix(".npz").removesuffix(".npy")
     path = _FLAGS.workdir or f"runs/{config.objective['name']}-{name}"
     task = strategy.task_of(config.strategy)

@@ -107,12 +107,12 @@ def build(
         )
         for name in names
     }
-    gamma = 0.0 if spectral_norm else r1_gamma(objective)
+    for name, space in spaces.items():
+        gamma = r1_gamma(objective, space) if space and not spectral_norm else 0.0
+        if gamma and not set(PENALTIES) & set(options.get(name, {})):
+            options.setdefault(name, {})["r1_gamma"] = gamma
     if spectral_norm is None:
         spectral_norm = normalises_critics(objective)
-    for name, space in spaces.items():
-        if space and gamma and not set(PENALTIES) & set(options.get(name, {})):
-            options.setdefault(name, {})["r1_gamma"] = gamma
     critics = {
         name: make.critic(space, image_shape, priors.event_shape(prior), spectral_norm)
         for name, space in spaces.items()

@@ -179,7 +179,7 @@ def vae_gan(g=1):
 
 
 @member("Chen et al. 2016; [U] section 4")
-def infogan(l=Fraction(1, 20)):
+def infogan(l=1):
     return Objective(alpha_p=-l, constraints=(C_z(l), JS_x()))
 
 
@@ -199,7 +199,7 @@ def alice(l=1):
 
 
 @member("[U] theorem 5 with its sign mended")
-def infobigan(a2=Fraction(-1, 20), l5=1, l6=1):
+def infobigan(a2=Fraction(-1, 2), l5=1, l6=1):
     return Objective(alpha_p=a2, constraints=(C_z(), Dx_pq(l5), Dx_qp(l6)))
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 from zoo.divergences import DIVERGENCES
 from zoo.objective import Objective
 
-R1_GAMMA = 10.0
+# By what a critic sees: pairs tell samples from data by either part, and by how they go together.
+R1_GAMMA = {"x": 10.0, "z": 10.0, "xz": 30.0}
+OUTWEIGHS = 10
 
 
 def critics_alone(objective: Objective) -> bool:
@@ -17,22 +21,34 @@ def critics_alone(objective: Objective) -> bool:
 
 
 def normalises_critics(objective: Objective) -> bool:
-    """Returns True where a learned multiplier weighs what a critic estimates, or W1 stands alone.
+    """Returns whether critics are spectrally normalised: their pull is then bounded.
 
-    The pull of a spectrally normalised critic is bounded, and its multiplier grows until it is
-    felt. At a fixed weight of 1 it would be lost beside a hundred nats of REC_x. W1 is a supremum
-    over critics of bounded slope.
+    So they are where a learned multiplier weighs what one estimates, which grows until it is felt;
+    where one that sees images weighs ten times what REC_x does, or more; and for W1 alone, a
+    supremum over critics of bounded slope. At a weight of 1 a bounded pull would be lost beside a
+    hundred nats of REC_x.
     """
-    learned = (constraint.divergence for _, constraint in objective.learned)
-    if any(name in DIVERGENCES and DIVERGENCES[name].from_below for name in learned):
+    games = [c for c in objective.constraints if _by_critic(c.divergence)]
+    if any(c.learned for c in games):
         return True
-    return critics_alone(objective) and any(c.divergence == "W1" for c in objective.constraints)
+    if critics_alone(objective):
+        return any(c.divergence == "W1" for c in games)
+    distortion = objective.tractable().affine.get("REC_x")
+    if not isinstance(distortion, Fraction):
+        return False
+    seen = [c.weight for c in games if "x" in c.space]
+    return any(isinstance(w, Fraction) and w >= OUTWEIGHS * distortion for w in seen)
 
 
-def r1_gamma(objective: Objective) -> float:
-    """Returns the weight of R1, the penalty of critics' slopes: above 0 where they stand alone.
+def r1_gamma(objective: Objective, space: str) -> float:
+    """Returns the weight of R1, the penalty of slopes, of a critic on `space`: "x", "z" or "xz".
 
-    Alone, a free critic overpowers the decoder, whose samples collapse; a spectrally normalised one
-    hardly pulls, and leaves samples of one kind.
+    Above 0 for critics that stand alone. A free one overpowers the decoder there, whose samples
+    collapse; a spectrally normalised one hardly pulls, and leaves samples of one kind.
     """
-    return R1_GAMMA if critics_alone(objective) and not normalises_critics(objective) else 0.0
+    penalised = critics_alone(objective) and not normalises_critics(objective)
+    return R1_GAMMA[space] if penalised else 0.0
+
+
+def _by_critic(divergence: str) -> bool:
+    return divergence in DIVERGENCES and DIVERGENCES[divergence].from_below

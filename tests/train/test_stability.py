@@ -32,7 +32,7 @@ def test_equal_declarations_are_trained_once():
 def test_rows_come_one_by_one_and_stay(config, tmp_path, monkeypatch):
     folder = tmp_path / "runs"
     folder.mkdir()
-    options = Options(points=60, classifier_steps=200)
+    options = Options(points=60, classifier_steps=20)
     monkeypatch.setattr(stability.run, "train", lambda c, w: bars.untrained(w.path, c))
     rows = stability.stability([("aae", config)], folder, options)
     (row,) = rows

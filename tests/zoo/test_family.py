@@ -16,7 +16,6 @@ from zoo.derivation import effective_alpha, form_text
 
 LIKELIHOOD, UNARY, BINARY = "likelihood-based", "unary", "binary"
 HALF = Fraction(1, 2)
-TWENTIETH = Fraction(1, 20)
 L, L1, L2 = variable("l"), variable("l1"), variable("l2")
 
 NAMES = [
@@ -107,7 +106,7 @@ TABLE = {
         UNARY,
         ("C2",),
         [
-            ({}, 0, -TWENTIETH, {"REC_z": TWENTIETH, "JS_x": 1}),
+            ({}, 0, -1, {"REC_z": 1, "JS_x": 1}),
             ({"l": 0.5}, 0, -HALF, {"REC_z": HALF, "JS_x": 1}),
         ],
     ),
@@ -125,12 +124,7 @@ TABLE = {
         BINARY,
         ("C2",),
         [
-            (
-                {},
-                0,
-                -TWENTIETH,
-                {"REC_z": TWENTIETH, "J_pq": 1 - TWENTIETH, "Dx_pq": TWENTIETH, "Dx_qp": 1},
-            ),
+            ({}, 0, -HALF, {"REC_z": HALF, "J_pq": HALF, "Dx_pq": HALF, "Dx_qp": 1}),
             ({"a2": 0, "l5": 3, "l6": 2}, 0, 0, {"J_pq": 1, "Dx_pq": 2, "Dx_qp": 2}),
             (
                 {"a2": -0.25, "l5": 0.75, "l6": 0.5},
@@ -271,7 +265,7 @@ def test_symbols_and_numbers_agree(name, numbers):
         ("infovae_mmd", lambda t: t["REC_x"] + t["RATE"] + 999 * t["MMD_z"]),
         ("aae", lambda t: t["REC_x"] + t["JS_z"]),
         ("vae_gan", lambda t: t["REC_x"] + t["RATE"] + t["JS_x"]),
-        ("infogan", lambda t: 0.05 * t["REC_z"] + t["JS_x"]),
+        ("infogan", lambda t: t["REC_z"] + t["JS_x"]),
         ("ali", lambda t: t["JS_xz"]),
         ("alice", lambda t: t["REC_x"] + t["JS_xz"]),
         ("cyclegan", lambda t: t["REC_x"] + t["REC_z"] + t["JS_x"] + t["JS_z"]),
@@ -359,7 +353,7 @@ def test_estimators_of_the_infovaes():
 
 
 def test_parameters_are_kept_for_reading():
-    assert zoo.objective("infobigan", l5="2").parameters == {"a2": -TWENTIETH, "l5": 2, "l6": 1}
+    assert zoo.objective("infobigan", l5="2").parameters == {"a2": -HALF, "l5": 2, "l6": 1}
     tolerances = zoo.objective("lagvae_min", e1=90).parameters
     assert tolerances == {"a1": 1, "e1": 90, "e2": "best + 0.0005"}
 

@@ -13,12 +13,20 @@ def test_critics_that_are_constrained_are_normalised():
 
 
 def test_critics_without_company_pay_for_their_slopes():
-    for name in ("ali", "bigan", "infogan", "infobigan"):
-        assert r1_gamma(zoo.objective(name)) == R1_GAMMA
-    for name in ("alice", "aae", "vae_gan", "cyclegan", "as_vae", "vae"):
-        assert r1_gamma(zoo.objective(name)) == 0.0
+    for space, gamma in R1_GAMMA.items():
+        for name in ("ali", "bigan", "infogan", "infobigan"):
+            assert r1_gamma(zoo.objective(name), space) == gamma
+        for name in ("alice", "aae", "vae_gan", "cyclegan", "as_vae", "vae"):
+            assert r1_gamma(zoo.objective(name), space) == 0.0
     # A brake is enough.
-    assert r1_gamma(zoo.Objective(0, 0, ["JS(q(x,z)||p(x,z)) <= 0.05"])) == 0.0
+    assert r1_gamma(zoo.Objective(0, 0, ["JS(q(x,z)||p(x,z)) <= 0.05"]), "xz") == 0.0
+
+
+def test_critics_of_images_that_outweigh_reconstructions_are_normalised():
+    assert normalises_critics(zoo.objective("alice", l="1/50"))
+    assert normalises_critics(zoo.objective("vae_gan", g=10))
+    assert not normalises_critics(zoo.objective("vae_gan", g=9))
+    assert not normalises_critics(zoo.objective("wae_gan", l=100))
 
 
 def penalties(**options):
@@ -27,8 +35,8 @@ def penalties(**options):
 
 
 def test_what_is_asked_for_comes_before_what_is_usual():
-    assert penalties() == {"r1_gamma": R1_GAMMA}
-    assert penalties(spectral_norm=False) == {"r1_gamma": R1_GAMMA}
+    assert penalties() == {"r1_gamma": R1_GAMMA["xz"]}
+    assert penalties(spectral_norm=False) == {"r1_gamma": R1_GAMMA["xz"]}
     assert penalties(spectral_norm=True) == {}
     for own in ({"r1_gamma": 0.0}, {"gradient_penalty": 1.0}):
         assert penalties(term_options={"JS_xz": own}) == own
