@@ -1,4 +1,5 @@
 import itertools
+import os
 import subprocess
 import sys
 
@@ -185,7 +186,8 @@ def test_names_are_checked_without_tensorflow(files):
         "pairs.check_pair('mnist_5k', 'rotated'); pairs.load_pair('mnist_5k', 'edges')\n"
         "sys.exit('tensorflow' in sys.modules)"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment)
 
 
 def test_the_digits():
