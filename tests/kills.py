@@ -10,10 +10,12 @@ multipliers, averages and histories in the newest checkpoint, and metrics.jsonl.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import io
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -68,6 +70,8 @@ def start(flags: Sequence[str], folder: Path) -> subprocess.Popen:
             stdout=words,
             stderr=words,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+            # SIGINT is ignored in what a shell starts in its background.
+            preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
         )
 
 

@@ -23,6 +23,8 @@ from zoo.objective import Objective
 @pytest.fixture
 def handlers():
     before = {n: signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)}
+    for number in before:  # SIGINT is ignored in what a shell starts in its background.
+        signal.signal(number, signal.SIG_DFL)
     interrupts.install()
     yield
     for number, handler in before.items():
@@ -121,11 +123,14 @@ def test_a_process_exits_with_the_signal(number, code, tmp_path):
     flags = [*kills.SHORT, "--model=vae", "--steps=100000"]
     folder = tmp_path / "run"
     process = kills.start(flags, folder)
-    while not (folder / "metrics.jsonl").exists() or not (folder / "metrics.jsonl").read_text():
-        assert process.poll() is None
-        time.sleep(0.05)
-    process.send_signal(number)
-    assert process.wait(timeout=60) == code
+    try:
+        while not (folder / "metrics.jsonl").exists() or not (folder / "metrics.jsonl").read_text():
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(number)
+        assert process.wait(timeout=60) == code
+    finally:
+        process.kill()
     words = folder.with_suffix(".txt").read_text()
     assert f"{signal.Signals(number).name} at step " in words
     assert "Traceback" not in words
