@@ -18,7 +18,7 @@ RECIPES = {
 
 
 def parameters(model: str | None, given: Mapping[str, str]) -> dict[str, str]:
-    """Returns a model's parameters: those given, then its recipe's."""
+    """Returns a model's parameters: those given, and its recipe's for the rest."""
     return {**RECIPES.get(model or "", {}), **given}
 
 

@@ -49,11 +49,7 @@ flags.DEFINE_string("latents", None, "z as named blocks, e.g. 'categorical(10), 
 flags.DEFINE_integer("noise_dim", 64, "The length of an implicit encoder's noise.")
 flags.DEFINE_string("likelihood", "auto", "Of p(x|z): bernoulli, normal or laplace.")
 flags.DEFINE_string("likelihood_scale", None, "A number, learned or per_element.")
-flags.DEFINE_bool(
-    "spectral_norm",
-    None,
-    "Normalise critics; where learned or heavy if not given.",
-)
+flags.DEFINE_bool("spectral_norm", None, "Normalise critics; where learned or heavy if not given.")
 flags.DEFINE_bool("share_features", False, "The encoder reads the features of the critic of x.")
 flags.DEFINE_float("r1_gamma", None, "Of critics' R1 penalty; 10 or 30 where alone if not given.")
 flags.DEFINE_float("gradient_penalty", 0.0, "Weight of the penalty on slopes other than 1.")

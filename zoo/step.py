@@ -16,6 +16,7 @@ from zoo.errors import InputError
 from zoo.history import History
 from zoo.joints import SampledJoints
 from zoo.lagrangian import Lagrangian
+from zoo.means import Means
 from zoo.normalization import critics_alone
 from zoo.objective import Objective
 from zoo.optimizers import FusedAdam, adam, descend
@@ -58,7 +59,7 @@ class LagrangianStep(ReplicatedModel):
     _terms: dict[str, terms.Term]
     _readings: dict[str, terms.Term]
     _batches: keras.metrics.Metric
-    _trackers: dict[str, keras.metrics.Metric]
+    _means: Means
 
     def compile(
         self,
@@ -121,7 +122,7 @@ class LagrangianStep(ReplicatedModel):
             return feed(tf.nest.map_structure(lambda d: d[index], data))
 
         # The loop carries each batch to its step. Made there, XLA would join what makes it into
-        # each of its readers, and make it four times.
+        # each of its readers, and make it four times. A block's last is made twice.
         def one(index: tf.Tensor, batch: Any) -> tuple[tf.Tensor, Any]:
             self._trained_on(*self._batch(batch))
             return index + 1, batch_of(tf.minimum(index + 1, steps - 1))

@@ -96,7 +96,9 @@ def test_every_signature_without_python(case, tmp_path, without_python):
 @pytest.mark.parametrize("name", [name for name in zoo.names() if name not in OWN_PARTS])
 def test_other_models_are_made_of_the_same_parts(name):
     """What is exported knows nothing of the objective: to run one of them in C++ is enough."""
-    assert parts(name) == parts("cyclegan" if name == "discogan" else "vae")
+    same = "cyclegan" if name == "discogan" else "vae"
+    assert parts(name) == parts(same)
+    assert set(Signatures(questions.build(name)).of("model")) == FEWER.get(same, ALL)
 
 
 def parts(name):

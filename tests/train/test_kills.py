@@ -11,9 +11,10 @@ def test_a_killed_run_ends_as_one_that_was_not(model, tmp_path):
     flags = [*kills.SHORT, *kills.MODELS[model]]
     length = kills.finished(flags, tmp_path / "whole")
     chance = random.Random(1)
-    # While it writes a checkpoint, and anywhere.
-    moments = [None, chance.uniform(0, length / 2)]
+    # Before its first checkpoint, while it writes one, and anywhere.
+    moments = [chance.uniform(0, length / 8), None, chance.uniform(0, length / 2)]
     found = kills.killed(flags, tmp_path / "whole", tmp_path / "killed", moments)
+    assert found.kills >= 2
     assert found.inside >= 1
     assert found.differing_state == []
     assert found.differing_records == []

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from zoo.optimizers import FusedAdam
+from zoo.optimizers import FusedAdam, adam
 
 
 @pytest.mark.parametrize("jit", [False, True])
@@ -39,3 +39,20 @@ def test_configuration():
     read = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(optimizer))
     assert isinstance(read, FusedAdam)
     assert read.beta_1 == 0.5
+
+
+@pytest.mark.parametrize(
+    ("options", "rate", "beta_1"),
+    [
+        ({}, 1e-3, 0.9),
+        ({"alone": True}, 1e-3, 0.9),
+        ({"adversarial": True}, 2e-4, 0.5),
+        ({"adversarial": True, "alone": True}, 5e-4, 0.5),
+        ({"learning_rate": 3e-3}, 3e-3, 0.9),
+        ({"learning_rate": 3e-3, "adversarial": True, "alone": True}, 3e-3, 0.5),
+    ],
+)
+def test_every_kind_of_player_has_its_rate(options, rate, beta_1):
+    optimizer = adam(**options)
+    assert float(optimizer.learning_rate) == pytest.approx(rate)
+    assert optimizer.beta_1 == beta_1

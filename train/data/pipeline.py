@@ -162,6 +162,7 @@ def _streamed(
     blocks = -(-plan.size // block)
     drop_remainder = plan.steps_per_epoch * plan.batch_size <= plan.size
 
+    @as_written
     def epoch_batches(epoch: tf.Tensor) -> tf.data.Dataset:
         def permuted(number: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
             count = tf.shape(images, out_type=tf.int64)[0]
