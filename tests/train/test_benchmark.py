@@ -100,8 +100,9 @@ def pairs(weights):
 class Reference:
     """The zoo's model on one batch, and what the others must be given to do the same."""
 
-    def __init__(self, name):
-        config = cases.run_config(tiny(Case("zoo_fit", name, precision="float32", jit="off")))
+    def __init__(self, name, mmd="posteriors"):
+        case = Case("zoo_fit", name, precision="float32", jit="off", mmd=mmd)
+        config = cases.run_config(tiny(case))
         self.model = assembly.build_model(config, (28, 28, 1), cases.STEPS)
         self.x = np.random.default_rng(0).random((BATCH, 28, 28, 1), dtype=np.float32)
         joints = self.model.joints(self.x, self.model._step_seed(0, self.model.step))
@@ -153,15 +154,19 @@ def test_a_bare_step_is_the_zoos(name, tiny_networks):
         np.testing.assert_allclose(step.mu, reference.model.multipliers.mu, rtol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["vae", LAGVAE, ALICE] if HAS_TORCH else [])
-def test_a_torch_step_is_the_zoos(name, tiny_networks):
+@pytest.mark.skipif(not HAS_TORCH, reason="PyTorch is not installed")
+@pytest.mark.parametrize(
+    ("name", "mmd"),
+    [("vae", "posteriors"), (LAGVAE, "posteriors"), (LAGVAE, "samples"), (ALICE, "posteriors")],
+)
+def test_a_torch_step_is_the_zoos(name, mmd, tiny_networks):
     import torch
     from torch import nn
 
     from train.benchmark import torch_step
 
-    reference = Reference(name)
-    step = torch_step.step_of(tiny(Case("torch_step", name, precision="float32")))
+    reference = Reference(name, mmd)
+    step = torch_step.step_of(tiny(Case("torch_step", name, precision="float32", mmd=mmd)))
 
     def linears(part):
         return [layer for layer in getattr(step, part) if isinstance(layer, nn.Linear)]

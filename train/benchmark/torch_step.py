@@ -124,13 +124,13 @@ class LagVae(Step):
         self.tolerances, self.slack = torch.tensor([104.0, 5e-4]), torch.tensor([4.0, 5e-4])
         self.mu = torch.tensor([1.0, 100.0]) * self.slack / self.size
         self.average: torch.Tensor | None = None
-        self.mmd = mmd_of_samples if case.mmd == "samples" else mmd_of_posteriors
+        self.by_samples = case.mmd == "samples"
 
     def forward(self, x: torch.Tensor, e: torch.Tensor, z_p: torch.Tensor) -> None:
         multipliers = self.mu * self.size / self.slack
         mean, scale, z = self.encoded(x, e)
         cost, code = distortion(self.decoded(z, x), x), rate(mean, scale)
-        mmd = self.mmd(mean, scale, z)
+        mmd = mmd_of_samples(z, z_p) if self.by_samples else mmd_of_posteriors(mean, scale, z)
         violations = torch.stack([cost + code, mmd]) - self.tolerances
         loss = code + (multipliers * violations).sum()
         self.adam.zero_grad()
@@ -238,23 +238,28 @@ def rate(mean: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
     return (0.5 * (mean**2 + scale**2 - 1.0) - scale.log()).sum(dim=1).mean()
 
 
-def mmd_of_samples(mean: torch.Tensor, scale: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
-    """Returns the U-statistic of z [N, K] against N(0, I), kernel exp(-|d|^2 / (2 K))."""
-    dims = z.shape[1]
-    norms = (z**2).sum(dim=1)
-    distances = norms[:, None] + norms - 2.0 * z @ z.T
-    embedded = (1.0 + 1.0 / dims) ** (-dims / 2) * torch.exp(-norms / (2.0 * (dims + 1)))
-    return _unbiased(torch.exp(-distances / (2.0 * dims)), embedded, dims)
+def mmd_of_samples(z: torch.Tensor, z_p: torch.Tensor) -> torch.Tensor:
+    """Returns the U-statistic of z and z_p, [N, K], kernel exp(-|d|^2 / (2 K))."""
+    k_qq, k_qp, k_pp = _kernel(z, z), _kernel(z, z_p), _kernel(z_p, z_p)
+    # MMD^2 = E_qq k - 2 E_qp k + E_pp k
+    return _mean_of_pairs(k_qq) - 2.0 * k_qp.mean() + _mean_of_pairs(k_pp)
 
 
 def mmd_of_posteriors(mean: torch.Tensor, scale: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
-    """Returns `mmd_of_samples` with the gradient of its mean over z ~ N(mean, diag(scale^2))."""
+    """Returns the U-statistic of z and N(0, I), with the gradient of its mean over the noise."""
     v, dims = scale**2, z.shape[1]
+    k_pp = (1.0 + 2.0 / dims) ** (-dims / 2)
     between = _expected_kernel(mean[:, None] - mean, v[:, None] + v)
-    surrogate = _unbiased(between, _expected_kernel(mean, v + 1.0), dims)
+    surrogate = _mean_of_pairs(between) - 2.0 * _expected_kernel(mean, v + 1.0).mean() + k_pp
     with torch.no_grad():
-        correction = mmd_of_samples(mean, scale, z) - surrogate
+        embedded = _expected_kernel(z, torch.ones_like(z)).mean()
+        correction = _mean_of_pairs(_kernel(z, z)) - 2.0 * embedded + k_pp - surrogate
     return correction + surrogate
+
+
+def _kernel(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    distances = (a**2).sum(dim=1)[:, None] + (b**2).sum(dim=1) - 2.0 * a @ b.T
+    return torch.exp(-distances / (2.0 * a.shape[1]))
 
 
 def _expected_kernel(m: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
@@ -263,7 +268,5 @@ def _expected_kernel(m: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
     return torch.exp(-0.5 * (torch.log1p(v / dims) + m**2 / (dims + v)).sum(dim=-1))
 
 
-def _unbiased(k_qq: torch.Tensor, k_qp: torch.Tensor, dims: int) -> torch.Tensor:
-    n = len(k_qp)
-    pairs = k_qq.sum() - k_qq.diagonal().sum()
-    return pairs / (n * (n - 1)) - 2.0 * k_qp.mean() + (1.0 + 2.0 / dims) ** (-dims / 2)
+def _mean_of_pairs(k: torch.Tensor) -> torch.Tensor:
+    return (k.sum() - k.diagonal().sum()) / (len(k) * (len(k) - 1))
