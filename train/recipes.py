@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from zoo import family
 
 RECIPES = {
+    "wae_mmd": {"l": "1000"},
+    "wae_gan": {"l": "10"},
     "alice": {"l": "1/50"},
     "infogan": {"l": "1/20"},
     "infobigan": {"a2": "-1/20"},

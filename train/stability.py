@@ -21,7 +21,7 @@ from typing import Any
 
 from absl import flags
 
-from train import command, run
+from train import command, documents, recipes, run
 from train.config import RunConfig
 from train.subject import Options, Subject
 from train.workdir import Workdir, write_atomically
@@ -30,6 +30,7 @@ from zoo.errors import InputError, unknown
 
 FILE = "stability.json"
 _TRANSLATE = ("cyclegan", "discogan")
+_ROW = {"model": str, "seed": int, "outcome": str, "seconds": float, "config": dict}
 _NUMBERS = ("entropy", "diversity", "within", "reached")
 
 
@@ -47,10 +48,10 @@ def adversarial() -> list[str]:
 
 
 def distinct(names: Sequence[str]) -> list[str]:
-    """Returns the names without those that declare what one before them does, as bigan ali's."""
+    """Returns the names without those that train what one before them does, as bigan ali's."""
     declared: dict[Any, str] = {}
     for name in names:
-        objective = family.objective(name)
+        objective = family.objective(name, **recipes.parameters(name, {}))
         key = str(objective.alpha_q), str(objective.alpha_p), *map(str, objective.constraints)
         declared.setdefault((key, objective.implicit_encoder), name)
     return list(declared.values())
@@ -140,13 +141,8 @@ def _read(folder: Path) -> list[dict[str, Any]]:
     file = folder / FILE
     if not file.exists():
         return []
-    try:
-        rows = json.loads(file.read_text(encoding="utf-8"))
-        for row in rows:
-            row["model"], row["seed"], row["config"], row["outcome"]
-        return rows
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise InputError(f"{file} cannot be read ({error}): delete it and start again.") from None
+    rows: list[dict[str, Any]] = documents.read(file, "delete it and start again", [_ROW])
+    return rows
 
 
 def summary(rows: Sequence[dict[str, Any]]) -> list[list[str]]:
@@ -186,7 +182,7 @@ def show(rows: Sequence[dict[str, Any]]) -> None:
     for name in adversarial():
         first = distinct([*shown, name])
         if name not in first and name not in shown:
-            console.print(f"{name} declares what one of these does", highlight=False)
+            console.print(f"{name} trains what one of these does", highlight=False)
 
 
 def configs_from_flags() -> list[tuple[str, RunConfig]]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from collections.abc import Mapping
 from typing import Any
 
+from train import documents
 from zoo.errors import InputError
 
 _EXAMPLE = '{"cluster": {"worker": ["host0:2222", "host1:2222"]}, "task": {"type": "worker", ...'
@@ -42,7 +42,7 @@ def read(environment: Mapping[str, str] = os.environ) -> Task | None:
     if not text:
         return None
     try:
-        config = json.loads(text)
+        config = documents.parsed(text)
     except ValueError as error:
         raise InputError(f"TF_CONFIG is not JSON ({error}): write it like {_EXAMPLE}.") from None
     cluster, task = _part(config, "cluster"), _part(config, "task")
