@@ -24,6 +24,7 @@ import keras
 from zoo import errors
 from zoo.networks.batch_normalization import BatchNormalization
 from zoo.networks.construction import Layers, Role, positive, shape
+from zoo.networks.group_normalization import GroupNormalization
 
 WIDTH = 32
 JIT_COMPILE = False  # XLA slows convolutions on a CPU
@@ -187,10 +188,10 @@ def _dense(layers: Layers, features: Any, units: int, name: str) -> Any:
 
 def _activate(features: Any, name: str, normalization: str, function: str) -> Any:
     if normalization == "layer":
-        features = keras.layers.GroupNormalization(groups=1, name=f"{name}_norm")(features)
+        features = GroupNormalization(groups=1, name=f"{name}_norm")(features)
     elif normalization == "group":
         groups = math.gcd(8, features.shape[-1])
-        features = keras.layers.GroupNormalization(groups=groups, name=f"{name}_norm")(features)
+        features = GroupNormalization(groups=groups, name=f"{name}_norm")(features)
     elif normalization == "batch":
         features = BatchNormalization(name=f"{name}_norm")(features)
     elif normalization != "none":

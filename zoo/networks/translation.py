@@ -10,6 +10,7 @@ import keras
 
 from zoo import errors
 from zoo.networks.construction import Layers, positive, shape
+from zoo.networks.group_normalization import GroupNormalization
 
 NORMALIZATIONS = ("group", "instance", "none")
 SQUASHES = ("sigmoid", "none")
@@ -62,7 +63,7 @@ def normalised(features: Any, name: str, normalization: str) -> Any:
         return features
     maps = features.shape[-1]
     groups = maps if normalization == "instance" else math.gcd(_GROUPS, maps)
-    return keras.layers.GroupNormalization(groups=groups, name=f"{name}_norm")(features)
+    return GroupNormalization(groups=groups, name=f"{name}_norm")(features)
 
 
 def activated(features: Any, name: str, normalization: str, function: str = "relu") -> Any:
