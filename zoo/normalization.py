@@ -9,6 +9,7 @@ from zoo.objective import Objective
 
 # By what a critic sees: pairs tell samples from data by either part, and by how they go together.
 R1_GAMMA = {"x": 10.0, "z": 10.0, "xz": 30.0}
+R1_BESIDE_CYCLES = 0.1
 OUTWEIGHS = 10
 
 
@@ -18,6 +19,15 @@ def critics_alone(objective: Objective) -> bool:
     REC_z is no company: it weighs codes.
     """
     return not {"REC_x", "RATE"} & set(objective.tractable().affine)
+
+
+def beside_cycles(objective: Objective) -> bool:
+    """Returns whether critics of x and of z stand beside both reconstructions, as CycleGAN's do.
+
+    There is nothing of the other set in REC_x and REC_z: a translation is the critics' alone.
+    """
+    seen = {c.space for c in objective.constraints if _by_critic(c.divergence)}
+    return {"REC_x", "REC_z"} <= set(objective.tractable().affine) and {"x", "z"} <= seen
 
 
 def normalises_critics(objective: Objective) -> bool:
@@ -31,7 +41,7 @@ def normalises_critics(objective: Objective) -> bool:
     games = [c for c in objective.constraints if _by_critic(c.divergence)]
     if any(c.learned for c in games):
         return True
-    if critics_alone(objective):
+    if critics_alone(objective) or beside_cycles(objective):
         return any(c.divergence == "W1" for c in games)
     distortion = objective.tractable().affine.get("REC_x")
     if not isinstance(distortion, Fraction):
@@ -40,14 +50,21 @@ def normalises_critics(objective: Objective) -> bool:
     return any(isinstance(w, Fraction) and w >= OUTWEIGHS * distortion for w in seen)
 
 
-def r1_gamma(objective: Objective, space: str) -> float:
-    """Returns the weight of R1, the penalty of slopes, of a critic on `space`: "x", "z" or "xz".
+def penalises_critics(objective: Objective) -> bool:
+    """Returns whether critics pay R1: those that stand alone or beside cycles, unless normalised.
 
-    Above 0 for critics that stand alone. A free one overpowers the decoder there, whose samples
-    collapse; a spectrally normalised one hardly pulls, and leaves samples of one kind.
+    A free one overpowers the decoder there, whose samples collapse; a spectrally normalised one
+    hardly pulls, and leaves samples of one kind, or translations that are none of the other set.
     """
-    penalised = critics_alone(objective) and not normalises_critics(objective)
-    return R1_GAMMA[space] if penalised else 0.0
+    judges = critics_alone(objective) or beside_cycles(objective)
+    return judges and not normalises_critics(objective)
+
+
+def r1_gamma(objective: Objective, space: str) -> float:
+    """Returns the weight of R1, the penalty of slopes, of a critic on `space`: "x", "z" or "xz"."""
+    if not penalises_critics(objective):
+        return 0.0
+    return R1_GAMMA[space] if critics_alone(objective) else R1_BESIDE_CYCLES
 
 
 def _by_critic(divergence: str) -> bool:

@@ -40,16 +40,16 @@ class FusedAdam(keras.optimizers.Adam):
 
 
 def adam(
-    learning_rate: float | None = None, adversarial: bool = False, alone: bool = False
+    learning_rate: float | None = None, adversarial: bool = False, penalised: bool = False
 ) -> FusedAdam:
     """Returns the Adam of a model's players: beta_1 is 0.5 in a game with critics, 0.9 elsewhere.
 
     Its rate where none is given: 1e-3 without critics; 2e-4 with them (Radford et al. 2015); 5e-4
-    where they stand `alone`, beside neither REC_x nor RATE, and pay R1.
+    where they are `penalised`, by R1.
     """
     if not adversarial:
         return FusedAdam(learning_rate or 1e-3)
-    return FusedAdam(learning_rate or (5e-4 if alone else 2e-4), beta_1=0.5)
+    return FusedAdam(learning_rate or (5e-4 if penalised else 2e-4), beta_1=0.5)
 
 
 def descend(

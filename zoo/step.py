@@ -17,7 +17,7 @@ from zoo.history import History
 from zoo.joints import SampledJoints
 from zoo.lagrangian import Lagrangian
 from zoo.means import Means
-from zoo.normalization import critics_alone
+from zoo.normalization import penalises_critics
 from zoo.objective import Objective
 from zoo.optimizers import FusedAdam, adam, descend
 from zoo.replicas import ReplicatedModel
@@ -101,7 +101,7 @@ class LagrangianStep(ReplicatedModel):
 
     def adam(self, learning_rate: float | None = None) -> FusedAdam:
         """Returns `zoo.optimizers.adam` for a player of this model."""
-        return adam(learning_rate, self.adversarial, critics_alone(self.objective))
+        return adam(learning_rate, self.adversarial, penalises_critics(self.objective))
 
     @property
     def primal_variables(self) -> list[Any]:

@@ -45,11 +45,11 @@ def test_configuration():
     ("options", "rate", "beta_1"),
     [
         ({}, 1e-3, 0.9),
-        ({"alone": True}, 1e-3, 0.9),
+        ({"penalised": True}, 1e-3, 0.9),
         ({"adversarial": True}, 2e-4, 0.5),
-        ({"adversarial": True, "alone": True}, 5e-4, 0.5),
+        ({"adversarial": True, "penalised": True}, 5e-4, 0.5),
         ({"learning_rate": 3e-3}, 3e-3, 0.9),
-        ({"learning_rate": 3e-3, "adversarial": True, "alone": True}, 3e-3, 0.5),
+        ({"learning_rate": 3e-3, "adversarial": True, "penalised": True}, 3e-3, 0.5),
     ],
 )
 def test_every_kind_of_player_has_its_rate(options, rate, beta_1):
