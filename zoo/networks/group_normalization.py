@@ -10,7 +10,7 @@ import tensorflow as tf
 
 @keras.saving.register_keras_serializable("zoo")
 class GroupNormalization(keras.layers.GroupNormalization):
-    """keras.layers.GroupNormalization of features [B, H, W, F], in a third of its time.
+    """keras.layers.GroupNormalization of features [B, H, W, F], in fewer passes over memory.
 
         y = gamma (x - mean_G) / sqrt(var_G + epsilon) + beta,   var_G = E_G x^2 - mean_G^2
 
