@@ -34,6 +34,12 @@ TORCH_CASES = [
     )
     if HAS_TORCH
 ]
+TORCH_STEPS = [
+    ("vae", "posteriors"),
+    (LAGVAE, "posteriors"),
+    (LAGVAE, "samples"),
+    (ALICE, "posteriors"),
+]
 
 
 def tiny(case):
@@ -154,11 +160,7 @@ def test_a_bare_step_is_the_zoos(name, tiny_networks):
         np.testing.assert_allclose(step.mu, reference.model.multipliers.mu, rtol=1e-4)
 
 
-@pytest.mark.skipif(not HAS_TORCH, reason="PyTorch is not installed")
-@pytest.mark.parametrize(
-    ("name", "mmd"),
-    [("vae", "posteriors"), (LAGVAE, "posteriors"), (LAGVAE, "samples"), (ALICE, "posteriors")],
-)
+@pytest.mark.parametrize(("name", "mmd"), TORCH_STEPS if HAS_TORCH else [])
 def test_a_torch_step_is_the_zoos(name, mmd, tiny_networks):
     import torch
     from torch import nn
