@@ -1,7 +1,7 @@
 """Weights with which `train` runs models whose declared ones leave nothing to see on images.
 
 A declared weight is 1 unless said otherwise, and terms are in nats per example: a hundred of REC_x,
-or sixteen codes of REC_z, outweigh a divergence of at most log 2 between samples.
+or sixteen codes of REC_z, outweigh a divergence of at most log 2 between samples or codes.
 """
 
 from __future__ import annotations

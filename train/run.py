@@ -51,7 +51,7 @@ flags.DEFINE_string("likelihood", "auto", "Of p(x|z): bernoulli, normal or lapla
 flags.DEFINE_string("likelihood_scale", None, "A number, learned or per_element.")
 flags.DEFINE_bool("spectral_norm", None, "Normalise critics; where learned or heavy if not given.")
 flags.DEFINE_bool("share_features", False, "The encoder reads the features of the critic of x.")
-flags.DEFINE_float("r1_gamma", None, "Of critics' R1 penalty; 10 or 30 where alone if not given.")
+flags.DEFINE_float("r1_gamma", None, "Of R1; if not given 10 or 30 alone, 0.1 beside cycles.")
 flags.DEFINE_float("gradient_penalty", 0.0, "Weight of the penalty on slopes other than 1.")
 flags.DEFINE_multi_string("term_option", [], "Of an estimator, e.g. MMD_z.kernel=imq.")
 flags.DEFINE_integer("critic_steps", 1, "Steps of the critics for one of the others.")

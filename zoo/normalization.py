@@ -34,14 +34,14 @@ def normalises_critics(objective: Objective) -> bool:
     """Returns whether critics are spectrally normalised: their pull is then bounded.
 
     So they are where a learned multiplier weighs what one estimates, which grows until it is felt;
-    where one that sees images weighs ten times what REC_x does, or more; and for W1 alone, a
-    supremum over critics of bounded slope. At a weight of 1 a bounded pull would be lost beside a
-    hundred nats of REC_x.
+    where one that sees images weighs ten times what REC_x does, or more; and, of critics that alone
+    judge samples or translations, for W1, a supremum over critics of bounded slope. At a weight of
+    1 a bounded pull would be lost beside a hundred nats of REC_x.
     """
     games = [c for c in objective.constraints if _by_critic(c.divergence)]
     if any(c.learned for c in games):
         return True
-    if critics_alone(objective) or beside_cycles(objective):
+    if _critics_judge(objective):
         return any(c.divergence == "W1" for c in games)
     distortion = objective.tractable().affine.get("REC_x")
     if not isinstance(distortion, Fraction):
@@ -56,8 +56,7 @@ def penalises_critics(objective: Objective) -> bool:
     A free one overpowers the decoder there, whose samples collapse; a spectrally normalised one
     hardly pulls, and leaves samples of one kind, or translations that are none of the other set.
     """
-    judges = critics_alone(objective) or beside_cycles(objective)
-    return judges and not normalises_critics(objective)
+    return _critics_judge(objective) and not normalises_critics(objective)
 
 
 def r1_gamma(objective: Objective, space: str) -> float:
@@ -65,6 +64,11 @@ def r1_gamma(objective: Objective, space: str) -> float:
     if not penalises_critics(objective):
         return 0.0
     return R1_GAMMA[space] if critics_alone(objective) else R1_BESIDE_CYCLES
+
+
+def _critics_judge(objective: Objective) -> bool:
+    """Returns whether nothing but critics says what samples, or translations, are to be."""
+    return critics_alone(objective) or beside_cycles(objective)
 
 
 def _by_critic(divergence: str) -> bool:

@@ -29,8 +29,8 @@ class Case:
       streamed: images come through tf.data in place of being gathered in the step.
       idle: the step computes nothing: what is left is the host's share.
       channels_last: of PyTorch's convolutions.
-      mmd: what LagVAE descends: by default the mean over the noise of "posteriors", or, which
-        costs less, the statistic of "samples" of both sides.
+      mmd: what LagVAE descends by "zoo_fit" and "torch_step": the mean over the noise of
+        "posteriors", the zoo's default, or, which costs less, that of "samples" of both sides.
       dataset: whose images.
       way: how a request is answered: "exported", "keras", "traced" or "chain".
       hidden, width: sizes of the mlp's layers, and of dcgan's first.

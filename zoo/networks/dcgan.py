@@ -24,7 +24,7 @@ import keras
 from zoo import errors
 from zoo.networks.batch_normalization import BatchNormalization
 from zoo.networks.construction import Layers, Role, positive, shape
-from zoo.networks.group_normalization import GroupNormalization
+from zoo.networks.group_normalization import in_groups
 
 WIDTH = 32
 JIT_COMPILE = False  # XLA slows convolutions on a CPU
@@ -188,10 +188,9 @@ def _dense(layers: Layers, features: Any, units: int, name: str) -> Any:
 
 def _activate(features: Any, name: str, normalization: str, function: str) -> Any:
     if normalization == "layer":
-        features = GroupNormalization(groups=1, name=f"{name}_norm")(features)
+        features = in_groups(features, name, groups=1)
     elif normalization == "group":
-        groups = math.gcd(8, features.shape[-1])
-        features = GroupNormalization(groups=groups, name=f"{name}_norm")(features)
+        features = in_groups(features, name)
     elif normalization == "batch":
         features = BatchNormalization(name=f"{name}_norm")(features)
     elif normalization != "none":

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
 import tensorflow as tf
+
+GROUPS = 8
 
 
 @keras.saving.register_keras_serializable("zoo")
@@ -36,3 +39,9 @@ class GroupNormalization(keras.layers.GroupNormalization):
         inverse = tf.math.rsqrt(tf.maximum(variance, 0.0) + self.epsilon)
         scale = of_maps(inverse) * self.gamma
         return inputs * scale + (self.beta - of_maps(mean) * scale)
+
+
+def in_groups(features: Any, name: str, groups: int = GROUPS) -> Any:
+    """Returns features [B, H, W, F] normalised in as many groups of maps, or the most that fit."""
+    fitting = math.gcd(groups, features.shape[-1])
+    return GroupNormalization(groups=fitting, name=f"{name}_norm")(features)

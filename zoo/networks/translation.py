@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,12 +9,11 @@ import keras
 
 from zoo import errors
 from zoo.networks.construction import Layers, positive, shape
-from zoo.networks.group_normalization import GroupNormalization
+from zoo.networks.group_normalization import GROUPS, in_groups
 
 NORMALIZATIONS = ("group", "instance", "none")
 SQUASHES = ("sigmoid", "none")
 SMALLEST = 8
-_GROUPS = 8
 
 
 def sizes(image_shape: Sequence[int]) -> tuple[int, int, int]:
@@ -61,9 +59,7 @@ def normalised(features: Any, name: str, normalization: str) -> Any:
         raise errors.unknown("normalization", str(normalization), NORMALIZATIONS)
     if normalization == "none":
         return features
-    maps = features.shape[-1]
-    groups = maps if normalization == "instance" else math.gcd(_GROUPS, maps)
-    return GroupNormalization(groups=groups, name=f"{name}_norm")(features)
+    return in_groups(features, name, features.shape[-1] if normalization == "instance" else GROUPS)
 
 
 def activated(features: Any, name: str, normalization: str, function: str = "relu") -> Any:
