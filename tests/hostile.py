@@ -26,7 +26,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import zoo
-from train import checkpoints, comparison, data, evaluation, plots, verdict
+from train import checkpoints, comparison, data, evaluation, plots
+from train.certificates import verdict
 from train.config import RunConfig, parse_network_options, parse_term_options
 from train.workdir import Workdir
 from zoo import family

@@ -23,7 +23,7 @@ def certify_run(model: Any, dataset: Any, config: RunConfig, workdir: Workdir) -
     Raises:
       InputError: the split is empty.
     """
-    from train import certificate
+    from train.certificates import certificate
 
     size = certificate.batch_size(dataset.split("test").size, config.batch_size)
     found = certificate.certify(

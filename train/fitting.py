@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from train import assembly, certify, held_out, interrupts, pictures
+from train import assembly, certify, interrupts, pictures
 from train.callbacks import Recorder, row, summary
+from train.certificates import held_out
 from train.config import RunConfig
 from train.strategy import ALONE, Cluster
 from train.workdir import Workdir

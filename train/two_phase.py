@@ -82,7 +82,7 @@ def measured(
     Raises:
       InputError: a value is not finite, or the neutral form has not the terms it is made of.
     """
-    from train.held_out import measure
+    from train.certificates.held_out import measure
     from zoo.lagrangian import Lagrangian
 
     objective = config.declared

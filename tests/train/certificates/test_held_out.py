@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 import zoo
-from train import held_out
+from train.certificates import held_out
 
 SMALL = {"image_shape": (8, 8, 1), "latent_dim": 3, "network_options": {"hidden": (16, 16)}}
 

@@ -9,9 +9,9 @@ import tensorflow as tf
 from PIL import Image
 
 import zoo
-from train import certificate, verdict
-from train.certificate import batch_size, certify, write
-from train.certificate_page import markdown
+from train.certificates import certificate, verdict
+from train.certificates.certificate import batch_size, certify, write
+from train.certificates.page import markdown
 from train.workdir import Workdir
 from zoo.errors import InputError
 from zoo.metrics import bootstrap_interval, mutual_information

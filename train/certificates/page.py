@@ -18,7 +18,7 @@ def number(value: float | None) -> str:
 
 
 def markdown(certificate: Mapping[str, Any]) -> str:
-    """Returns certificate.md; `certificate` is what `train.certificate.certify` returns."""
+    """Returns certificate.md; `certificate` is what `train.certificates.certificate.certify` returns."""
     parts = [f"# {certificate['model']}: {certificate['verdict']}", certificate["reason"]]
     parts.append(_measured_on(certificate))
     if certificate["constraints"]:

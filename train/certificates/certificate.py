@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from train import certificate_page, verdict
+from train.certificates import page, verdict
 from train.workdir import Workdir, write_atomically
 from zoo import algebra
 from zoo.affine import rational
@@ -49,12 +49,12 @@ def certify(
       points: the most images that the information is estimated on.
 
     Returns:
-      JSON-able data; `train.certificate_page.markdown` makes it readable.
+      JSON-able data; `train.page.markdown` makes it readable.
 
     Raises:
       InputError: there are no images.
     """
-    from train.held_out import measure
+    from train.certificates.held_out import measure
 
     measured = measure(model, batches, seed)
     lagrangian = model.lagrangian
@@ -119,12 +119,12 @@ def write(workdir: Workdir, certificate: Mapping[str, Any]) -> None:
     """
     plot = workdir.plots / "certificate.png"
     if certificate["constraints"]:
-        certificate_page.plot(certificate, workdir.records(), plot)
+        page.plot(certificate, workdir.records(), plot)
     else:
         plot.unlink(missing_ok=True)
     text = json.dumps(certificate, indent=2, allow_nan=False) + "\n"
     write_atomically(
-        workdir.path / "certificate.md", certificate_page.markdown(certificate).encode()
+        workdir.path / "certificate.md", page.markdown(certificate).encode()
     )
     write_atomically(workdir.path / "certificate.json", text.encode())
 
@@ -183,7 +183,7 @@ def _training_value(records: Iterable[Mapping[str, Any]], expression: str) -> fl
 def _information(
     model: Any, batches: Iterable[Any], seed: int, points: int
 ) -> dict[str, Any] | None:
-    from train.held_out import images
+    from train.certificates.held_out import images
     from zoo import priors
     from zoo.metrics import mutual_information
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from train.certificate_page import number
+from train.certificates.page import number
 
 # At 2% in a tenth of the training a multiplier would move by a fifth in as much training again. A
 # cycle can end where it began, so the range counts too; the noise of batches makes a few per cent.

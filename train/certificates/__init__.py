@@ -1,0 +1,1 @@
+"""What a run achieved: bounds on held-out data, verdicts, and the page that says so."""
