@@ -62,7 +62,7 @@ class Recorder(keras.callbacks.Callback):
       total: the step the run ends at.
       checkpoint_every: steps between checkpoints; there is one at the end too.
       at_checkpoint: called after each checkpoint, e.g. to plot.
-      aim: called with the constraints' values in training before each checkpoint.
+      aim: called with the constraints' values in training every `aim_every` steps.
       keep: how many checkpoints are kept, beside the best.
       means: the model's metrics, where the last run ended within a record.
       cluster: the workers that train together.
@@ -81,6 +81,7 @@ class Recorder(keras.callbacks.Callback):
         checkpoint_every: int,
         at_checkpoint: Callable[[], None],
         aim: Callable[[list[float]], None],
+        aim_every: int,
         keep: int = 3,
         means: Sequence[float] | None = None,
         cluster: Cluster = ALONE,
@@ -93,6 +94,7 @@ class Recorder(keras.callbacks.Callback):
         self._checkpoint_every = checkpoint_every
         self._at_checkpoint = at_checkpoint
         self._aim = aim
+        self._aim_every = aim_every
         self._keep = keep
         self._means = means
         trained = [r for r in workdir.records() if r["split"] == "train"]
@@ -161,6 +163,8 @@ class Recorder(keras.callbacks.Callback):
         record["seconds"] = round(time.monotonic() - self._since, 3)
         self._write(record)
         self._last = record
+        if record["constraints"] and step % self._aim_every == 0 and step < self._total:
+            self._aim(list(record["constraints"].values()))
         scheduled = step % self._checkpoint_every == 0 or step == self._total
         if scheduled:
             if self._cluster.chief:
@@ -169,8 +173,6 @@ class Recorder(keras.callbacks.Callback):
                 self._console.print(
                     f"step {step}  {summary(held_out)}", highlight=False, soft_wrap=True
                 )
-            if record["constraints"]:
-                self._aim(list(record["constraints"].values()))
             self._save()
             if self._cluster.chief and step < self._total:
                 self._at_checkpoint()

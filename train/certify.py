@@ -11,7 +11,7 @@ from typing import Any
 
 from absl import flags
 
-from train import command
+from train import command, two_phase
 from train.config import RunConfig
 from train.workdir import Workdir
 from zoo.errors import InputError
@@ -26,12 +26,19 @@ def certify_run(model: Any, dataset: Any, config: RunConfig, workdir: Workdir) -
     from train.certificates import certificate
 
     size = certificate.batch_size(dataset.split("test").size, config.batch_size)
+
+    def once(split: str, size: int) -> Any:
+        return dataset.batches(
+            split, size, config.seed, drop_remainder=False, repeat=False, shuffle=False
+        )
+
     found = certificate.certify(
         model,
-        dataset.batches(
-            "test", size, config.seed, drop_remainder=False, repeat=False, shuffle=False
-        ),
+        once("test", size),
         workdir.records(),
+        training=once("train", config.batch_size),
+        validation=once("validation", config.batch_size),
+        neutral=two_phase.neutral_model(config, workdir),
         declared={c.expression: str(c.at_most) for _, c in config.declared.learned},
         best=config.eps_hat,
         seed=config.seed,

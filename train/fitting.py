@@ -11,7 +11,7 @@ import numpy as np
 
 from train import assembly, certify, interrupts, pictures
 from train.callbacks import Recorder, row, summary
-from train.certificates import held_out
+from train.certificates import aiming, held_out
 from train.config import RunConfig
 from train.strategy import ALONE, Cluster
 from train.workdir import Workdir
@@ -37,12 +37,15 @@ def fit(
     def plot() -> None:
         pictures.draw(model, dataset, assembly.once(dataset, config, "test"), workdir)
 
-    def aim(reached: list[float]) -> None:
-        def margins() -> bytes:
-            batches = assembly.once(dataset, config, "validation")
-            return held_out.margins(model, batches, np.array(reached)).tobytes()
+    margins = aiming.of_run(model, dataset, config, workdir) if cluster.chief else None
 
-        model.margins.assign(np.frombuffer(cluster.from_chief(margins)))
+    def aim(reached: list[float]) -> None:
+        def measured() -> bytes:
+            assert margins is not None
+            return margins(np.array(reached)).tobytes()
+
+        found = np.frombuffer(cluster.from_chief(measured))
+        model.aim(np.where(np.isfinite(found), found, model.margins))
 
     recorder = Recorder(
         workdir,
@@ -51,6 +54,7 @@ def fit(
         config.checkpoint_every,
         plot,
         aim,
+        aiming.interval(total, config.log_every),
         config.keep,
         means,
         cluster,

@@ -114,6 +114,15 @@ def measured(
     return best
 
 
+def neutral_model(config: RunConfig, workdir: Workdir) -> Any:
+    """Returns the model of the first phase; None if no tolerance needed one, or it is gone."""
+    if not config.best:
+        return None
+    neutral = neutral_workdir(config, workdir)
+    checkpoint = neutral.latest_checkpoint()
+    return None if checkpoint is None else neutral.load(checkpoint)
+
+
 def warm_start(model: Any, source: Any) -> None:
     """Gives `model` the weights of `source`, where both have the part."""
     model.encoder.set_weights(source.encoder.get_weights())

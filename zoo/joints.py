@@ -31,6 +31,7 @@ class SampledJoints:
       z: [B, ...], samples of the prior, where that is a data set; drawn from it if None.
       histories: what remembers generated samples "x_p" or "z_q", if anything does.
       replica: whose part of the batch x is.
+      relaxed: whether z ~ q(z|x) is differentiable, and a relaxation where samples are not.
     """
 
     # The samples are drawn, not listed with their probabilities.
@@ -48,6 +49,7 @@ class SampledJoints:
         z: Any = None,
         histories: Mapping[str, History] | None = None,
         replica: Replica = ALONE,
+        relaxed: bool = True,
     ):
         self.x_q = x
         self.encoder = encoder
@@ -58,6 +60,7 @@ class SampledJoints:
         self._z_p = z
         self._histories = histories or {}
         self.replica = replica
+        self._relaxed = relaxed
         self._shown: dict[str, tf.Tensor] = {}
 
     @cached_property
@@ -68,6 +71,8 @@ class SampledJoints:
     @cached_property
     def z_q(self) -> tf.Tensor:
         """z ~ q(z|x), [B, K], reparameterised."""
+        if not self._relaxed:
+            return self.replica.drawn(self.posterior, self._stream("z_q"))
         return self.encoder.relaxed_sample(self.posterior, self._stream("z_q"), self.replica)
 
     @cached_property

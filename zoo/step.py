@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -243,6 +244,15 @@ class LagrangianStep(ReplicatedModel):
             for name, term in {**self._terms, **self._readings}.items()
         }
 
+    def surrogates(self, x: Any, seed: Any, z: Any = None) -> dict[str, tf.Tensor]:
+        """Returns what the primal step descends of each trained term, on images x.
+
+        Scalars that mean nothing but by their gradients in `primal_variables`; `seed` and `z` as
+        in joints.
+        """
+        joints = self.joints(x, seed, z=z)
+        return {name: term(joints, training=False).surrogate for name, term in self._terms.items()}
+
     @functools.cached_property
     def traced_terms(self) -> Any:
         """`term_values` as a tf.function, compiled as the training step is."""
@@ -254,13 +264,21 @@ class LagrangianStep(ReplicatedModel):
         """`held_out_values` as a tf.function."""
         return tf.function(self.held_out_values, autograph=False, reduce_retracing=True)
 
-    def joints(self, x: Any, seed: Any, training: bool = False, z: Any = None) -> SampledJoints:
+    def joints(
+        self, x: Any, seed: Any, training: bool = False, z: Any = None, relaxed: bool = True
+    ) -> SampledJoints:
         """Returns the samples of both joints that the terms are estimated on.
 
-        `z` are samples of the prior, where that is a data set of its own.
+        `z` are samples of the prior, where that is a data set of its own; `relaxed` as in
+        `SampledJoints`.
         """
         parts = self.encoder, self.decoder, self.prior
-        return SampledJoints(x, *parts, seed, training, z, self.histories, replicas.present())
+        replica = replicas.present()
+        return SampledJoints(x, *parts, seed, training, z, self.histories, replica, relaxed)
+
+    def term(self, name: str) -> terms.Term:
+        """Returns the term called `name`, as it is trained or read."""
+        return {**self._terms, **self._readings}[name]
 
     @property
     def metrics(self) -> list[Any]:
@@ -289,6 +307,15 @@ class LagrangianStep(ReplicatedModel):
                 logs[f"D: {constraint.expression}"] = reached[index]
                 logs[f"lambda: {constraint.expression}"] = multipliers_now[index]
         return logs
+
+    def aim(self, margins: Any) -> None:
+        """Has the dual step aim at eps less these margins [m], in the constraints' units."""
+        self.margins.assign(margins)
+        # A divergence that a critic reads below 0 is 0: so far above what is aimed at.
+        floors = self.lagrangian.floors
+        self.multipliers.floor.assign(
+            [-math.inf if f is None else f + m for f, m in zip(floors, margins, strict=True)]
+        )
 
     def _violations(self, values: Mapping[str, Any]) -> tf.Tensor:
         """Returns D - (eps - margin) of each learned constraint."""

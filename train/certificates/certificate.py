@@ -9,14 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from train.certificates import page, verdict
+from train.certificates import convergence, page, plot, verdict
 from train.workdir import Workdir, write_atomically
-from zoo import algebra
 from zoo.affine import rational
-from zoo.objective import Constraint
 
-MIN_BATCHES = 4  # fewer say nothing about the spread of their mean
-WANTED_BATCHES = 16
+WANTED_BATCHES = 32
 POINTS = 5000  # the N x N densities take seconds; the ceiling is 8.5 nats
 
 
@@ -25,35 +22,48 @@ def certify(
     batches: Iterable[Any],
     records: Sequence[Mapping[str, Any]] = (),
     *,
+    training: Iterable[Any] | None = None,
+    validation: Iterable[Any] | None = None,
+    neutral: Any = None,
     declared: Mapping[str, str] | None = None,
     best: Mapping[str, float] | None = None,
     at_clip: Mapping[str, str | None] | None = None,
     seed: int = 0,
     points: int = POINTS,
+    power: int = 4,
 ) -> dict[str, Any]:
-    """Measures what a model achieves, with the estimators it is trained with.
+    """Bounds what a model achieves on data it has not seen, and says which constraints hold.
 
-        D_j = sum_i C_ij term_i,   a held-out value is the mean over batches of equal size
+        D_j = sum_i C_ij term_i,   holds if its upper limit is at most eps_j
 
-    A smaller last batch is left out, but for the information. Nats per example; MMD and
-    distances in their own units. Numbers that are not finite are null, and a note says so.
+    A constraint that is estimated without bias has an interval, of the mean over batches of equal
+    size (a smaller last batch is left out of it). One that a critic estimates has a lower bound by
+    fresh critics, and on z an upper bound by the densities of the posteriors; see `zoo.bounds`.
+    Nats per example; MMD and distances in their own units. Numbers that are not finite are null,
+    and a note says so.
 
     Args:
       model: a LagrangianModel.
-      batches: held-out images [B, ...], or (images, labels); gone through twice.
+      batches: held-out images [B, ...], or (images, labels); gone through several times.
       records: rows of metrics.jsonl; those with split "train" hold the multipliers' paths.
+      training, validation: batches that fresh critics are fitted to, and stopped by. Without
+        them, parts of the held-out examples serve, and bounds rest on fewer.
+      neutral: the model of the first phase, against which tolerances relative to its best are
+        judged on the same images.
       declared: learned constraint -> its tolerance as it was declared, "best + 4".
       best: learned constraint -> eps_hat, what was reached without an information preference.
       at_clip: learned constraint -> "lower", "upper" or None; the model's own if not given.
-      seed: of the terms' noise and of the bootstrap.
+      seed: of all noise.
       points: the most images that the information is estimated on.
+      power: repeats of each planted difference, where only a lower bound exists; 0 for none.
 
     Returns:
-      JSON-able data; `train.page.markdown` makes it readable.
+      JSON-able data; `train.certificates.page.markdown` makes it readable.
 
     Raises:
       InputError: there are no images.
     """
+    from train.certificates import bounding
     from train.certificates.held_out import measure
 
     measured = measure(model, batches, seed)
@@ -61,19 +71,30 @@ def certify(
     names = [c.expression for c in lagrangian.learned]
     multipliers = [float(value) for value in model.multipliers.value]
     at_clip = at_clip or dict(zip(names, model.multipliers.at_clip(), strict=True))
+    found = bounding.bounded(
+        model,
+        measured,
+        batches,
+        training,
+        validation,
+        None if neutral is None else measure(neutral, batches, seed, lagrangian),
+        {name: _tolerance(name, text) for name, text in (declared or {}).items()},
+        seed,
+        power,
+    )
     constraints = [
         verdict.judged(
             {
                 "expression": name,
-                "quantity": _quantity(constraint),
+                "quantity": bounding.quantity(constraint),
                 "declared": (declared or {}).get(name, str(constraint.at_most)),
                 "best": _finite((best or {}).get(name)),
                 "tolerance": constraint.at_most.at(0.0),
-                **_value(measured.constraints[j], seed),
+                **found[j],
                 "training_value": _training_value(records, name),
                 "multiplier": _finite(multipliers[j]),
                 "at_clip": at_clip.get(name),
-                "drift": verdict.drift(records, name),
+                "drift": convergence.drift(records, name),
             },
             records,
         )
@@ -82,7 +103,7 @@ def certify(
     weights = np.asarray(lagrangian.coefficients(np.array(multipliers, np.float32)))
     coefficients = dict(zip(lagrangian.terms, weights, strict=True))
     decision, reason = verdict.decide(constraints)
-    converged, convergence = verdict.convergence(constraints)
+    converged, settled = convergence.convergence(constraints)
     return {
         "model": model.objective.name,
         "objective": model.objective.to_config(),
@@ -90,7 +111,7 @@ def certify(
         "verdict": decision,
         "reason": reason,
         "converged": converged,
-        "convergence": convergence,
+        "convergence": settled,
         "constraints": constraints,
         "fixed": [
             {"expression": c.expression, "multiplier": float(rational(c.weight))}
@@ -98,7 +119,11 @@ def certify(
             if not c.learned
         ],
         "terms": {
-            name: {**_value(values, seed), "coefficient": _finite(coefficients.get(name))}
+            name: {
+                **bounding.value_of(values, seed),
+                "side": model.term(name).side,
+                "coefficient": _finite(coefficients.get(name)),
+            }
             for name, values in measured.terms.items()
         },
         "information": _information(model, batches, seed, points),
@@ -115,17 +140,15 @@ def certify(
 def write(workdir: Workdir, certificate: Mapping[str, Any]) -> None:
     """Writes certificate.json, certificate.md and plots/certificate.png, each whole or not at all.
 
-    The plot shows learned constraints; without any there is none.
+    No plot is written without learned constraints.
     """
-    plot = workdir.plots / "certificate.png"
+    picture = workdir.plots / "certificate.png"
     if certificate["constraints"]:
-        page.plot(certificate, workdir.records(), plot)
+        plot.draw(certificate, workdir.records(), picture)
     else:
-        plot.unlink(missing_ok=True)
+        picture.unlink(missing_ok=True)
     text = json.dumps(certificate, indent=2, allow_nan=False) + "\n"
-    write_atomically(
-        workdir.path / "certificate.md", page.markdown(certificate).encode()
-    )
+    write_atomically(workdir.path / "certificate.md", page.markdown(certificate).encode())
     write_atomically(workdir.path / "certificate.json", text.encode())
 
 
@@ -137,7 +160,15 @@ def batch_size(examples: int, training: int) -> int:
     return max(2, min(training, examples // WANTED_BATCHES))
 
 
+def _tolerance(name: str, text: str) -> Any:
+    from zoo.objective import Constraint
+
+    return Constraint(name, at_most=text).at_most
+
+
 def _notes(measured: Any) -> list[str]:
+    from zoo.metrics.bootstrap import MIN_VALUES
+
     broken = {name: int(np.sum(~np.isfinite(v))) for name, v in measured.terms.items()}
     sentences = [
         f"{name} is not finite on {count} of {measured.count} batches, so that it and what is made "
@@ -145,29 +176,17 @@ def _notes(measured: Any) -> list[str]:
         for name, count in broken.items()
         if count
     ]
-    if measured.count < MIN_BATCHES:
-        sentences.append(f"{measured.count} batches give no intervals: {MIN_BATCHES} would")
+    if measured.count < MIN_VALUES:
+        sentences.append(
+            f"{measured.count} batches give no intervals: {MIN_VALUES} would, so certify on more "
+            "examples or smaller batches"
+        )
+    negative = [n for n, v in measured.terms.items() if n.startswith("MMD") and v.mean() < 0]
+    sentences += [
+        f"{name} is below 0, as an unbiased estimate of a small squared distance often is"
+        for name in negative
+    ]
     return sentences
-
-
-def _value(per_batch: np.ndarray, seed: int) -> dict[str, Any]:
-    from zoo.metrics import bootstrap_interval
-
-    if not np.all(np.isfinite(per_batch)):
-        return {"value": None, "interval": None}
-    enough = len(per_batch) >= MIN_BATCHES
-    interval = list(bootstrap_interval(per_batch, seed)) if enough else None
-    return {"value": float(per_batch.mean()), "interval": interval}
-
-
-def _quantity(constraint: Constraint) -> str:
-    """Returns what is bounded: the divergence, or what is left of it without the unknown H_q(x)."""
-    if constraint.expression == "KL(q(x,z)||p(x,z))":
-        return "-ELBO"
-    vector = algebra.constraint_vector(constraint)
-    if vector is not None and algebra.decompose(vector)[1]["E_q[log q(x)]"]:
-        return f"{constraint.expression} + H_q(x)"
-    return constraint.expression
 
 
 def _training_value(records: Iterable[Mapping[str, Any]], expression: str) -> float | None:
@@ -195,7 +214,7 @@ def _information(
     half = 1.96 * found.standard_error
     return {
         "estimate": _finite(found.estimate),
-        "interval": [_finite(found.estimate - half), _finite(found.estimate + half)],
+        "interval": [_finite(found.within(found.estimate + d)) for d in (-half, half)],
         "ceiling": found.ceiling,
         "points": found.points,
         "sharing": _finite(found.sharing),

@@ -1,4 +1,4 @@
-"""The learned constraints on held-out batches: what they are, and how far training must aim."""
+"""Terms and learned constraints on held-out batches, one value for each batch."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ import tensorflow as tf
 from zoo import priors
 from zoo.errors import InputError
 from zoo.lagrangian import Lagrangian
-
-STANDARD_ERRORS = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,24 +108,3 @@ def evaluated(model: Any, batches: Iterable[Any]) -> dict[str, float]:
 def images(batches: Iterable[Any]) -> Iterator[Any]:
     """Yields the images of batches of images, or of (images, labels)."""
     return (batch[0] if isinstance(batch, tuple) else batch for batch in batches)
-
-
-def margins(model: Any, batches: Iterable[Any], reached: np.ndarray) -> np.ndarray:
-    """Returns how far below the tolerances training must aim, by what held-out data costs more.
-
-        margin_j = max(0, D_j(held out) - D_j(train)) + 4 standard errors of D_j(held out)
-
-    The dual step sees training batches, but a constraint is meant to hold on data the model has
-    not seen: two standard errors bring the whole interval of the mean below the tolerance, and
-    two more are for what one held-out set differs from another.
-
-    Args:
-      model: as it is.
-      batches: held-out images.
-      reached: D_j on recent training batches, [m].
-
-    Returns:
-      margins: [m], in the constraints' units.
-    """
-    found = measure(model, batches)
-    return np.maximum(found.mean - reached, 0.0) + STANDARD_ERRORS * found.error

@@ -1,15 +1,9 @@
-"""The certificate for people: a page of Markdown and a plot."""
+"""The certificate for people: a page of Markdown."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
-
-from matplotlib import ticker
-from matplotlib.figure import Figure
-
-from train import figures
 
 
 def number(value: float | None) -> str:
@@ -23,6 +17,7 @@ def markdown(certificate: Mapping[str, Any]) -> str:
     parts.append(_measured_on(certificate))
     if certificate["constraints"]:
         parts += ["## Constraints", _constraints(certificate["constraints"])]
+        parts.append(_methods(certificate["constraints"]))
         parts += ["## Multipliers", _multipliers(certificate["constraints"])]
         parts.append(certificate["convergence"])
         parts.append("![Held-out intervals and multipliers](plots/certificate.png)")
@@ -39,7 +34,9 @@ def _measured_on(certificate: Mapping[str, Any]) -> str:
     return (
         f"Step {certificate['step']}, on held-out data: {data['batches']} batches of "
         f"{data['batch_size']}{left_out}. Values are nats per example, those of MMD and of "
-        "distances in their own units; intervals are 95% bootstrap intervals over batches."
+        "distances in their own units. A constraint holds if its upper limit is within the "
+        "tolerance and is violated if its lower limit is above it; each limit is right in 97.5% "
+        "of repeats."
     )
 
 
@@ -49,13 +46,46 @@ def _constraints(constraints: Iterable[Mapping[str, Any]]) -> str:
         name = _cell(c["expression"])
         if c["quantity"] != c["expression"]:
             name += f", as {_cell(c['quantity'])}"
-        tolerance = number(c["tolerance"])
+        tolerance = number(c["tolerance_here"])
         if c["best"] is not None:
-            tolerance += f" = {c['declared']}, best {number(c['best'])}"
-        row = (name, number(c["value"]), _interval(c["interval"]), tolerance, c["status"])
+            best = c["best"] if c["best_here"] is None else c["best_here"]
+            tolerance += f" = {c['declared']}, best {number(best)}"
+        limits = [number(c[side] and c[side]["limit"]) for side in ("lower", "upper")]
+        row = (name, *limits, tolerance, f"**{c['status']}**", _reading(c))
         rows.append((*row, number(c["training_value"])))
-    header = ("constraint", "held-out value", "95% interval", "tolerance", "status", "in training")
+    header = ("constraint", "at least", "at most", "tolerance", "status", "estimate", "in training")
     return _table(header, rows)
+
+
+def _reading(c: Mapping[str, Any]) -> str:
+    """Returns the value of the training's estimator, and what it is to the constraint."""
+    meaning = {"exact": "", "lower": ", a lower bound", "upper": ", an upper bound"}
+    return number(c["value"]) + meaning.get(c["side"], ", no bound")
+
+
+def _methods(constraints: Iterable[Mapping[str, Any]]) -> str:
+    """Says where bounds come from, and what is the matter with them."""
+    lines = []
+    for c in constraints:
+        said = [
+            f"{word} {number(c[side]['limit'])} by {c[side]['method']}, on {c[side]['size']} "
+            "examples"
+            for side, word in (("lower", "at least"), ("upper", "at most"))
+            if c[side]
+        ]
+        said += [c[key] for key in ("loose", "faults", "uninformative") if c[key]]
+        if c["upper"] is None and c["side"] != "exact":
+            said.append("no upper bound on it exists")
+        if c["power"]:
+            said.append(c["power"]["sentence"])
+        if c["best_here"] is not None:
+            said.append(
+                f"the tolerance is {c['declared']}, and on these images best is "
+                f"{number(c['best_here'])}, where it was {number(c['best'])} on validation data"
+            )
+        if said:
+            lines.append(f"- {_code(c['expression'])}: {'; '.join(said)}.")
+    return "\n".join(lines)
 
 
 def _multipliers(constraints: Iterable[Mapping[str, Any]]) -> str:
@@ -111,81 +141,15 @@ def _interval(interval: Sequence[float | None] | None) -> str:
     return "-" if interval is None else " to ".join(map(number, interval))
 
 
+def _code(expression: str) -> str:
+    return f"`{expression}`"
+
+
 def _cell(expression: str) -> str:
     """Returns an expression as code in a table, whose columns a bare | would part."""
-    return "`" + expression.replace("|", r"\|") + "`"
+    return _code(expression.replace("|", r"\|"))
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def plot(
-    certificate: Mapping[str, Any],
-    records: Sequence[Mapping[str, Any]],
-    path: str | os.PathLike[str],
-) -> None:
-    """Writes, for each learned constraint, its interval beside its tolerance and its multiplier.
-
-    Args:
-      certificate: with at least one learned constraint.
-      records: rows of metrics.jsonl, whose multipliers are drawn over the steps.
-      path: the PNG file.
-    """
-    constraints = certificate["constraints"]
-    figure = Figure(
-        figsize=(7.5, 1.9 * len(constraints) + 0.35), dpi=figures.DPI, layout="constrained"
-    )
-    grid = figure.add_gridspec(len(constraints), 2)
-    for row, constraint in enumerate(constraints):
-        last = row == len(constraints) - 1
-        _draw_interval(figure.add_subplot(grid[row, 0]), constraint)
-        axes = figure.add_subplot(grid[row, 1])
-        _draw_multiplier(axes, constraint["expression"], records, last)
-    figures.write(figure, path)
-
-
-def _draw_interval(axes: Any, c: Mapping[str, Any]) -> None:
-    shown = [v for v in (c["tolerance"], c["value"], *(c["interval"] or ())) if v is not None]
-    low, high = min(shown), max(shown)
-    margin = 0.4 * (high - low) or 0.1 * abs(high) or 1.0
-    axes.axvspan(low - margin, c["tolerance"], color=figures.PALE, linewidth=0, alpha=0.6)
-    axes.axvline(c["tolerance"], color=figures.INK, linewidth=1.1)
-    axes.annotate(
-        f"at most {number(c['tolerance'])}",
-        (c["tolerance"], 1),
-        xycoords=("data", "axes fraction"),
-        xytext=(-4, -4),
-        textcoords="offset points",
-        horizontalalignment="right",
-        verticalalignment="top",
-        fontsize=8,
-        color=figures.INK,
-    )
-    held_out = {"color": figures.COLOURS["validation"], "linewidth": 1.8}
-    if c["interval"] is not None:
-        axes.plot(c["interval"], [0, 0], marker="|", markersize=9, markeredgewidth=1.8, **held_out)
-    if c["value"] is not None:
-        axes.plot([c["value"]], [0], marker="o", markersize=4.5, **held_out)
-    unit = "" if c["expression"].startswith("MMD(") else "nats per example"
-    figures.style(axes, f"{c['quantity']}: {c['status']}", unit, "", grid=False)
-    axes.set(xlim=(low - margin, high + margin), ylim=(-1, 1), yticks=[])
-    axes.xaxis.set_major_locator(ticker.MaxNLocator(5, steps=figures.TICKS))
-    axes.spines["left"].set_visible(False)
-
-
-def _draw_multiplier(
-    axes: Any, expression: str, records: Sequence[Mapping[str, Any]], last: bool
-) -> None:
-    points = [
-        (row["step"], row["multipliers"][expression])
-        for row in records
-        if row["split"] == "train" and expression in row["multipliers"]
-    ]
-    figures.style(axes, f"lambda of {expression}", "step" if last else "", "")
-    if points:
-        axes.plot(*zip(*points, strict=True), color=figures.COLOURS["train"], linewidth=1.3)
-        axes.set_ylim(bottom=0)
-        if max(value for _, value in points) >= 1e4:
-            axes.yaxis.set_major_formatter(ticker.EngFormatter(sep=""))

@@ -1,126 +1,163 @@
-"""What measured constraints and their multipliers say: status, drift, convergence, verdict.
+"""What bounds say of constraints: a status for each, and one verdict for the run.
 
-A constraint holds if its whole interval is within its tolerance, and is violated if none of it is.
-A dual optimum has its active constraints at their tolerances: that such an interval contains the
-tolerance, undecided, is no failure of the run but all that these data can tell.
+    holds            an upper bound's confidence limit is within the tolerance
+    violated         a lower bound's confidence limit is above it
+    undecided        neither, though an upper bound could be had
+    not refuted      neither, and no upper bound exists: a failed attempt to refute it
+    uninformative    it holds, but the tolerance admits known failures
+
+An estimate decides nothing by itself: a critic's is a lower bound, or none. A dual optimum has its
+active constraints at their tolerances, so that undecided is no failure of the run but all that
+these data can tell.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
+from train.certificates.convergence import NEGLIGIBLE
 from train.certificates.page import number
 
-# At 2% in a tenth of the training a multiplier would move by a fifth in as much training again. A
-# cycle can end where it began, so the range counts too; the noise of batches makes a few per cent.
-MAX_DRIFT, MAX_RANGE = 0.02, 0.1
-NEGLIGIBLE = 0.01  # below this share of its largest value a multiplier no longer acts
-
-
-def drift(records: Iterable[Mapping[str, Any]], expression: str) -> dict[str, Any] | None:
-    """Returns how a multiplier moved over the last tenth of training, or None if it is not known.
-
-    `change` is that of the least-squares line; `share` and `range` are the line's change and the
-    path's extent relative to the largest value in the last half of training.
-    """
-    path = [
-        (row["step"], row["multipliers"][expression])
-        for row in records
-        if row["split"] == "train" and expression in row["multipliers"]
-    ]
-    if len(path) < 2 or not np.all(np.isfinite(path)):
-        return None
-    steps, values = np.array(path, np.float64).T
-    # From the last record before the tenth begins, and at least from the last but one.
-    first = int(np.searchsorted(steps, 0.9 * steps[-1], side="right")) - 1
-    first = max(0, min(first, len(steps) - 2))
-    window, moved = steps[first:], values[first:]
-    change = float(np.polyfit(window, moved, 1)[0] * (window[-1] - window[0]))
-    size = float(np.abs(values[steps >= steps[-1] / 2]).max()) or 1.0
-    share, extent = abs(change) / size, float(np.ptp(moved)) / size
-    return {
-        "from_step": int(window[0]),
-        "to_step": int(window[-1]),
-        "change": change,
-        "share": share,
-        "range": extent,
-        "settled": share <= MAX_DRIFT and extent <= MAX_RANGE,
-    }
+# The verdict of a run is that of its worst constraint, in this order.
+_VERDICTS = {
+    "violated": "infeasible",
+    "undecided": "undecided",
+    "uninformative": "uninformative",
+    "not refuted": "not refuted",
+    "holds": "feasible",
+}
 
 
 def judged(c: dict[str, Any], records: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """Adds to a measured constraint whether it holds and what its multiplier says of it."""
-    eps, interval, multiplier = c["tolerance"], c["interval"], c["multiplier"]
-    status, active, slackness = "undecided", None, None
-    if interval is not None and interval[1] <= eps:
-        status = "holds"
-    elif interval is not None and interval[0] > eps:
+    """Adds to a bounded constraint its status, and what its multiplier says of it."""
+    eps, multiplier = c["tolerance_here"], c["multiplier"]
+    low, high = limit(c, "lower"), limit(c, "upper")
+    if not (c["value"] is None or math.isfinite(c["value"])):
+        raise ValueError(f"{c['expression']} has value {c['value']}: use None.")
+    status = "undecided"
+    if multiplier is None or c["value"] is None:
+        pass  # a number that is not finite says nothing, and neither does a model that has one
+    elif low is not None and low > eps:
         status = "violated"
-    if multiplier is not None and interval is not None:
+    elif high is not None and high <= eps:
+        status = "uninformative" if c["uninformative"] else "holds"
+    elif c["upper"] is None and c["lower"] is not None and c["side"] != "exact":
+        status = "not refuted"
+    active = slackness = None
+    if multiplier is not None and high is not None:
         path = [row["multipliers"].get(c["expression"], 0.0) for row in records]
         idle = c["at_clip"] == "lower" or multiplier <= NEGLIGIBLE * max([multiplier, *path])
-        active = not (idle and interval[1] < eps)
+        active = not (idle and high < eps)
     if multiplier is not None and c["value"] is not None:
         # lambda (D - eps), which is 0 at an optimum
         slackness = multiplier * (c["value"] - eps)
     return {**c, "status": status, "active": active, "complementary_slackness": slackness}
 
 
+def limit(c: Mapping[str, Any], side: str) -> float | None:
+    """Returns the confidence limit of a constraint's bound on that side, if there is one."""
+    bound = c[side]
+    return None if bound is None else bound["limit"]
+
+
 def decide(constraints: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
+    """Returns the run's verdict, and the reason in a sentence for each constraint it is due to."""
     found = {c["status"] for c in constraints}
     if not found:
         return "fixed multipliers", "No constraint has a tolerance that could hold or be violated."
     if found == {"holds"}:
         return "feasible", "Every constraint holds on held-out data."
-    status = "violated" if "violated" in found else "undecided"
-    reason = " ".join(_complaint(c) for c in constraints if c["status"] == status)
-    return ("infeasible" if status == "violated" else "undecided"), reason
+    status = next(status for status in _VERDICTS if status in found)
+    reason = " ".join(complaint(c) for c in constraints if c["status"] == status)
+    return _VERDICTS[status], reason
 
 
-def _complaint(c: Mapping[str, Any]) -> str:
-    """Says why one constraint does not hold."""
-    name, eps = c["expression"], number(c["tolerance"])
+def complaint(c: Mapping[str, Any]) -> str:
+    """Says why one constraint does not hold, or why nobody knows."""
+    name, eps = c["expression"], number(c["tolerance_here"])
+    low, high = limit(c, "lower"), limit(c, "upper")
+    if c["multiplier"] is None:
+        return f"{name} is undecided: its multiplier is not finite."
     if c["value"] is None:
         return f"{name} is undecided: it is not finite on held-out data."
-    if c["interval"] is None:
-        return f"{name} is undecided: there are too few batches for an interval."
-    low, high = map(number, c["interval"])
+    if c["status"] == "uninformative":
+        return f"{name} holds but says nothing: {c['uninformative']}."
+    if c["status"] == "not refuted":
+        return _not_refuted(c)
     if c["status"] == "undecided":
-        return f"{name} is undecided: its interval, {low} to {high}, contains the tolerance {eps}."
-    found = f"{name} is violated: {c['quantity']} is {low} to {high}, where {eps} is allowed."
+        if low is None and high is None:
+            return f"{name} is undecided: there are too few held-out examples for an interval."
+        return " ".join([_between(c), *([c["decides"]] if c["decides"] else [])])
+    found = f"{name} is violated: {c['quantity']} is {_range(low, high)}, where {eps} is allowed."
     training, path = c["training_value"], c["drift"]
     if c["at_clip"] == "upper":
         return f"{found} Its multiplier is at its upper clip: it is infeasible for this network."
-    if training is not None and training <= c["tolerance"]:
+    if c["side"] == "exact" and training is not None and training <= c["tolerance"]:
         return f"{found} It is {number(training)} in training: it does not generalise."
+    if c["side"] != "exact" and c["value"] <= c["tolerance"]:
+        return (
+            f"{found} The critic in play reads {number(c['value'])}: the encoder or decoder has "
+            "beaten it. A stronger critic or more steps may help: raise --critic_steps."
+        )
     if path and not path["settled"] and path["change"] > 0:
         return f"{found} Its multiplier still rises: a longer run may meet it."
     return found
 
 
-def convergence(constraints: Sequence[Mapping[str, Any]]) -> tuple[bool | None, str]:
-    if not constraints:
-        return None, "No multiplier is learned."
-    sentences = [
-        f"The multiplier of {c['expression']} is held by its upper clip."
-        for c in constraints
-        if c["at_clip"] == "upper"
-    ]
-    sentences += [
-        f"The multiplier of {c['expression']} has not settled: over steps {d['from_step']} to "
-        f"{d['to_step']} it drifted by {d['share']:.1%} and ranged over {d['range']:.1%} of its "
-        "size."
-        for c in constraints
-        if (d := c["drift"]) and not d["settled"]
-    ]
-    if sentences:
-        return False, " ".join(sentences)
-    if any(c["drift"] is None for c in constraints):
-        return None, "Too few records tell whether the multipliers have settled."
-    return True, (
-        f"Over the last tenth of training no multiplier drifted by more than {MAX_DRIFT:.0%}, or "
-        f"ranged over more than {MAX_RANGE:.0%}, of its size."
+def decides(c: Mapping[str, Any], examples: int) -> str | None:
+    """Says what would decide an undecided constraint: more examples, or another tolerance."""
+    low, high, eps = limit(c, "lower"), limit(c, "upper"), c["tolerance_here"]
+    if high is None or low is None or not math.isfinite(high):
+        return None
+    wider = f"a tolerance of {number(_up(high))}"
+    value = c["value"]
+    if c["side"] != "exact":
+        return f"{wider[0].upper()}{wider[1:]} or more would hold."
+    end = high if value < eps else low
+    gap, half = abs(value - eps), abs(end - value)
+    if not gap or half / gap > 100:
+        return f"Its estimate is at the tolerance: {wider} would hold."
+    needed = math.ceil(1.1 * examples * (half / gap) ** 2)
+    word = "hold" if value < eps else "be refuted"
+    return (
+        f"With about {needed:,} held-out examples, where there are {examples:,}, it would {word} "
+        f"at this estimate; {wider} would hold with these."
     )
+
+
+def _between(c: Mapping[str, Any]) -> str:
+    name, eps = c["expression"], number(c["tolerance_here"])
+    low, high = limit(c, "lower"), limit(c, "upper")
+    if c["side"] == "exact":
+        return (
+            f"{name} is undecided: its interval, {_range(low, high)}, contains the tolerance {eps}."
+        )
+    loose = f"; {c['loose']}" if c["loose"] else ""
+    return f"{name} is undecided: it is {_range(low, high)}, and {eps} is between{loose}."
+
+
+def _not_refuted(c: Mapping[str, Any]) -> str:
+    low = limit(c, "lower")
+    found = (
+        f"{c['expression']} is not refuted: no upper bound on it exists, and the best lower bound, "
+        f"{number(low)}, is within the tolerance {number(c['tolerance_here'])}."
+    )
+    return f"{found} {c['power']['sentence']}." if c["power"] else found
+
+
+def _range(low: float | None, high: float | None) -> str:
+    if low is None:
+        return f"at most {number(high)}"
+    if high is None or not math.isfinite(high):
+        return f"at least {number(low)}"
+    return f"{number(low)} to {number(high)}"
+
+
+def _up(value: float) -> float:
+    """Rounds up to three digits."""
+    if not value:
+        return value
+    unit = 10.0 ** (math.floor(math.log10(abs(value))) - 2)
+    return math.ceil(value / unit) * unit

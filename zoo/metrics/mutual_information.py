@@ -25,7 +25,7 @@ class MutualInformation:
         E estimate         <=  I_q(x;z)  <=  E leave_one_out      Poole et al. 2019
 
     Attributes:
-      estimate: at most `ceiling`, and in expectation at most I_q(x;z).
+      estimate: at most `ceiling`, and in expectation at most I_q(x;z); cut at 0 and at `rate`.
       standard_error: of the estimate, by the spread over examples; its bias is not in it.
       points: N, the number of examples.
       rate: RATE = E_q(x) KL(q(z|x)||p(z)), over the same examples.
@@ -52,6 +52,10 @@ class MutualInformation:
         """log N, which no estimate from N points exceeds."""
         return math.log(self.points)
 
+    def within(self, value: float) -> float:
+        """Returns `value` cut at what information can be: from 0 to `rate`."""
+        return min(max(value, 0.0), self.rate) if self.rate > 0.0 else 0.0
+
     @property
     def sharing(self) -> float:
         """Of how many of the N points a code may come, on (geometric) average: exp(log N - I).
@@ -73,7 +77,7 @@ class MutualInformation:
     @property
     def measured(self) -> Measured:
         """The estimate; its interval spans both biases: from the estimate's to the bound's end."""
-        low, _ = around(self.estimate, self.standard_error)
+        low = self.within(around(self.estimate, self.standard_error)[0])
         ends = (
             around(self.leave_one_out, self.leave_one_out_error)[1],
             around(self.rate, self.rate_error)[1],
@@ -136,7 +140,7 @@ def mutual_information(
     # log q(z_i|x_i) - log 1/N sum_j q(z_i|x_j), at most log N but for rounding
     values, left_out = np.minimum(own - log_mixture, math.log(n)), own - log_others
     all_rates = np.concatenate(rates).astype(np.float64)
-    return MutualInformation(
+    found = MutualInformation(
         estimate=float(values.mean()),
         standard_error=float(values.std(ddof=1) / math.sqrt(n)),
         points=n,
@@ -147,6 +151,8 @@ def mutual_information(
         leave_one_out_error=_error(left_out),
         entropy_x=entropy_x,
     )
+    # Its noise may take the estimate out of [0, RATE], where the information is.
+    return dataclasses.replace(found, estimate=found.within(found.estimate))
 
 
 def _error(values: np.ndarray) -> float:

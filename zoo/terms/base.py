@@ -24,10 +24,15 @@ import abc
 import dataclasses
 import itertools
 from collections.abc import Callable
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 from zoo import errors
 from zoo.terms.estimate import Estimate
+
+
+# What an estimate is, in expectation over held-out samples, of the term: its value, a bound on it
+# from below or from above, or neither.
+Side = Literal["exact", "lower", "upper", "neither"]
 
 
 class Joints(Protocol):
@@ -123,7 +128,8 @@ class Term(abc.ABC):
     """A term of an objective, ready to be estimated on samples of the joints.
 
     Subclasses are frozen dataclasses. Their fields are the options, except `space`, `direction` and
-    `critic`.
+    `critic`. A term whose class does not say from which side it estimates is taken to say nothing:
+    certificates then look for bounds elsewhere.
     """
 
     registered: ClassVar[str]
@@ -136,6 +142,11 @@ class Term(abc.ABC):
     def name(self) -> str:
         """The name in coefficients and metrics, such as "REC_x", "MMD_z" or "CHI2_x_pq"."""
         return _full_name(self.registered, *(getattr(self, field) for field in _named_by(self)))
+
+    @property
+    def side(self) -> Side:
+        """From which side the estimate's expectation bounds the term."""
+        return "neither"
 
     @abc.abstractmethod
     def __call__(self, joints: Joints, training: bool = True) -> Estimate:

@@ -58,6 +58,7 @@ class CriticTerm(base.Term):
 
     needs_critic = True
     gathers: ClassVar[bool] = False  # whether the estimate is no mean over examples
+    divergence: ClassVar[str]  # what is estimated of a and b, by its name in a constraint
 
     space: str
     critic: Any = None
@@ -69,6 +70,11 @@ class CriticTerm(base.Term):
             weight = getattr(self, name)
             if not (isinstance(weight, numbers.Real) and 0.0 <= float(weight) < math.inf):
                 raise errors.InputError(f"{name} {weight!r} has to be a number, 0 or above.")
+
+    @property
+    def reverses(self) -> bool:
+        """Whether the term is the divergence of b from a, rather than of a from b."""
+        return getattr(self, "direction", "qp") == "pq"
 
     @abc.abstractmethod
     def compare(self, pair: Pair, critic_a: Any, critic_b: Any) -> Estimate:

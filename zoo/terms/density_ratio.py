@@ -89,6 +89,7 @@ class _Divergence(CriticTerm):
     """KL between q and p on the subclass's space; penalties as in `CriticTerm`."""
 
     directions = ("qp", "pq")
+    divergence = "KL"
     gathers = True
 
     direction: str = "qp"
@@ -129,6 +130,7 @@ class DivergenceOfJoints(_Divergence):
 class ReverseRate(CriticTerm):
     """RATE_p = KL(p(x,z) || q(x)p(z)): data beside codes drawn for themselves."""
 
+    divergence = "KL"
     gathers = True
 
     space: str = "xz"
@@ -161,6 +163,7 @@ class RateByRatio(CriticTerm):
     See Mescheder et al. "Adversarial Variational Bayes." ICML 2017, on adaptive contrast.
     """
 
+    divergence = "KL"
     gathers = True
 
     space: str = "xz"

@@ -147,6 +147,10 @@ class _FDivergence(CriticTerm):
 
     direction: str = "qp"
 
+    @property
+    def side(self) -> base.Side:
+        return "lower"
+
     def compare(self, pair: Pair, critic_a: Any, critic_b: Any) -> Estimate:
         if self.direction == "qp":
             return f_divergence(critic_a, critic_b, self.registered, pair.expect_a, pair.expect_b)
@@ -159,6 +163,7 @@ class ForwardKL(_FDivergence):
     """FKL(a||b) = KL(a||b) by its variational bound; penalties as in `CriticTerm`."""
 
     directions = ("qp", "pq")
+    divergence = "FKL"
 
 
 @base.register("RKL")
@@ -166,6 +171,7 @@ class ReverseKL(_FDivergence):
     """RKL(a||b) = KL(b||a) by its variational bound; penalties as in `CriticTerm`."""
 
     directions = ("qp", "pq")
+    divergence = "RKL"
 
 
 @base.register("CHI2")
@@ -177,11 +183,14 @@ class ChiSquared(_FDivergence):
     """
 
     directions = ("qp", "pq")
+    divergence = "CHI2"
 
 
 @base.register("H2")
 class SquaredHellinger(_FDivergence):
     """H2 = E_p[ (sqrt(q/p) - 1)^2 ], in [0, 2]; penalties as in `CriticTerm`."""
+
+    divergence = "H2"
 
 
 @base.register("TV")
@@ -189,3 +198,4 @@ class TotalVariation(_FDivergence):
     """TV = 1/2 E_p|q/p - 1|, in [0, 1]; penalties as in `CriticTerm`."""
 
     gathers = False
+    divergence = "TV"

@@ -88,12 +88,17 @@ class JensenShannon(CriticTerm):
     """
 
     spaces = ("x", "z", "xz")
+    divergence = "JS"
 
     surrogate: str = "non_saturating"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _check(self.surrogate)
+
+    @property
+    def side(self) -> base.Side:
+        return "lower"
 
     def compare(self, pair: Pair, critic_a: Any, critic_b: Any) -> Estimate:
         return jensen_shannon(critic_a, critic_b, self.surrogate, pair.expect_a, pair.expect_b)

@@ -159,6 +159,11 @@ class MMD(base.Term):
                     f"Kernel {self.kernel!r} has no closed-form embedding: use kernel='rbf'."
                 )
 
+    @property
+    def side(self) -> base.Side:
+        # The V-statistic is biased upwards, by the pairs of a sample with itself.
+        return "upper" if self.estimator == "v" else "exact"
+
     def __call__(self, joints: base.Joints, training: bool = True) -> Estimate:
         if joints.q_weights is not None:
             return Estimate.of(self._of_weights(joints))

@@ -73,6 +73,10 @@ class Rate(base.Term):
     def __post_init__(self) -> None:
         _check(self.estimator)
 
+    @property
+    def side(self) -> base.Side:
+        return "exact"
+
     def __call__(self, joints: base.Joints, training: bool = True) -> Estimate:
         divergence = _closed_form(joints.posterior, joints.prior, self.estimator)
         if divergence is not None:

@@ -42,6 +42,10 @@ def reconstruction(log_prob: Any, expect: Callable[[Any], Any] = tf.reduce_mean)
 class ReconstructionOfX(base.Term):
     """REC_x = -E_q log p(x|z)."""
 
+    @property
+    def side(self) -> base.Side:
+        return "exact"
+
     def __call__(self, joints: base.Joints, training: bool = True) -> Estimate:
         return Estimate.of(reconstruction(joints.log_p_x_given_z_q, joints.expect_q))
 
@@ -68,6 +72,10 @@ class ReconstructionOfZ(base.Term):
         affine = self.affine
         if not (isinstance(affine, numbers.Real) and 0.0 <= float(affine) < math.inf):
             raise errors.InputError(f"affine {affine!r} has to be a number, 0 or above.")
+
+    @property
+    def side(self) -> base.Side:
+        return "exact"
 
     def __call__(self, joints: base.Joints, training: bool = True) -> Estimate:
         if self.affine and training:

@@ -113,6 +113,11 @@ class SlicedWasserstein(base.Term):
     def __post_init__(self) -> None:
         _check(self.projections)
 
+    @property
+    def side(self) -> base.Side:
+        # Optimal transport is jointly convex: between samples it costs more, on average.
+        return "upper"
+
     def __call__(self, joints: base.Joints, training: bool = True) -> Estimate:
         q, p = (kernels.flatten(*parts) for parts in joints.samples(self.space))
         options = {"projections": self.projections, "seed": joints.stream(self.name)}

@@ -60,6 +60,7 @@ class Wasserstein(CriticTerm):
     """
 
     spaces = ("x", "z", "xz")
+    divergence = "W1"
 
     gradient_penalty: float = 10.0
 

@@ -1,0 +1,171 @@
+"""How far below the tolerances training must aim, for constraints to hold on data it has not seen.
+
+    margin_j = max(0, D_j(held out) - D_j(train)) + 4 standard errors of D_j(held out)
+
+The dual step sees training batches and the critic in play. A constraint is meant to hold on other
+data, and whatever a critic has been beaten at: where one estimates D_j, D_j(held out) is what a
+critic reads that was fitted on to the model as it stands, if that is more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from train import two_phase
+from train.certificates import certificate
+from train.certificates.held_out import Measurements, measure
+from zoo import priors
+from zoo.bounds.examples import CHOSEN_ON, Examples, Samples
+from zoo.bounds.functionals import FUNCTIONALS
+from zoo.bounds.pairs import Pairs
+from zoo.bounds.variational import Candidate, lower_bound
+from zoo.critics import Fitter, free, fresh_network
+
+# Two bring the whole interval of the mean below the tolerance; two more are for what one held-out
+# set differs from another.
+STANDARD_ERRORS = 4
+_ROUNDS = 10  # of 50 steps, from the weights of the critic in play
+_TIMES = 20  # in a run, at records
+_FITTED_TO = 5_000  # examples
+
+
+def interval(total: int, log_every: int) -> int:
+    """Returns the steps between two measurements in a run of `total` steps: a multiple of records.
+
+    It does not depend on checkpoints: a short run has margins too.
+    """
+    return log_every * max(1, total // (_TIMES * log_every))
+
+
+def of_run(model: Any, dataset: Any, config: Any, workdir: Any) -> Margins | None:
+    """Returns what measures the margins of a run; None where no multiplier is learned."""
+    if not model.lagrangian.learned:
+        return None
+    validation = dataset.split("validation").size
+    size = certificate.batch_size(validation, config.batch_size)
+
+    def batches(split: str = "validation", size: int = size) -> Any:
+        return dataset.batches(
+            split, size, config.seed, drop_remainder=False, repeat=False, shuffle=False
+        )
+
+    return Margins(
+        model, batches, _samples(model, batches), _best(model, batches, config, workdir)
+    )
+
+
+def _samples(model: Any, batches: Callable[..., Any]) -> Samples | None:
+    """Returns the examples of critics, where a learned constraint is estimated by one."""
+    lagrangian = model.lagrangian
+    terms = [model.term(name) for name in lagrangian.constrained_terms]
+    if not any(getattr(term, "divergence", None) in FUNCTIONALS for term in terms):
+        return None
+    paired = isinstance(model.prior, priors.Empirical)
+    held_out = Examples.of(batches(), CHOSEN_ON, paired)
+    half = len(held_out) // 2
+    if half < 20:
+        return None
+    fit = Examples.of(batches("train", 250), _FITTED_TO, paired)
+    return Samples(fit, held_out.part(0, half), held_out.part(half, len(held_out)))
+
+
+def _best(
+    model: Any, batches: Callable[..., Any], config: Any, workdir: Any
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Returns what the neutral run reaches on the same batches, and the tolerances' factors."""
+    neutral = two_phase.neutral_model(config, workdir)
+    if neutral is None:
+        return None
+    tolerances = [c.at_most for _, c in config.declared.learned]
+    factors = np.array([float(tolerance.factor) for tolerance in tolerances])
+    return measure(neutral, batches(), 0, model.lagrangian).constraints, factors
+
+
+class Margins:
+    """Measures margins of one model, again and again while it trains.
+
+    Args:
+      model: a LagrangianModel.
+      batches: makes the held-out batches: images [B, ...], or (x, z) where z is data.
+      samples: what critics are fitted to, chosen and read on; None where no critic is learned
+        from, or there are too few examples.
+      best: the neutral run's constraints on the same batches, [m, batches], and the factors [m] of
+        best in the tolerances; None where no tolerance is relative.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        batches: Callable[[], Iterable[Any]],
+        samples: Samples | None = None,
+        best: tuple[np.ndarray, np.ndarray] | None = None,
+    ):
+        self._model = model
+        self._batches = batches
+        self._best = best
+        self._gaps = {}
+        lagrangian = model.lagrangian
+        for name in lagrangian.constrained_terms if samples is not None else ():
+            if getattr(model.term(name), "divergence", None) in FUNCTIONALS:
+                self._gaps[name] = _Gap(model, name, samples)
+
+    def __call__(self, reached: np.ndarray) -> np.ndarray:
+        """Returns the margins [m], in the constraints' units.
+
+        Args:
+          reached: D_j on recent training batches, [m].
+        """
+        found = measure(self._model, self._batches())
+        held_out = found.mean + self._beaten(found)
+        return np.maximum(held_out - reached, 0.0) + STANDARD_ERRORS * self._error(found)
+
+    def _error(self, found: Measurements) -> np.ndarray:
+        """Returns the standard errors of D_j less what moves its tolerance, [m]."""
+        if self._best is None:
+            return found.error
+        values, factors = self._best
+        difference = found.constraints - factors[:, None] * values
+        return difference.std(axis=1, ddof=1) / np.sqrt(found.count)
+
+    def _beaten(self, found: Measurements) -> np.ndarray:
+        """Returns what critics in play miss of each constraint, [m]."""
+        lagrangian = self._model.lagrangian
+        gaps = np.zeros(len(lagrangian.terms))
+        for index, name in enumerate(lagrangian.terms):
+            if name in self._gaps:
+                read = self._gaps[name]()
+                gaps[index] = max(read - float(found.terms[name].mean()), 0.0)
+        # A critic bounds a term from below: that says nothing where it counts with a minus.
+        return np.maximum(lagrangian.slopes, 0.0).T @ gaps
+
+
+class _Gap:
+    """A critic fitted on from the one in play, each time it is asked."""
+
+    def __init__(self, model: Any, name: str, samples: Samples):
+        self._term = model.term(name)
+        self._pairs = Pairs(model, self._term)
+        self._samples = samples
+        self._playing = model.critics[name]
+        freed = free(self._playing)
+        if freed is None:
+            choose = self._pairs.samples(samples.choose)
+            freed = fresh_network([np.concatenate(p) for p in zip(*choose, strict=True)])
+        self._start = freed.get_weights()
+        self._fitter = Fitter(freed, self._pairs.draw(samples.fit))
+
+    def __call__(self) -> float:
+        """Returns the lower bound it reads."""
+        self._fitter.network.set_weights(self._weights())
+        samples = self._samples
+        critic = self._fitter.fit(self._pairs.samples(samples.choose), _ROUNDS)
+        ratios = [self._pairs.ratios(part, critic) for part in (samples.choose, samples.read)]
+        candidate = Candidate("fitted on", *ratios)
+        return lower_bound(self._term.divergence, [candidate], self._term.reverses).value
+
+    def _weights(self) -> list[np.ndarray]:
+        now = free(self._playing)
+        return self._start if now is None else now.get_weights()

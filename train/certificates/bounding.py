@@ -1,0 +1,319 @@
+"""The learned constraints on held-out data: bounds from both sides, as far as they exist."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from train.certificates import verdict
+from train.certificates.held_out import Measurements
+from zoo import priors
+from zoo.affine import Number
+from zoo.bounds import Bound
+from zoo.bounds import power as planting
+from zoo.bounds.examples import CHOSEN_ON, FITTED_TO, READ_ON, Examples, Samples
+from zoo.bounds.functionals import FUNCTIONALS
+from zoo.bounds.kernel_power import mmd_power
+from zoo.bounds.of_terms import Bounds, TermBounds
+from zoo.divergences import DIVERGENCES
+from zoo.errors import InputError
+from zoo.metrics.bootstrap import MIN_VALUES, bootstrap_interval
+from zoo.objective import Constraint
+
+
+def bounded(
+    model: Any,
+    measured: Measurements,
+    batches: Iterable[Any],
+    training: Iterable[Any] | None,
+    validation: Iterable[Any] | None,
+    neutral: Measurements | None,
+    declared: Mapping[str, Any],
+    seed: int,
+    repeats: int,
+) -> list[dict[str, Any]]:
+    """Returns `of_constraint` of every learned constraint, with what else its reader must know.
+
+    Adds `uninformative`, `loose`, `decides` and `faults`, sentences or None, and `power`, the
+    planted differences of a constraint that has no upper bound.
+    """
+    found = []
+    bounds = _bounds(model, batches, training, validation, seed)
+    examples = measured.count * measured.size
+    for index, constraint in enumerate(model.lagrangian.learned):
+        name = constraint.expression
+        c = of_constraint(model, index, measured, bounds, seed, neutral, declared.get(name))
+        c["uninformative"] = uninformative(model, constraint, c["tolerance_here"])
+        c["loose"] = _loose(c, measured)
+        c["faults"] = _faults(c, constraint)
+        c["power"] = _power(model, index, bounds, c, repeats)
+        c["decides"] = verdict.decides(c, examples)
+        found.append(c)
+    return found
+
+
+def _bounds(
+    model: Any,
+    batches: Iterable[Any],
+    training: Iterable[Any] | None,
+    validation: Iterable[Any] | None,
+    seed: int,
+) -> Bounds | None:
+    """Returns what bounds terms that are not estimated without bias; None if none is learned."""
+    lagrangian = model.lagrangian
+    sides = {model.term(name).side for name in lagrangian.constrained_terms}
+    if sides <= {"exact"} and "MMD_z" not in lagrangian.constrained_terms:
+        return None
+    paired = isinstance(model.prior, priors.Empirical)
+    read = Examples.of(batches, READ_ON, paired)
+    try:
+        if training is None:
+            samples = Samples.split(read)
+        else:
+            fit = Examples.of(training, FITTED_TO, paired)
+            if validation is None:
+                last = len(fit) - max(1, len(fit) // 10)
+                fit, choose = fit.part(0, last), fit.part(last, len(fit))
+            else:
+                choose = Examples.of(validation, CHOSEN_ON, paired)
+            samples = Samples(fit, choose, read)
+    except InputError:
+        return None
+    return Bounds(model, samples, seed)
+
+
+def uninformative(model: Any, constraint: Constraint, eps: float) -> str | None:
+    """Says which failures of q(z) a tolerance of MMD admits, if it admits any."""
+    if constraint.divergence != "MMD" or constraint.space != "z":
+        return None
+    if isinstance(model.prior, priors.Empirical):
+        return None
+    term = model.term("MMD_z")
+    power = mmd_power(model.prior, term.kernel, term.bandwidth, term.scales)
+    return power.uninformative(eps)
+
+
+def _loose(c: Mapping[str, Any], measured: Measurements) -> str | None:
+    """Says that posteriors are too narrow for an upper bound by their mixture to be tight."""
+    if c["upper"] is None or c["side"] == "exact" or "RATE" not in measured.terms:
+        return None
+    rate, log_n = float(measured.terms["RATE"].mean()), math.log(c["upper"]["size"])
+    if not rate > log_n:
+        return None
+    return (
+        f"RATE is {rate:.4g} nats, above log {c['upper']['size']} = {log_n:.3g}: the posteriors of "
+        "so few examples hardly overlap, and the upper bound is loose"
+    )
+
+
+def _faults(c: Mapping[str, Any], constraint: Constraint) -> str | None:
+    """Says that the critic in play reads what the divergence cannot be."""
+    known = DIVERGENCES.get(constraint.divergence)
+    if c["interval"] is None or c["side"] == "exact" or known is None:
+        return None
+    low, high = c["interval"]
+    largest = known.largest if known.largest is not None else math.inf
+    if high < 0.0 or low > largest:
+        allowed = "0 or more" if math.isinf(largest) else f"between 0 and {largest:.3g}"
+        return (
+            f"The critic in play reads {c['value']:.3g} for {constraint.expression}, which is "
+            f"{allowed}: the critic is at fault"
+        )
+    return None
+
+
+def _power(
+    model: Any, index: int, bounds: Bounds | None, c: Mapping[str, Any], repeats: int
+) -> dict[str, Any] | None:
+    """Plants differences where no upper bound exists, so that a failed attempt has a size."""
+    column = model.lagrangian.slopes[:, index]
+    names = [n for n, weight in zip(model.lagrangian.terms, column, strict=True) if weight]
+    eps = c["tolerance_here"]
+    lower = c["lower"]
+    if bounds is None or not repeats or len(names) != 1 or c["upper"] is not None or lower is None:
+        return None
+    divergence = getattr(model.term(names[0]), "divergence", None)
+    if divergence not in FUNCTIONALS or eps <= 0 or lower["limit"] > eps:
+        return None
+    planted = bounds.power(names[0], eps, repeats)
+    return {
+        "planted": [dataclasses.asdict(p) for p in planted],
+        "sentence": planting.sentence(planted, eps),
+    }
+
+
+def of_constraint(
+    model: Any,
+    index: int,
+    measured: Measurements,
+    bounds: Bounds | None,
+    seed: int,
+    neutral: Measurements | None = None,
+    declared: Any = None,
+) -> dict[str, Any]:
+    """Bounds learned constraint `index` from both sides.
+
+        D_j = sum_i C_ij term_i
+
+    Terms that are estimated without bias are added in every batch, and their mean has an interval.
+    Each other term has bounds of its own (`zoo.bounds`), and D_j those that add up, a negative
+    C_ij turning a term's upper bound into one from below. A sum of two limits holds at least as
+    often as each.
+
+    Where the tolerance is relative to a best and `neutral` is given, both runs are measured on the
+    same batches with the same noise, and D - factor best is compared with the offset: what one set
+    of images costs more than another is no part of that.
+
+    Args:
+      model: a LagrangianModel.
+      measured: its terms on held-out batches.
+      bounds: of its other terms; None if there are too few examples.
+      seed: of the bootstrap.
+      neutral: the neutral run's constraints on the same batches.
+      declared: the `Tolerance` of which the constraint's own is the number.
+
+    Returns:
+      value, interval: of the training's estimators on held-out batches.
+      side: "exact", "lower", "upper" or "neither": what that value is to D.
+      lower, upper: {"value", "limit", "method", "size", "notes"}, None where there is none.
+      tolerance_here, best_here: on these examples, where `neutral` tells them.
+    """
+    lagrangian = model.lagrangian
+    column = dict(zip(lagrangian.terms, lagrangian.slopes[:, index].astype(float), strict=True))
+    column = {name: c for name, c in column.items() if c}
+    sides = {name: model.term(name).side for name in column}
+    constraint = lagrangian.learned[index]
+    eps = float(constraint.at_most.at(0.0))
+    found: dict[str, Any] = {
+        "side": _side(column, sides),
+        **value_of(measured.constraints[index], seed),
+        "tolerance_here": eps,
+        "best_here": None,
+    }
+    exact = {name: c for name, c in column.items() if sides[name] == "exact"}
+    parts = [_of_batches(measured, exact, seed)] if exact else []
+    relative = declared is not None and declared.needs_best and neutral is not None
+    if relative and exact == column and neutral is not None:
+        factor = float(declared.factor)
+        best = float(neutral.constraints[index].mean())
+        if math.isfinite(best):
+            difference = measured.constraints[index] - factor * neutral.constraints[index]
+            parts = [_interval(difference, factor * best, measured, seed, "against the neutral run")]
+            found |= {"best_here": best, "tolerance_here": declared.at(best)}
+    elif column.keys() == {"MMD_z"} and bounds is not None:
+        whole = bounds.of("MMD_z")
+        if whole.lower and whole.upper and found["value"] is not None:
+            # All codes at once say more than batches of them.
+            parts = [(1.0, whole)]
+            found["value"] = whole.lower.value
+            found["interval"] = [whole.lower.limit, whole.upper.limit]
+    parts += [
+        (c, _or_none(bounds, name)) for name, c in column.items() if sides[name] != "exact"
+    ]
+    found |= {side: _json(_added(parts, side)) for side in ("lower", "upper")}
+    return found
+
+
+def value_of(per_batch: np.ndarray, seed: int) -> dict[str, Any]:
+    """Returns the mean over batches and its interval, None where a value is not finite."""
+    if not np.all(np.isfinite(per_batch)):
+        return {"value": None, "interval": None}
+    enough = len(per_batch) >= MIN_VALUES
+    interval = list(bootstrap_interval(per_batch, seed)) if enough else None
+    return {"value": float(per_batch.mean()), "interval": interval}
+
+
+def _side(column: Mapping[str, float], sides: Mapping[str, str]) -> str:
+    """Returns what a sum of estimates is to the sum of their terms."""
+    turned = {"lower": "upper", "upper": "lower"}
+    found = {
+        side if column[name] > 0 else turned.get(side, side)
+        for name, side in sides.items()
+        if side != "exact"
+    }
+    if not found:
+        return "exact"
+    return found.pop() if len(found) == 1 else "neither"
+
+
+def _of_batches(
+    measured: Measurements, exact: Mapping[str, float], seed: int
+) -> tuple[float, TermBounds]:
+    total = np.sum([c * measured.terms[name] for name, c in exact.items()], axis=0)
+    return _interval(total, 0.0, measured, seed, "")
+
+
+def _interval(
+    values: np.ndarray, shift: float, measured: Measurements, seed: int, how: str
+) -> tuple[float, TermBounds]:
+    """Returns both bounds of what is estimated without bias in each batch."""
+    found = value_of(values, seed)
+    if found["interval"] is None:
+        return 1.0, TermBounds()
+    method = f"mean of {measured.count} held-out batches {how}".strip()
+    size = measured.count * measured.size
+    low, high = found["interval"]
+    value = found["value"] + shift
+    return 1.0, TermBounds(
+        Bound("lower", value, low + shift, method, size),
+        Bound("upper", value, high + shift, method, size),
+    )
+
+
+def _or_none(bounds: Bounds | None, name: str) -> TermBounds:
+    try:
+        return TermBounds() if bounds is None else bounds.of(name)
+    except InputError:
+        return TermBounds()
+
+
+def _added(parts: list[tuple[Number, TermBounds]], side: str) -> Bound | None:
+    """Returns the bound on a weighted sum of terms, None unless each has the one it needs."""
+    needed = []
+    for weight, found in parts:
+        bound = getattr(found, side if weight > 0 else _OTHER[side])
+        if bound is None:
+            return None
+        needed.append((float(weight), bound))
+    if not needed:
+        return None
+    return Bound(
+        side,
+        sum(weight * bound.value for weight, bound in needed),
+        sum(weight * bound.limit for weight, bound in needed),
+        "; ".join(dict.fromkeys(bound.method for _, bound in needed)),
+        min(bound.size for _, bound in needed),
+        tuple(note for _, bound in needed for note in bound.notes),
+    )
+
+
+_OTHER = {"lower": "upper", "upper": "lower"}
+
+
+def _json(bound: Bound | None) -> dict[str, Any] | None:
+    """Returns a bound as JSON; one that is infinite or no number is no bound."""
+    if bound is None or not math.isfinite(bound.limit):
+        return None
+    return {
+        "value": bound.value,
+        "limit": bound.limit,
+        "method": bound.method,
+        "size": bound.size,
+        "notes": list(bound.notes),
+    }
+
+
+def quantity(constraint: Constraint) -> str:
+    """Returns what is bounded: the divergence, or what is left of it without the unknown H_q(x)."""
+    from zoo import algebra
+
+    if constraint.expression == "KL(q(x,z)||p(x,z))":
+        return "-ELBO"
+    vector = algebra.constraint_vector(constraint)
+    if vector is not None and algebra.decompose(vector)[1]["E_q[log q(x)]"]:
+        return f"{constraint.expression} + H_q(x)"
+    return constraint.expression

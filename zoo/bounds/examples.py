@@ -1,0 +1,95 @@
+"""The examples that bounds rest on: to fit, to choose, to read."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from zoo.errors import InputError
+
+FITTED_TO, CHOSEN_ON, READ_ON = 20_000, 2_000, 10_000  # the most examples of each kind
+_LEAST = 40
+_BATCH = 256
+
+
+@dataclasses.dataclass(frozen=True)
+class Examples:
+    """Data in memory: x [N, ...], and z [N, ...] where the prior is a data set."""
+
+    x: np.ndarray
+    z: np.ndarray | None = None
+
+    @classmethod
+    def of(cls, batches: Iterable[Any], most: int, paired: bool = False) -> Examples:
+        """Takes the first `most` examples of batches of x, of (x, labels), or of (x, z).
+
+        Args:
+          paired: whether the second of a pair is z; otherwise it is left alone.
+
+        Raises:
+          InputError: there are none.
+        """
+        columns: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
+        count = 0
+        for batch in batches:
+            parts = batch if isinstance(batch, tuple) else (batch,)
+            for column, part in zip(columns, parts, strict=False):
+                column.append(np.asarray(part))
+            count += len(parts[0])
+            if count >= most:
+                break
+        if not count:
+            raise InputError("There are no held-out images: give at least one batch.")
+        x = np.concatenate(columns[0])[:most]
+        return cls(x, np.concatenate(columns[1])[:most] if paired else None)
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def part(self, first: int, last: int) -> Examples:
+        return Examples(self.x[first:last], None if self.z is None else self.z[first:last])
+
+    def in_batches(self) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+        for start in range(0, len(self), _BATCH):
+            batch = self.part(start, start + _BATCH)
+            yield batch.x, batch.z
+
+
+@dataclasses.dataclass(frozen=True)
+class Samples:
+    """Three sets of examples, each independent of the others.
+
+    Attributes:
+      fit: what critics and densities are fitted to.
+      choose: what decides between them, and when a critic stops.
+      read: held-out examples, on which bounds are read.
+      whole: all held-out examples, for bounds that nothing is fitted for; `read` if None.
+    """
+
+    fit: Examples
+    choose: Examples
+    read: Examples
+    whole: Examples | None = None
+
+    @property
+    def held_out(self) -> Examples:
+        return self.read if self.whole is None else self.whole
+
+    @classmethod
+    def split(cls, held_out: Examples) -> Samples:
+        """Makes all three of held-out examples: half to fit, a fifth to choose, the rest to read.
+
+        Raises:
+          InputError: there are fewer than 40.
+        """
+        n = len(held_out)
+        if n < _LEAST:
+            raise InputError(
+                f"Bounds by a critic were asked of {n} held-out examples: give {_LEAST} or more."
+            )
+        half, last = n // 2, n // 2 + n // 5
+        parts = ((0, half), (half, last), (last, n))
+        return cls(*(held_out.part(*ends) for ends in parts), whole=held_out)

@@ -1,0 +1,186 @@
+"""Bounds on the terms that training estimates from one side, or from none."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from typing import Any
+
+import numpy as np
+
+from zoo import priors
+from zoo.bounds import power as planting
+from zoo.bounds.aggregate import BLOCKS, Aggregate, upper_bounds
+from zoo.bounds.bound import Bound
+from zoo.bounds.examples import READ_ON, Samples
+from zoo.bounds.functionals import FUNCTIONALS
+from zoo.bounds.moments import MomentMatched
+from zoo.bounds.pairs import Pairs
+from zoo.bounds.power import Planted
+from zoo.bounds.variational import Candidate, lower_bound
+from zoo.critics import fresh
+from zoo.metrics.full_mmd import full_mmd
+from zoo.terms.critic import CriticTerm, Pair
+from zoo.terms.mmd import MMD
+
+MIXED = 5_000  # the most training posteriors in the mixture that stands for q(z)
+_POOLS = 2  # draws for each training example, of which planted differences are made
+
+
+@dataclasses.dataclass(frozen=True)
+class TermBounds:
+    """What is known of one term: None on a side where no bound exists."""
+
+    lower: Bound | None = None
+    upper: Bound | None = None
+
+
+class Bounds:
+    """Bounds on the terms of a model that stands still.
+
+    Lower bounds are variational (`zoo.bounds.variational`): by a fresh critic, by the critic in
+    play set free and trained on, by the critic in play as it is, and for z also by the normal with
+    the moments of the codes and by the mixture of training posteriors. Upper bounds on z are those
+    of `zoo.bounds.aggregate`. On x and (x,z) q(x) has no density, and there is none.
+
+    Args:
+      model: a LagrangianModel.
+      samples: what bounds are fitted to, chosen on and read on.
+      seed: of all noise.
+      rounds: the most rounds of 50 steps that a critic is fitted for.
+    """
+
+    def __init__(self, model: Any, samples: Samples, seed: int = 0, rounds: int = fresh.ROUNDS):
+        self._model = model
+        self._samples = samples
+        self._seed = seed
+        self._rounds = rounds
+
+    def of(self, name: str) -> TermBounds:
+        """Returns the bounds on the trained term called `name`."""
+        term = self._model.term(name)
+        if isinstance(term, CriticTerm) and term.divergence in FUNCTIONALS:
+            return TermBounds(self._lower(name, term), self._upper(term.divergence, term))
+        if isinstance(term, MMD) and term.space == "z":
+            return self._mmd(term)
+        if name == "Dz_qp" and self._explicit:
+            # Stein's direction: no critic, but q(z) and p(z) all the same.
+            return TermBounds(lower_bound("KL", self._densities), self._upper("KL", None))
+        return TermBounds()
+
+    def power(self, name: str, at_most: float, repeats: int = planting.REPEATS) -> list[Planted]:
+        """Returns how often a fresh critic told planted differences of eps and 2 eps.
+
+        `zoo.bounds.power`, with as many examples as the bounds on the term `name` rest on.
+        """
+        term, samples = self._model.term(name), self._samples
+        pairs = Pairs(self._model, term, self._seed)
+        drawn = [pairs.samples(samples.fit, draw)[1] for draw in range(_POOLS)]
+        pool = tuple(np.concatenate(parts) for parts in zip(*drawn, strict=True))
+        counts = len(samples.fit), len(samples.choose), len(samples.read)
+        return planting.power(
+            pool, term.divergence, at_most, counts, term.reverses, self._seed, repeats, self._rounds
+        )
+
+    def _mmd(self, term: MMD) -> TermBounds:
+        """Bounds MMD_z by the U-statistic of all codes at once."""
+        prior = self._model.prior
+        if isinstance(prior, priors.Empirical):
+            return TermBounds()
+        q, p = Pairs(self._model, _OnZ(), self._seed).samples(self._samples.held_out)
+        options = {option: getattr(term, option) for option in ("kernel", "bandwidth", "scales")}
+        found = full_mmd(q[0], prior, **options, seed=self._seed)
+        if found.interval is None:
+            return TermBounds()
+        low, high = found.interval
+        return TermBounds(
+            Bound("lower", found.value, low, found.estimator, found.size),
+            Bound("upper", found.value, high, found.estimator, found.size),
+        )
+
+    def _upper(self, divergence: str, term: CriticTerm | None) -> Bound | None:
+        space, reverses = (term.space, term.reverses) if term else ("z", False)
+        if space != "z" or not self._explicit or len(self._samples.held_out) < BLOCKS:
+            return None
+        return upper_bounds(self._aggregate, [(divergence, reverses)], seed=self._seed)[0]
+
+    def _lower(self, name: str, term: CriticTerm) -> Bound:
+        playing = self._model.critics[name]
+        if getattr(term, "adaptive_contrast", False):
+            # Its critic tells (x, e) from noise, where the bound is on the rate itself.
+            term, playing = dataclasses.replace(term, adaptive_contrast=False), None
+        samples, pairs = self._samples, Pairs(self._model, term, self._seed)
+        found = [
+            Candidate(
+                method,
+                pairs.ratios(samples.choose, of),
+                pairs.ratios(samples.read, of),
+            )
+            for method, of in self._critics(playing, pairs).items()
+        ]
+        if term.space == "z" and self._explicit:
+            found += self._densities
+        return lower_bound(term.divergence, found, term.reverses)
+
+    def _critics(self, playing: Any, pairs: Pairs) -> dict[str, Any]:
+        """Returns the log ratios of critics, by where they come from."""
+        samples = self._samples
+        choose = pairs.samples(samples.choose)
+        both = [np.concatenate(parts) for parts in zip(*choose, strict=True)]
+        draw = pairs.draw(samples.fit)
+
+        def fit(network: Any) -> Any:
+            return fresh.fit(network, draw, choose, self._seed, self._rounds)
+
+        n = len(samples.fit)
+        found = {f"fresh critic of {n} examples": fit(fresh.fresh_network(both, self._seed))}
+        if playing is not None:
+            found["the critic in play"] = functools.partial(fresh.logits, playing)
+            freed = fresh.free(playing)
+            if freed is not None:
+                found[f"the critic in play, fitted on to {n} examples"] = fit(freed)
+        return found
+
+    @property
+    def _explicit(self) -> bool:
+        """Whether q(z|x) and p(z) are densities of vectors."""
+        prior = self._model.prior
+        return bool(self._model.encoder.has_density) and not isinstance(prior, priors.Empirical)
+
+    @functools.cached_property
+    def _aggregate(self) -> Aggregate:
+        return Aggregate.of(self._model, self._samples.held_out.x[:READ_ON], self._seed)
+
+    @functools.cached_property
+    def _densities(self) -> list[Candidate]:
+        """The log ratios to p(z) of densities fitted to training codes."""
+        samples, seed = self._samples, self._seed
+        if len(samples.fit) < BLOCKS:
+            return []
+        mixture = Aggregate.of(self._model, samples.fit.x[:MIXED], seed + 1)
+        normal = MomentMatched(mixture.codes)
+        found = []
+        pairs = Pairs(self._model, _OnZ(), seed)
+        for method, of in (
+            (
+                f"normal with the moments of {mixture.size} codes",
+                lambda parts: normal.log_prob(parts[0]) - mixture.log_prior(parts[0]),
+            ),
+            (
+                f"mixture of {mixture.size} training posteriors",
+                lambda parts: mixture.log_ratio(parts[0]),
+            ),
+        ):
+            ratios = (pairs.ratios(part, of, 1) for part in (samples.choose, samples.read))
+            found.append(Candidate(method, *ratios, normalised=True))
+        return found
+
+
+class _OnZ:
+    """What `Pairs` asks of a term: q(z) and p(z)."""
+
+    space = "z"
+
+    def pair(self, joints: Any) -> Any:
+        q, p = joints.samples("z")
+        return Pair(q, p, joints.expect_q, joints.expect_p, False, True)

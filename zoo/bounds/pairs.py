@@ -1,0 +1,89 @@
+"""Samples of the two distributions that a critic's term compares, drawn from a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from zoo.bounds.examples import Examples
+from zoo.bounds.variational import Ratios
+from zoo.critics.fresh import Draw, Parts
+from zoo.terms.critic import CriticTerm
+
+_BATCH = 256
+_DRAWS = 8  # of z for each example; images are drawn once
+_STREAM = 7_000  # of a seed: noise of its own for each set of examples
+
+
+class Pairs:
+    """Makes samples of a and of b of one term, from examples of the data.
+
+    z is drawn from q(z|x) as it is: a relaxed sample, which stands for one in training, would be
+    told from the prior at sight. Where samples of x have no gradient their mean stands for them,
+    as in training.
+
+    Args:
+      model: a LagrangianModel.
+      term: the term whose `pair` says what a and b are.
+      seed: of all noise.
+    """
+
+    def __init__(self, model: Any, term: CriticTerm, seed: int = 0):
+        self._model = model
+        self._term = term
+        self._seed = seed
+        self._traced = tf.function(self._pair, autograph=False, reduce_retracing=True)
+
+    @property
+    def draws(self) -> int:
+        return _DRAWS if self._term.space == "z" and self._of_vectors else 1
+
+    @property
+    def _of_vectors(self) -> bool:
+        return len(self._model.encoder.event_shape) == 1
+
+    def _pair(self, x: Any, z: Any, seed: Any) -> tuple[Parts, Parts]:
+        pair = self._term.pair(self._model.joints(x, seed, z=z, relaxed=False))
+        return pair.a, pair.b
+
+    def draw(self, examples: Examples) -> Draw:
+        """Returns a function from a seed to batches of a and of b, of examples picked at random."""
+        x = tf.constant(examples.x)
+        z = None if examples.z is None else tf.constant(examples.z)
+
+        def pick(values: Any, seed: Any) -> Any:
+            n = tf.shape(values)[0]
+            rows = tf.random.stateless_uniform([_BATCH], seed, 0, n, tf.int32)
+            return tf.gather(values, rows)
+
+        def drawn(seed: tf.Tensor) -> tuple[Parts, Parts]:
+            fold = tf.random.experimental.stateless_fold_in
+            # x and z of a pair of data sets have nothing to do with each other.
+            partners = None if z is None else pick(z, fold(seed, 2))
+            return self._pair(pick(x, fold(seed, 1)), partners, fold(seed, 3))
+
+        return drawn
+
+    def samples(self, examples: Examples, draw: int = 0) -> tuple[Parts, Parts]:
+        """Returns one sample of a and of b for each example, as arrays."""
+        parts: tuple[list[Any], list[Any]] = ([], [])
+        for index, (x, z) in enumerate(examples.in_batches()):
+            # Streams of the two sets must differ, also where both begin with the same example.
+            seed = tf.constant([self._seed + _STREAM * (draw + 1), len(examples) + index])
+            for kept, found in zip(parts, self._traced(x, z, seed), strict=True):
+                kept.append([np.asarray(part) for part in found])
+        a, b = (tuple(map(np.concatenate, zip(*kept, strict=True))) for kept in parts)
+        return a, b
+
+    def ratios(
+        self, examples: Examples, log_ratio: Callable[[Parts], np.ndarray], draws: int | None = None
+    ) -> Ratios:
+        """Returns a log ratio at `draws` samples of a and of b for each example."""
+        columns: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
+        for draw in range(draws or self.draws):
+            for column, parts in zip(columns, self.samples(examples, draw), strict=True):
+                column.append(log_ratio(parts))
+        return Ratios.of(*(np.stack(column, axis=1) for column in columns))

@@ -1,0 +1,193 @@
+"""What a fresh critic would see: planted differences of known size, and how often it tells them."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from zoo.bounds.functionals import functional
+from zoo.bounds.variational import Candidate, Ratios, lower_bound
+from zoo.critics import fresh
+from zoo.critics.fresh import Parts
+from zoo.errors import InputError
+
+REPEATS = 4
+_STEEPEST = 60.0  # of the tilt, in standard deviations: beyond it one sample is left
+
+
+@dataclasses.dataclass(frozen=True)
+class Planted:
+    """How often a planted difference of one size was told.
+
+    Attributes:
+      size: D of the planted distribution, in nats for KL and JS.
+      told: in how many repeats the lower limit was above 0.
+      refuted: in how many it was above the tolerance.
+      repeats: of how many.
+    """
+
+    size: float
+    told: int
+    refuted: int
+    repeats: int
+
+
+def power(
+    pool: Parts,
+    name: str,
+    at_most: float,
+    counts: tuple[int, int, int],
+    reverse: bool = False,
+    seed: int = 0,
+    repeats: int = REPEATS,
+    rounds: int = fresh.ROUNDS,
+) -> list[Planted]:
+    """Plants differences of D = eps and 2 eps and reads them as a certificate's critic does.
+
+        a ~ b e^(t s) / E_b e^(t s),   t such that D(a||b) = eps or 2 eps,
+        s(x) a random direction of the sample space, in standard deviations
+
+    Args:
+      pool: samples of b, [P, ...] for each part; thrice as many as `counts` needs make repeats
+        differ.
+      name: the divergence.
+      at_most: eps, above 0.
+      counts: how many samples of a the certificate's critic was fitted to, chosen and read on.
+      reverse: whether D(b||a) is meant.
+      seed: of the directions, samples and critics.
+      repeats: of each size.
+      rounds: the most rounds that a critic is fitted for.
+
+    Returns:
+      One `Planted` for eps and one for 2 eps; none for a size that no tilt of the pool has.
+
+    Raises:
+      InputError: the tolerance is not positive, or the pool is too small.
+    """
+    if not at_most > 0:
+        raise InputError(f"Power was asked at a tolerance of {at_most!r}: give one above 0.")
+    if len(pool[0]) < 100:
+        raise InputError(f"Power was asked of a pool of {len(pool[0])}: give 100 samples or more.")
+    found = []
+    for index, size in enumerate((at_most, 2.0 * at_most)):
+        limits = [
+            _limit(pool, name, size, counts, reverse, seed + 1000 * index + repeat, rounds)
+            for repeat in range(repeats)
+        ]
+        if all(limit is not None for limit in limits):
+            told = sum(limit > 0.0 for limit in limits if limit is not None)
+            refuted = sum(limit > at_most for limit in limits if limit is not None)
+            found.append(Planted(size, told, refuted, repeats))
+    return found
+
+
+def _limit(
+    pool: Parts,
+    name: str,
+    size: float,
+    counts: tuple[int, int, int],
+    reverse: bool,
+    seed: int,
+    rounds: int,
+) -> float | None:
+    """Returns the lower limit read of one planted difference, None if there is no such tilt."""
+    random = np.random.default_rng(seed)
+    weights = _tilt(pool, name, size, reverse, random)
+    if weights is None:
+        return None
+    order = random.permutation(len(weights))
+    # Each part of the pool serves one purpose, and half of it each side.
+    shares = np.cumsum(counts) / sum(counts)
+    a, b = np.array_split(order, 2)
+    fit, choose, read = (
+        (_drawn(pool, rows_a, weights, n, random), _rows(pool, rows_b))
+        for rows_a, rows_b, n in zip(_parts(a, shares), _parts(b, shares), counts, strict=True)
+    )
+    network = fresh.fresh_network(
+        [np.concatenate(parts) for parts in zip(*choose, strict=True)], seed
+    )
+    critic = fresh.fit(network, _batches(*fit), choose, seed, rounds)
+
+    def ratios(pair: tuple[Parts, Parts]) -> Ratios:
+        at_a, at_b = (critic(parts) for parts in pair)
+        n = min(len(at_a), len(at_b))
+        return Ratios.of(at_a[:n], at_b[:n])
+
+    candidate = Candidate("fresh critic", ratios(choose), ratios(read))
+    return lower_bound(name, [candidate], reverse).limit
+
+
+def _tilt(
+    pool: Parts, name: str, size: float, reverse: bool, random: np.random.Generator
+) -> np.ndarray | None:
+    """Returns weights of mean 1 on the pool whose divergence from it is `size`."""
+    flat = np.concatenate([np.reshape(part, (len(part), -1)) for part in pool], axis=1)
+    s = flat @ random.normal(size=flat.shape[1])
+    s = (s - s.mean()) / (s.std() + 1e-12)
+    at_a, at_b = functional(name).of_densities
+
+    def divergence(t: float) -> tuple[float, np.ndarray]:
+        v = t * s
+        v = v - (np.logaddexp.reduce(v) - math.log(len(v)))
+        w = np.exp(v)
+        if reverse:
+            return float(np.mean(at_a(-v)) + np.mean(w * at_b(-v))), w
+        return float(np.mean(w * at_a(v)) + np.mean(at_b(v))), w
+
+    low, high = 0.0, 1e-3
+    while divergence(high)[0] < size:
+        high *= 1.5
+        if high > _STEEPEST:
+            return None
+    for _ in range(50):
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if divergence(middle)[0] < size else (low, middle)
+    return divergence(high)[1]
+
+
+def _parts(rows: np.ndarray, shares: np.ndarray) -> list[np.ndarray]:
+    ends = (shares[:-1] * len(rows)).astype(int)
+    return np.split(rows, np.maximum(ends, 1))
+
+
+def _rows(pool: Parts, rows: np.ndarray) -> Parts:
+    return tuple(part[rows] for part in pool)
+
+
+def _drawn(
+    pool: Parts, rows: np.ndarray, weights: np.ndarray, n: int, random: np.random.Generator
+) -> Parts:
+    """Returns n samples of the tilted distribution out of these rows."""
+    w = weights[rows]
+    return _rows(pool, random.choice(rows, size=n, p=w / w.sum()))
+
+
+def _batches(a: Parts, b: Parts, size: int = 256) -> fresh.Draw:
+    tensors = [[tf.constant(part) for part in parts] for parts in (a, b)]
+
+    def draw(seed: tf.Tensor) -> tuple[Parts, Parts]:
+        fold = tf.random.experimental.stateless_fold_in
+        picked = []
+        for index, parts in enumerate(tensors):
+            n = tf.shape(parts[0])[0]
+            rows = tf.random.stateless_uniform([size], fold(seed, index), 0, n, tf.int32)
+            picked.append(tuple(tf.gather(part, rows) for part in parts))
+        return picked[0], picked[1]
+
+    return draw
+
+
+def sentence(planted: Sequence[Planted], at_most: float) -> str:
+    """Returns what the repeats say, in words."""
+    if not planted:
+        return "No planted difference of the tolerance's size could be made"
+    parts = [
+        f"of D = {p.size:.3g} it told {p.told} of {p.repeats} from no difference and refuted "
+        f"{p.refuted}"
+        for p in planted
+    ]
+    return f"Of planted differences, {'; '.join(parts)} (tolerance {at_most:.3g})"

@@ -1,0 +1,5 @@
+"""Critics apart from the game: fresh ones that measure what those in play do not see."""
+
+from zoo.critics.fresh import Fitter, FreshCritic, fit, free, fresh_network
+
+__all__ = ["Fitter", "FreshCritic", "fit", "free", "fresh_network"]
