@@ -22,6 +22,7 @@ from zoo.metrics.measured import around
 from zoo.terms.diagonal_normal import diagonal_normal
 
 BLOCKS = 20  # of examples, whose omission tells the spread
+_SHARING = 10.0  # posteriors that a code may come from: below it their mixture says little of q(z)
 _ROWS = 512  # codes whose densities are taken together
 
 
@@ -32,11 +33,13 @@ class Aggregate:
     Attributes:
       posteriors: tfd distributions, whose batch shapes [n] add up to N.
       codes: [N, K], one z ~ q(z|x_i) for each example, in their order.
+      log_own: [N], log q(z_i|x_i).
       prior: p(z), with a density.
     """
 
     posteriors: tuple[Any, ...]
     codes: np.ndarray
+    log_own: np.ndarray
     prior: Any
 
     @classmethod
@@ -51,12 +54,15 @@ class Aggregate:
                 f"An aggregate posterior of {len(images)} images was asked for: give {BLOCKS} or "
                 "more."
             )
-        posteriors, codes = [], []
+        posteriors, codes, log_own = [], [], []
         for index, start in enumerate(range(0, len(images), _ROWS)):
             posterior = model.encode(images[start : start + _ROWS])
             posteriors.append(posterior)
-            codes.append(posterior.sample(seed=stateless_seed([seed, index])).numpy())
-        return cls(tuple(posteriors), np.concatenate(codes), model.prior)
+            z = posterior.sample(seed=stateless_seed([seed, index]))
+            codes.append(z.numpy())
+            log_own.append(np.asarray(posterior.log_prob(z), np.float64))
+        parts = np.concatenate(codes), np.concatenate(log_own)
+        return cls(tuple(posteriors), *parts, model.prior)
 
     @property
     def size(self) -> int:
@@ -136,11 +142,23 @@ def upper_bounds(
         return v_q[kept[block]], v_p
 
     readings = [ratios(None), *(ratios(b) for b in range(len(sizes)))]
-    return [_jackknife(name, reverse, readings, n) for name, reverse in names]
+    # exp(log N - I) with I = E[ log q(z_i|x_i) - log q_N(z_i) ]: of how many examples a code may be
+    sharing = math.exp(float(np.mean(readings[0][0] + prior_q - aggregate.log_own)) + math.log(n))
+    notes = ()
+    if sharing < _SHARING:
+        notes = (
+            f"each of the {n} posteriors overlaps {max(sharing - 1.0, 0.0):.2g} others on average, "
+            "so that the upper bound is loose",
+        )
+    return [_jackknife(name, reverse, readings, n, notes) for name, reverse in names]
 
 
 def _jackknife(
-    name: str, reverse: bool, readings: list[tuple[np.ndarray, np.ndarray]], n: int
+    name: str,
+    reverse: bool,
+    readings: list[tuple[np.ndarray, np.ndarray]],
+    n: int,
+    notes: tuple[str, ...],
 ) -> Bound:
     at_a, at_b = functional(name).of_densities
 
@@ -157,7 +175,8 @@ def _jackknife(
         variance = (blocks - 1) / blocks * np.sum((without - without.mean()) ** 2)
         error = math.sqrt(variance + of_p.var(ddof=1) / len(of_p))
         limit = around(value, error, blocks - 1)[1]
-    return Bound("upper", value, limit, f"mixture of {n} held-out posteriors, by convexity", n)
+    method = f"mixture of {n} held-out posteriors, by convexity"
+    return Bound("upper", value, min(limit, functional(name).largest), method, n, notes)
 
 
 def _log_densities(posterior: Any) -> Callable[[np.ndarray], np.ndarray]:

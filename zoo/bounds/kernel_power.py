@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from scipy.spatial.distance import pdist
 
 from zoo.conditionals import stateless_seed
 from zoo.errors import InputError
 from zoo.terms import kernels
 from zoo.terms.diagonal_normal import diagonal_normal
 
-SAMPLES = 10_000  # of a prior without closed forms; the N x N kernels take seconds
+SAMPLES = 5_000  # of a prior without closed forms; the N x N kernels take seconds
 _MEDIAN_OF = 1000  # samples of each side that a median bandwidth is over, as in `full_mmd`
 _FAILURES = {
     "collapsed": "codes collapsed to one point",
@@ -79,7 +80,7 @@ def mmd_power(
 
         1 / (1 + t) = int_0^inf exp(-u) exp(-u t) du                 exp(-u t): scale / u
 
-    which a quadrature over log u gives to 1e-9. Under other priors each failure is made of 10,000
+    which a quadrature over log u gives to 1e-9. Under other priors each failure is made of 5000
     samples of the prior, and MMD^2 is the U-statistic of `zoo.metrics.full_mmd`.
 
     Args:
@@ -108,8 +109,9 @@ def mmd_power(
     values = []
     for loc, scale in ((m, 0.0 * s), (m, 2.0 * s), (m + s / 2, s)):
         if _is_median(bandwidth):
-            points = np.asarray(kernels.flatten(y))
-            s2 = float(kernels.median_bandwidth(loc + scale * (points - m) / s, points))
+            points = np.asarray(kernels.flatten(y), np.float64)
+            both = np.concatenate([loc + scale * (points - m) / s, points])
+            s2 = float(np.median(pdist(both, "sqeuclidean")))
         else:
             s2 = float(len(m) if isinstance(bandwidth, str) else bandwidth)
         values.append(_between_normals(k, s2, loc - m, scale**2, s**2))
@@ -125,7 +127,8 @@ def _of_samples(y: np.ndarray, kernel: str, bandwidth: Any, scales: Any) -> Kern
     # unbiased, and much of the noise of q cancels against that of p.
     failures = (np.broadcast_to(m, y.shape), m + 2.0 * (y - m), y + s / 2)
     values = [full_mmd(z, y, kernel, bandwidth, scales).value for z in failures]
-    return KernelPower(*values, method=f"U-statistic of {len(y)} samples of the prior, {kernel} kernel")
+    method = f"U-statistic of {len(y)} samples of the prior, {kernel} kernel"
+    return KernelPower(*values, method=method)
 
 
 def _between_normals(
@@ -150,7 +153,7 @@ def _rbf_mixture(k: kernels.Kernel, s2: float) -> tuple[np.ndarray, np.ndarray]:
     b = np.array(k.scales, np.float64) * s2
     if k.profile is kernels.rbf:
         return np.full(len(b), 1.0 / len(b)), b
-    # int_0^inf exp(-u) f(u) du over t = log u. Below -40 lies 4e-18 of the mass, above 5 still less.
+    # int_0^inf exp(-u) f(u) du over t = log u: below -40 lies 4e-18 of the mass, above 5 less.
     t = np.linspace(-40.0, 5.0, 2251)
     u = np.exp(t)
     weights = u * np.exp(-u)

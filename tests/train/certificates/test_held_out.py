@@ -31,17 +31,3 @@ def test_measurements_are_those_of_the_batches(model, batches):
     np.testing.assert_allclose(found.mean, table.mean(0), rtol=1e-5)
     np.testing.assert_allclose(found.deviation, table.std(0, ddof=1), rtol=1e-4)
     np.testing.assert_allclose(found.error, table.std(0, ddof=1) / np.sqrt(6), rtol=1e-4)
-
-
-def test_training_aims_below_what_held_out_data_costs_more(model, batches):
-    found = held_out.measure(model, batches)
-    # Training is 2 nats better than held-out data, and its MMD worse: no credit for that.
-    reached = found.mean + np.array([-2.0, 0.5])
-    model.margins.assign(held_out.margins(model, batches, reached))
-    expected = np.array([2.0, 0.0]) + 4 * found.error
-    np.testing.assert_allclose(model.margins, expected, rtol=1e-4)
-    x = batches[0]
-    values = model.term_values(x, [0, 0])
-    aimed = model.lagrangian.violations(values) + expected.astype(np.float32)
-    np.testing.assert_allclose(model._violations(values), aimed, rtol=1e-5)
-    model.margins.assign([0.0, 0.0])
