@@ -1,24 +1,38 @@
 """Certifies a run's newest checkpoint again, on the test data: certificate.json and its page.
 
     python -m train.certify --workdir=runs/lagvae_max
+    python -m train.certify runs/seed0 runs/seed1 runs/seed2
+
+Of several runs it prints what they say together: means over seeds, and multipliers beside the
+slope between two tolerances. Those without a certificate of their newest checkpoint get one.
 
 What it finds is no failure: it ends with 0 for an infeasible run too.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 from absl import flags
 
-from train import command, two_phase
+from train import command, documents, two_phase
 from train.config import RunConfig
-from train.workdir import Workdir
+from train.workdir import Workdir, write_atomically
 from zoo.errors import InputError
 
 
-def certify_run(model: Any, dataset: Any, config: RunConfig, workdir: Workdir) -> dict[str, Any]:
+_FORM = {"step": int, "verdict": str, "constraints": [{"expression": str}]}
+
+
+def certify_run(
+    model: Any, dataset: Any, config: RunConfig, workdir: Workdir, **options: Any
+) -> dict[str, Any]:
     """Certifies `model` on the test split, writes the certificate to the workdir and returns it.
+
+    Args:
+      **options: `points` and `power` of `train.certificates.certificate.certify`.
 
     Raises:
       InputError: the split is empty.
@@ -32,6 +46,7 @@ def certify_run(model: Any, dataset: Any, config: RunConfig, workdir: Workdir) -
             split, size, config.seed, drop_remainder=False, repeat=False, shuffle=False
         )
 
+    labels = getattr(dataset.split("test"), "labels", None)
     found = certificate.certify(
         model,
         once("test", size),
@@ -41,24 +56,57 @@ def certify_run(model: Any, dataset: Any, config: RunConfig, workdir: Workdir) -
         neutral=two_phase.neutral_model(config, workdir),
         declared={c.expression: str(c.at_most) for _, c in config.declared.learned},
         best=config.eps_hat,
+        labels=labels if np.ndim(labels) == 1 else None,
         seed=config.seed,
+        **options,
     )
     certificate.write(workdir, found)
     return found
 
 
 def summary(certificate: dict[str, Any]) -> str:
-    """Returns the verdict on one line, with its reason and whether the multipliers settled."""
+    """Returns the verdict on one line: its reason, a collapse, and what has not settled."""
     parts = [f"certificate  {certificate['verdict']}: {certificate['reason']}"]
+    collapsed = certificate["collapse"]
+    if collapsed and collapsed["alarm"]:
+        parts.append(collapsed["sentence"])
     if certificate["converged"] is False:
         parts.append(certificate["convergence"])
     return " ".join(parts)
 
 
 def main() -> int:
-    path = flags.FLAGS.workdir
-    if not path:
+    folders = [*flags.FLAGS.runs, *([flags.FLAGS.workdir] if flags.FLAGS.workdir else [])]
+    if not folders:
         raise InputError("--workdir is missing: name the run's folder, like runs/lagvae_max.")
+    opened = [_opened(path) for path in dict.fromkeys(folders)]
+    command.import_tensorflow()
+    together = []
+    for workdir, config, checkpoint in opened:
+        found = None if len(opened) == 1 else _certified(workdir, checkpoint)
+        if found is None:
+            found = _certify(workdir, config, checkpoint)
+            if len(opened) == 1:
+                print(summary(found))
+                print(f"everything is in {workdir.path / 'certificate.md'}")
+        together.append((workdir.path, config, found))
+    if len(opened) > 1:
+        from train.certificates import seeds
+
+        page = seeds.markdown(seeds.aggregate(together))
+        print(page)
+        if flags.FLAGS.out:
+            try:
+                write_atomically(Path(flags.FLAGS.out), page.encode())
+            except OSError as error:
+                raise InputError(
+                    f"--out={flags.FLAGS.out} cannot be written ({error.strerror})."
+                ) from None
+    return command.DONE
+
+
+def _opened(path: str) -> tuple[Workdir, RunConfig, Path]:
+    """Returns a run's folder, its configuration and its newest checkpoint."""
     workdir = Workdir(path)
     config = workdir.config()
     if config is None:
@@ -66,16 +114,34 @@ def main() -> int:
     checkpoint = workdir.latest_checkpoint()
     if checkpoint is None:
         raise InputError(f"--workdir={path} has no checkpoint yet: train it with train.run.")
-    command.import_tensorflow()
+    return workdir, config, checkpoint
+
+
+def _certify(workdir: Workdir, config: RunConfig, checkpoint: Path) -> dict[str, Any]:
     from train import assembly
 
     dataset = assembly.load_dataset(config)
-    model = workdir.load(checkpoint)
-    print(summary(certify_run(model, dataset, config, workdir)))
-    print(f"everything is in {workdir.path / 'certificate.md'}")
-    return command.DONE
+    options = {"points": flags.FLAGS.points, "power": flags.FLAGS.power}
+    return certify_run(workdir.load(checkpoint), dataset, config, workdir, **options)
+
+
+def _certified(workdir: Workdir, checkpoint: Path) -> dict[str, Any] | None:
+    """Returns a run's certificate of this checkpoint, None if it has another or none."""
+    file = workdir.path / "certificate.json"
+    if not file.exists():
+        return None
+    found = documents.read(file, "run train.certify on it again", _FORM)
+    known = all({"lower", "upper"} <= set(c) for c in found["constraints"])
+    return found if known and found["step"] == int(checkpoint.stem.rpartition("-")[2]) else None
 
 
 if __name__ == "__main__":
     flags.DEFINE_string("workdir", None, "The run's folder, as train.run made it.")
+    flags.DEFINE_multi_string("runs", [], "Several runs' folders; the flag may be left out.")
+    flags.DEFINE_string("out", None, "Where the page about several runs is written, besides.")
+    flags.DEFINE_integer("points", 5000, "The most images that the information is estimated on.")
+    flags.DEFINE_integer(
+        "power", 4, "Repeats of each planted difference, where only a lower bound exists."
+    )
+    command.name_folders("runs", but=("--workdir", "--out", "--points", "--power"))
     command.run(main, __doc__)

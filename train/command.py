@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import sys
@@ -54,6 +55,19 @@ def run(main: Callable[[], int | None], usage: str) -> None:
     except KeyboardInterrupt:
         sys.exit(_say(Interrupted(signal.SIGINT), 128 + signal.SIGINT))
     sys.exit(code or DONE)
+
+
+def name_folders(flag: str, but: tuple[str, ...] = ()) -> None:
+    """Lets folders stand for themselves on the command line, as a shell writes runs/*.
+
+    Args:
+      flag: the multi-string flag that they are given to.
+      but: flags whose value may stand in the next argument.
+    """
+    sys.argv[1:] = [
+        a if a.startswith("-") or before in (f"--{flag}", *but) else f"--{flag}={a}"
+        for before, a in itertools.pairwise(sys.argv)
+    ]
 
 
 def import_tensorflow(begin: Callable[[], Any] | None = None) -> Any:

@@ -8,7 +8,6 @@ Writes compare.md, rate-distortion.png and information.png into --out.
 
 from __future__ import annotations
 
-import itertools
 import sys
 from pathlib import Path
 
@@ -69,9 +68,5 @@ def show(runs: list[comparison.Run]) -> None:
 if __name__ == "__main__":
     flags.DEFINE_multi_string("runs", [], "The runs' folders; they may be given without the flag.")
     flags.DEFINE_string("out", "comparison", "The folder that table and plots are written to.")
-    # Folders stand for themselves on the command line, as a shell writes runs/*.
-    sys.argv[1:] = [
-        a if a.startswith("-") or before in ("--out", "--runs") else f"--runs={a}"
-        for before, a in itertools.pairwise(sys.argv)
-    ]
+    command.name_folders("runs", but=("--out",))
     command.run(main, __doc__)

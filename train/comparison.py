@@ -58,6 +58,11 @@ class Run:
             return self.information
         return self.constraints.get(_IN_CERTIFICATE.get(metric, metric))
 
+    def shown(self, metric: str) -> str:
+        """Returns a metric as text: "at least 3" where evaluation.json has but a bound."""
+        row = self.metrics.get(metric)
+        return evaluation.number(self.value(metric)) if row is None else evaluation.bounded(row)
+
 
 def read(paths: Iterable[str | os.PathLike[str]]) -> list[Run]:
     """Returns the runs in these folders; those with neither file are left out.
@@ -114,8 +119,7 @@ def table(runs: Sequence[Run]) -> tuple[list[str], list[list[str]]]:
     if not names:
         names = [n for n in ("rate", "distortion", "mi") if any(run.value(n) for run in runs)]
     rows = [
-        [run.name, run.model, run.verdict or "-"]
-        + [evaluation.number(run.value(name)) for name in names]
+        [run.name, run.model, run.verdict or "-"] + [run.shown(name) for name in names]
         for run in runs
     ]
     return ["run", "model", "certificate", *names], rows

@@ -48,8 +48,8 @@ def evaluate(
 
     Returns:
       {"model", "step", "dataset", "metrics": {name: row}, "skipped": {name: reason}}. A row has
-      value and interval (null where not finite), size, estimator, units, ceiling, notes, seconds,
-      and the split and seed it was measured with.
+      value and interval (null where not finite; a bound's interval has one null), size, estimator,
+      units, ceiling, notes, seconds, and the split and seed it was measured with.
     """
     step = int(subject.model.step)
     found = {
@@ -102,8 +102,11 @@ def row(measured: Any) -> dict[str, Any]:
 
 def cells(name: str, row: Mapping[str, Any]) -> tuple[str, ...]:
     """Returns a row of the printed table: name, value, interval, units, size, seconds."""
-    ends = row["interval"]
-    interval = "-" if ends is None else " to ".join(map(number, ends))
+    low, high = _ends(row)
+    if low is None or high is None:
+        interval = _side(row) + number(high if low is None else low)
+    else:
+        interval = f"{number(low)} to {number(high)}"
     return (
         name,
         number(row["value"]),
@@ -112,6 +115,29 @@ def cells(name: str, row: Mapping[str, Any]) -> tuple[str, ...]:
         str(row["size"]),
         f"{row['seconds']:.1f}",
     )
+
+
+def bounded(row: Mapping[str, Any]) -> str:
+    """Returns a row's value; "at least 3" or "at most 3" where its interval has one end."""
+    value = number(row["value"])
+    return value if row["value"] is None else _side(row) + value
+
+
+def _side(row: Mapping[str, Any]) -> str:
+    """Returns "at least " or "at most " where the interval has one end, else nothing."""
+    low, high = _ends(row)
+    if (low is None) == (high is None):
+        return ""
+    return "at most " if low is None else "at least "
+
+
+def _ends(row: Mapping[str, Any]) -> tuple[float | None, float | None]:
+    """Returns the ends of a row's interval, None where infinite or unknown."""
+    ends: Any = row.get("interval")
+    # evaluation.json may come from anywhere, and read() does not require intervals.
+    if documents.fits(ends, [_MAYBE]) and len(ends) == 2:
+        return ends[0], ends[1]
+    return None, None
 
 
 def number(value: float | None) -> str:

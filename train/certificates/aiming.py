@@ -20,9 +20,11 @@ from train.certificates.held_out import Measurements, measure
 from zoo import priors
 from zoo.bounds.examples import CHOSEN_ON, Examples, Samples
 from zoo.bounds.functionals import FUNCTIONALS
+from zoo.bounds.of_terms import mmd_of_codes
 from zoo.bounds.pairs import Pairs
 from zoo.bounds.variational import Candidate, lower_bound
 from zoo.critics import Fitter, free, fresh_network
+from zoo.metrics.measured import NORMAL_95
 
 # Two bring the whole interval of the mean below the tolerance; two more are for what one held-out
 # set differs from another.
@@ -107,6 +109,7 @@ class Margins:
         self._batches = batches
         self._best = best
         self._gaps = {}
+        self._codes = Examples.of(batches(), CHOSEN_ON) if _whole(model) else None
         lagrangian = model.lagrangian
         for name in lagrangian.constrained_terms if samples is not None else ():
             if getattr(model.term(name), "divergence", None) in FUNCTIONALS:
@@ -120,7 +123,13 @@ class Margins:
         """
         found = measure(self._model, self._batches())
         held_out = found.mean + self._beaten(found)
-        return np.maximum(held_out - reached, 0.0) + STANDARD_ERRORS * self._error(found)
+        error = self._error(found)
+        for j in _whole(self._model):
+            mmd = mmd_of_codes(self._model, self._codes, 0, self._model.term("MMD_z"))
+            if mmd is not None and mmd.interval is not None:
+                held_out[j] = mmd.value
+                error[j] = (mmd.interval[1] - mmd.value) / NORMAL_95
+        return np.maximum(held_out - reached, 0.0) + STANDARD_ERRORS * error
 
     def _error(self, found: Measurements) -> np.ndarray:
         """Returns the standard errors of D_j less what moves its tolerance, [m]."""
@@ -140,6 +149,18 @@ class Margins:
                 gaps[index] = max(read - float(found.terms[name].mean()), 0.0)
         # A critic bounds a term from below: that says nothing where it counts with a minus.
         return np.maximum(lagrangian.slopes, 0.0).T @ gaps
+
+
+def _whole(model: Any) -> list[int]:
+    """Returns the learned constraints on MMD_z alone, which all codes at once tell best."""
+    lagrangian = model.lagrangian
+    if isinstance(model.prior, priors.Empirical):
+        return []
+    return [
+        j
+        for j, column in enumerate(lagrangian.slopes.T)
+        if [n for n, c in zip(lagrangian.terms, column, strict=True) if c] == ["MMD_z"]
+    ]
 
 
 class _Gap:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from train.certificates import verdict
-from train.certificates.held_out import Measurements
+from train.certificates.held_out import Measurements, measure
 from zoo import priors
 from zoo.affine import Number
 from zoo.bounds import Bound
@@ -21,7 +21,7 @@ from zoo.bounds.kernel_power import mmd_power
 from zoo.bounds.of_terms import Bounds, TermBounds
 from zoo.divergences import DIVERGENCES
 from zoo.errors import InputError
-from zoo.metrics.bootstrap import MIN_VALUES, bootstrap_interval
+from zoo.metrics.intervals import MIN_VALUES, mean_interval
 from zoo.objective import Constraint
 
 
@@ -31,7 +31,7 @@ def bounded(
     batches: Iterable[Any],
     training: Iterable[Any] | None,
     validation: Iterable[Any] | None,
-    neutral: Measurements | None,
+    neutral: Any,
     declared: Mapping[str, Any],
     seed: int,
     repeats: int,
@@ -43,10 +43,15 @@ def bounded(
     """
     found = []
     bounds = _bounds(model, batches, training, validation, seed)
+    other = None
+    if neutral is not None:
+        # Both runs on the same images, with the same noise
+        compared = measure(neutral, batches, seed, model.lagrangian)
+        other = compared, _bounds(model, batches, training, validation, seed, of=neutral)
     examples = measured.count * measured.size
     for index, constraint in enumerate(model.lagrangian.learned):
         name = constraint.expression
-        c = of_constraint(model, index, measured, bounds, seed, neutral, declared.get(name))
+        c = of_constraint(model, index, measured, bounds, other, declared.get(name))
         c["uninformative"] = uninformative(model, constraint, c["tolerance_here"])
         c["loose"] = _loose(c, measured)
         c["faults"] = _faults(c, constraint)
@@ -62,8 +67,12 @@ def _bounds(
     training: Iterable[Any] | None,
     validation: Iterable[Any] | None,
     seed: int,
+    of: Any = None,
 ) -> Bounds | None:
-    """Returns what bounds terms that are not estimated without bias; None if none is learned."""
+    """Returns what bounds terms that are not estimated without bias; None if none is learned.
+
+    They are bounds of the model `of`, where that is another one than has the constraints.
+    """
     lagrangian = model.lagrangian
     sides = {model.term(name).side for name in lagrangian.constrained_terms}
     if sides <= {"exact"} and "MMD_z" not in lagrangian.constrained_terms:
@@ -83,7 +92,7 @@ def _bounds(
             samples = Samples(fit, choose, read)
     except InputError:
         return None
-    return Bounds(model, samples, seed)
+    return Bounds(of or model, samples, seed)
 
 
 def uninformative(model: Any, constraint: Constraint, eps: float) -> str | None:
@@ -149,8 +158,7 @@ def of_constraint(
     index: int,
     measured: Measurements,
     bounds: Bounds | None,
-    seed: int,
-    neutral: Measurements | None = None,
+    neutral: tuple[Measurements, Bounds | None] | None = None,
     declared: Any = None,
 ) -> dict[str, Any]:
     """Bounds learned constraint `index` from both sides.
@@ -170,8 +178,7 @@ def of_constraint(
       model: a LagrangianModel.
       measured: its terms on held-out batches.
       bounds: of its other terms; None if there are too few examples.
-      seed: of the bootstrap.
-      neutral: the neutral run's constraints on the same batches.
+      neutral: the neutral run's measurements on the same batches, and bounds on its terms.
       declared: the `Tolerance` of which the constraint's own is the number.
 
     Returns:
@@ -188,27 +195,29 @@ def of_constraint(
     eps = float(constraint.at_most.at(0.0))
     found: dict[str, Any] = {
         "side": _side(column, sides),
-        **value_of(measured.constraints[index], seed),
+        **value_of(measured.constraints[index]),
         "tolerance_here": eps,
         "best_here": None,
     }
     exact = {name: c for name, c in column.items() if sides[name] == "exact"}
-    parts = [_of_batches(measured, exact, seed)] if exact else []
+    parts = [_of_batches(measured, exact)] if exact else []
     relative = declared is not None and declared.needs_best and neutral is not None
-    if relative and exact == column and neutral is not None:
-        factor = float(declared.factor)
-        best = float(neutral.constraints[index].mean())
-        if math.isfinite(best):
-            difference = measured.constraints[index] - factor * neutral.constraints[index]
-            parts = [_interval(difference, factor * best, measured, seed, "against the neutral run")]
-            found |= {"best_here": best, "tolerance_here": declared.at(best)}
-    elif column.keys() == {"MMD_z"} and bounds is not None:
-        whole = bounds.of("MMD_z")
-        if whole.lower and whole.upper and found["value"] is not None:
-            # All codes at once say more than batches of them.
-            parts = [(1.0, whole)]
-            found["value"] = whole.lower.value
-            found["interval"] = [whole.lower.limit, whole.upper.limit]
+    factor = float(declared.factor) if relative else 0.0
+    if column.keys() == {"MMD_z"} and (whole := _whole_mmd(bounds)):
+        # All codes at once say more than batches of them.
+        parts = [(1.0, whole)]
+        found["value"] = whole.lower.value
+        found["interval"] = [whole.lower.limit, whole.upper.limit]
+        if relative and (best := _whole_mmd(neutral[1])):
+            parts = [(1.0, _against(whole, best, factor))]
+            found |= _here(best.lower.value, declared)
+    elif relative and exact == column:
+        best = neutral[0].constraints[index]
+        if np.all(np.isfinite(best)):
+            difference = measured.constraints[index] - factor * best
+            shift = factor * float(best.mean())
+            parts = [_interval(difference, shift, measured, "against the neutral run")]
+            found |= _here(float(best.mean()), declared)
     parts += [
         (c, _or_none(bounds, name)) for name, c in column.items() if sides[name] != "exact"
     ]
@@ -216,12 +225,38 @@ def of_constraint(
     return found
 
 
-def value_of(per_batch: np.ndarray, seed: int) -> dict[str, Any]:
+def _here(best: float, declared: Any) -> dict[str, float]:
+    return {"best_here": best, "tolerance_here": declared.at(best)}
+
+
+def _whole_mmd(bounds: Bounds | None) -> Any:
+    """Returns both bounds on MMD_z, None if there are too few codes."""
+    found = _or_none(bounds, "MMD_z")
+    return found if found.lower and found.upper else None
+
+
+def _against(whole: Any, best: Any, factor: float) -> TermBounds:
+    """Returns bounds on D - factor best, moved by factor times the estimate of best."""
+    low = math.hypot(
+        whole.lower.value - whole.lower.limit, factor * (best.upper.limit - best.upper.value)
+    )
+    high = math.hypot(
+        whole.upper.limit - whole.upper.value, factor * (best.lower.value - best.lower.limit)
+    )
+    method = f"{whole.lower.method}, against the neutral run"
+    value, size = whole.lower.value, whole.lower.size
+    return TermBounds(
+        Bound("lower", value, value - low, method, size),
+        Bound("upper", value, value + high, method, size),
+    )
+
+
+def value_of(per_batch: np.ndarray) -> dict[str, Any]:
     """Returns the mean over batches and its interval, None where a value is not finite."""
     if not np.all(np.isfinite(per_batch)):
         return {"value": None, "interval": None}
     enough = len(per_batch) >= MIN_VALUES
-    interval = list(bootstrap_interval(per_batch, seed)) if enough else None
+    interval = list(mean_interval(per_batch)) if enough else None
     return {"value": float(per_batch.mean()), "interval": interval}
 
 
@@ -239,17 +274,17 @@ def _side(column: Mapping[str, float], sides: Mapping[str, str]) -> str:
 
 
 def _of_batches(
-    measured: Measurements, exact: Mapping[str, float], seed: int
+    measured: Measurements, exact: Mapping[str, float]
 ) -> tuple[float, TermBounds]:
     total = np.sum([c * measured.terms[name] for name, c in exact.items()], axis=0)
-    return _interval(total, 0.0, measured, seed, "")
+    return _interval(total, 0.0, measured, "")
 
 
 def _interval(
-    values: np.ndarray, shift: float, measured: Measurements, seed: int, how: str
+    values: np.ndarray, shift: float, measured: Measurements, how: str
 ) -> tuple[float, TermBounds]:
     """Returns both bounds of what is estimated without bias in each batch."""
-    found = value_of(values, seed)
+    found = value_of(values)
     if found["interval"] is None:
         return 1.0, TermBounds()
     method = f"mean of {measured.count} held-out batches {how}".strip()

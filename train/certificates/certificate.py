@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from train.certificates import convergence, page, plot, verdict
+from train.certificates import convergence, oscillation, page, plot, verdict
 from train.workdir import Workdir, write_atomically
 from zoo.affine import rational
 
@@ -28,6 +28,7 @@ def certify(
     declared: Mapping[str, str] | None = None,
     best: Mapping[str, float] | None = None,
     at_clip: Mapping[str, str | None] | None = None,
+    labels: Any = None,
     seed: int = 0,
     points: int = POINTS,
     power: int = 4,
@@ -53,6 +54,7 @@ def certify(
       declared: learned constraint -> its tolerance as it was declared, "best + 4".
       best: learned constraint -> eps_hat, what was reached without an information preference.
       at_clip: learned constraint -> "lower", "upper" or None; the model's own if not given.
+      labels: [N], one for each held-out image, for the worst class; None where there are none.
       seed: of all noise.
       points: the most images that the information is estimated on.
       power: repeats of each planted difference, where only a lower bound exists; 0 for none.
@@ -63,7 +65,7 @@ def certify(
     Raises:
       InputError: there are no images.
     """
-    from train.certificates import bounding
+    from train.certificates import bounding, collapse, gradients, price, slices
     from train.certificates.held_out import measure
 
     measured = measure(model, batches, seed)
@@ -77,7 +79,7 @@ def certify(
         batches,
         training,
         validation,
-        None if neutral is None else measure(neutral, batches, seed, lagrangian),
+        neutral,
         {name: _tolerance(name, text) for name, text in (declared or {}).items()},
         seed,
         power,
@@ -95,6 +97,7 @@ def certify(
                 "multiplier": _finite(multipliers[j]),
                 "at_clip": at_clip.get(name),
                 "drift": convergence.drift(records, name),
+                "oscillation": oscillation.oscillation(records, name, constraint.at_most.at(0.0)),
             },
             records,
         )
@@ -104,6 +107,8 @@ def certify(
     coefficients = dict(zip(lagrangian.terms, weights, strict=True))
     decision, reason = verdict.decide(constraints)
     converged, settled = convergence.convergence(constraints)
+    information = _information(model, batches, seed, points)
+    learned = bool(names)
     return {
         "model": model.objective.name,
         "objective": model.objective.to_config(),
@@ -120,13 +125,17 @@ def certify(
         ],
         "terms": {
             name: {
-                **bounding.value_of(values, seed),
+                **bounding.value_of(values),
                 "side": model.term(name).side,
                 "coefficient": _finite(coefficients.get(name)),
             }
             for name, values in measured.terms.items()
         },
-        "information": _information(model, batches, seed, points),
+        "information": information,
+        "collapse": collapse.collapse(model, batches, information),
+        "price": None if neutral is None else price.price(model, neutral, batches, seed, points),
+        "gradients": gradients.gradients(model, training or batches, seed) if learned else None,
+        "classes": None if labels is None else slices.slices(model, batches, labels, seed),
         "measured_on": {
             "batches": measured.count,
             "batch_size": measured.size,
@@ -167,7 +176,7 @@ def _tolerance(name: str, text: str) -> Any:
 
 
 def _notes(measured: Any) -> list[str]:
-    from zoo.metrics.bootstrap import MIN_VALUES
+    from zoo.metrics.intervals import MIN_VALUES
 
     broken = {name: int(np.sum(~np.isfinite(v))) for name, v in measured.terms.items()}
     sentences = [

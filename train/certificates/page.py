@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from train.certificates import collapse, oscillation, price, slices
+
 
 def number(value: float | None) -> str:
     """Returns a number as it is printed, with 5 digits; a dash for null."""
@@ -12,7 +14,9 @@ def number(value: float | None) -> str:
 
 
 def markdown(certificate: Mapping[str, Any]) -> str:
-    """Returns certificate.md; `certificate` is what `train.certificates.certificate.certify` returns."""
+    """Returns certificate.md of a certificate, as `train.certificates.certificate` makes it."""
+    from train.certificates import gradients
+
     parts = [f"# {certificate['model']}: {certificate['verdict']}", certificate["reason"]]
     parts.append(_measured_on(certificate))
     if certificate["constraints"]:
@@ -21,7 +25,23 @@ def markdown(certificate: Mapping[str, Any]) -> str:
         parts += ["## Multipliers", _multipliers(certificate["constraints"])]
         parts.append(certificate["convergence"])
         parts.append("![Held-out intervals and multipliers](plots/certificate.png)")
+        parts += _listed(
+            [
+                *gradients.sentences(certificate["gradients"]),
+                *(
+                    said
+                    for c in certificate["constraints"]
+                    for said in oscillation.sentences(c["oscillation"])
+                ),
+            ]
+        )
+    if said := price.sentences(certificate["price"]):
+        parts += ["## The price of the constraints", *_listed(said)]
+    quantities = {c["expression"]: c["quantity"] for c in certificate["constraints"]}
+    if said := slices.sentences(certificate["classes"], quantities):
+        parts += ["## Classes", *_listed(said)]
     parts += ["## Information", _information(certificate["information"])]
+    parts += collapse.sentences(certificate["collapse"])
     parts += ["## Terms", _terms(certificate["terms"]), _fixed(certificate["fixed"])]
     if certificate["notes"]:
         parts += ["## Notes", "\n".join(f"- {note}." for note in certificate["notes"])]
@@ -86,6 +106,12 @@ def _methods(constraints: Iterable[Mapping[str, Any]]) -> str:
         if said:
             lines.append(f"- {_code(c['expression'])}: {'; '.join(said)}.")
     return "\n".join(lines)
+
+
+def _listed(sentences: Iterable[str]) -> list[str]:
+    """Returns sentences as one list, or nothing."""
+    lines = [f"- {said}" if said.endswith(".") else f"- {said}." for said in sentences]
+    return ["\n".join(lines)] if lines else []
 
 
 def _multipliers(constraints: Iterable[Mapping[str, Any]]) -> str:

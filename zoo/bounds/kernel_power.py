@@ -115,7 +115,8 @@ def mmd_power(
         else:
             s2 = float(len(m) if isinstance(bandwidth, str) else bandwidth)
         values.append(_between_normals(k, s2, loc - m, scale**2, s**2))
-    return KernelPower(*values, method=f"closed form, {kernel} kernel and a diagonal normal prior")
+    method = f"closed form, {kernel} kernel and a diagonal normal prior"
+    return KernelPower(values[0], values[1], values[2], method)
 
 
 def _of_samples(y: np.ndarray, kernel: str, bandwidth: Any, scales: Any) -> KernelPower:
@@ -128,7 +129,7 @@ def _of_samples(y: np.ndarray, kernel: str, bandwidth: Any, scales: Any) -> Kern
     failures = (np.broadcast_to(m, y.shape), m + 2.0 * (y - m), y + s / 2)
     values = [full_mmd(z, y, kernel, bandwidth, scales).value for z in failures]
     method = f"U-statistic of {len(y)} samples of the prior, {kernel} kernel"
-    return KernelPower(*values, method=method)
+    return KernelPower(values[0], values[1], values[2], method)
 
 
 def _between_normals(

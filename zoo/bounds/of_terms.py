@@ -12,7 +12,7 @@ from zoo import priors
 from zoo.bounds import power as planting
 from zoo.bounds.aggregate import BLOCKS, Aggregate, upper_bounds
 from zoo.bounds.bound import Bound
-from zoo.bounds.examples import READ_ON, Samples
+from zoo.bounds.examples import READ_ON, Examples, Samples
 from zoo.bounds.functionals import FUNCTIONALS
 from zoo.bounds.moments import MomentMatched
 from zoo.bounds.pairs import Pairs
@@ -20,6 +20,7 @@ from zoo.bounds.power import Planted
 from zoo.bounds.variational import Candidate, lower_bound
 from zoo.critics import fresh
 from zoo.metrics.full_mmd import full_mmd
+from zoo.metrics.measured import Measured
 from zoo.terms.critic import CriticTerm, Pair
 from zoo.terms.mmd import MMD
 
@@ -83,14 +84,8 @@ class Bounds:
         )
 
     def _mmd(self, term: MMD) -> TermBounds:
-        """Bounds MMD_z by the U-statistic of all codes at once."""
-        prior = self._model.prior
-        if isinstance(prior, priors.Empirical):
-            return TermBounds()
-        q, p = Pairs(self._model, _OnZ(), self._seed).samples(self._samples.held_out)
-        options = {option: getattr(term, option) for option in ("kernel", "bandwidth", "scales")}
-        found = full_mmd(q[0], prior, **options, seed=self._seed)
-        if found.interval is None:
+        found = mmd_of_codes(self._model, self._samples.held_out, self._seed, term)
+        if found is None or found.interval is None:
             return TermBounds()
         low, high = found.interval
         return TermBounds(
@@ -174,6 +169,18 @@ class Bounds:
             ratios = (pairs.ratios(part, of, 1) for part in (samples.choose, samples.read))
             found.append(Candidate(method, *ratios, normalised=True))
         return found
+
+
+def mmd_of_codes(model: Any, examples: Examples, seed: int, term: MMD) -> Measured | None:
+    """Returns MMD_z by the U-statistic of all codes at once, None where z is data.
+
+    Batches of n out of N codes have sqrt(N / n) times its noise.
+    """
+    if isinstance(model.prior, priors.Empirical) or len(examples) < 4:
+        return None
+    q, _ = Pairs(model, _OnZ(), seed).samples(examples)
+    options = {option: getattr(term, option) for option in ("kernel", "bandwidth", "scales")}
+    return full_mmd(q[0], model.prior, **options, seed=seed)
 
 
 class _OnZ:

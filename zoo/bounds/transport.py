@@ -177,16 +177,14 @@ def w1_upper(q: Any, p: Any, block: int = 512, seed: int = 0) -> Bound:
     costs = [_assignment(q[part], p[part]) for part in parts]
     value = float(np.mean(costs))
     error = float(np.std(costs, ddof=1)) / math.sqrt(blocks)
-    floor = np.mean([_assignment(p[a], p[b]) for a, b in zip(parts[:4], parts[4:8], strict=True)])
+    apart = np.mean([_assignment(p[a], p[b]) for a, b in zip(parts[:4], parts[4:8], strict=True)])
     return Bound(
         "upper",
         value,
         around(value, error, blocks - 1)[1],
         f"optimal assignment of {blocks} blocks of {block} samples",
         blocks * block,
-        (
-            f"{block} samples of p are {floor:.3g} from {block} others: no smaller bound is possible",
-        ),
+        (f"at q = p the value would be {apart:.3g}, as far as {block} samples of p are apart",),
     )
 
 
@@ -231,7 +229,7 @@ def w1_lower(fit: Pair, choose: Pair, read: Pair, seed: int = 0, rounds: int = 2
     def distance(x: np.ndarray) -> np.ndarray:
         return np.linalg.norm(x - mean_p, axis=1)
 
-    layers = _trained(*(tuple(map(scaled, pair)) for pair in (fit, choose)), seed, rounds)
+    layers = _trained([scaled(x) for x in fit], [scaled(x) for x in choose], seed, rounds)
     network = f"network trained on {len(fit[0])} and {len(fit[1])} samples"
     critics: dict[str, Callable[[np.ndarray], np.ndarray]] = {
         network: lambda x: unit * _critic(layers, scaled(x)) / _lipschitz(layers),
@@ -305,7 +303,9 @@ def _assignment(q: np.ndarray, p: np.ndarray) -> float:
     return float(distances[linear_sum_assignment(distances)].mean())
 
 
-def _trained(fit: Pair, choose: Pair, seed: int, rounds: int) -> list[np.ndarray]:
+def _trained(
+    fit: list[np.ndarray], choose: list[np.ndarray], seed: int, rounds: int
+) -> list[np.ndarray]:
     """Returns the critic's matrices and biases, in turn, with the largest bound on `choose`."""
     sizes = [fit[0].shape[1], *[_UNITS] * _LAYERS, 1]
     rng = np.random.default_rng(seed)

@@ -19,7 +19,7 @@ import numpy as np
 from zoo.bounds.bound import Bound
 from zoo.bounds.functionals import Functional, functional
 from zoo.errors import InputError
-from zoo.metrics.measured import around
+from zoo.metrics.intervals import MIN_VALUES, mean_interval
 
 # How a ratio is changed before it is read: scaled, moved, and cut at both ends.
 _SCALES = (0.5, 0.7, 0.85, 1.0, 1.2)
@@ -80,7 +80,7 @@ def lower_bound(
 
         D(a||b) >= 1/N sum_i S_i,   S_i = mean_r at_a(V(a_ir)) + mean_r at_b(V(b_ir))
 
-    Nguyen et al. 2010. The S_i of different examples are independent, so their mean has Student's
+    Nguyen et al. 2010. The S_i of different examples are independent, so their mean has an
     interval, whatever the draws of one example share.
 
     Args:
@@ -108,11 +108,12 @@ def lower_bound(
     _, candidate, change = best
     scores = _scores(f, change(candidate.read), reverse, change.normalised)
     n = len(scores)
-    if n < 8:
-        raise InputError(f"A lower bound on {name} was read on {n} examples: give 8 or more.")
-    value = float(scores.mean())
-    error = float(scores.std(ddof=1) / math.sqrt(n))
-    return Bound("lower", value, around(value, error, n - 1)[0], candidate.method, n)
+    if n < MIN_VALUES:
+        raise InputError(
+            f"A lower bound on {name} was read on {n} examples: give {MIN_VALUES} or more."
+        )
+    low = mean_interval(scores)[0]
+    return Bound("lower", float(scores.mean()), low, candidate.method, n)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,11 +2,11 @@
 
 from zoo.metrics.active_units import active_units
 from zoo.metrics.annealed import Annealed, Annealing, Bracket, annealed_importance_sampling, bracket
-from zoo.metrics.bootstrap import bootstrap_interval
 from zoo.metrics.covariance import LogDeterminant, log_det_covariance
 from zoo.metrics.critic_kl import marginal_kl_by_critic
 from zoo.metrics.full_mmd import full_mmd
 from zoo.metrics.implicit_bound import ImplicitBound, implicit_bound
+from zoo.metrics.intervals import mean_interval, sum_interval
 from zoo.metrics.kernel_density import log_kernel_density, mutual_information_by_kernels
 from zoo.metrics.log_likelihood import (
     ImportanceSampling,
@@ -39,7 +39,6 @@ __all__ = [
     "RateDistortion",
     "active_units",
     "annealed_importance_sampling",
-    "bootstrap_interval",
     "bracket",
     "full_mmd",
     "implicit_bound",
@@ -50,6 +49,7 @@ __all__ = [
     "log_likelihood",
     "marginal_kl",
     "marginal_kl_by_critic",
+    "mean_interval",
     "mutual_information",
     "mutual_information_by_kernels",
     "posterior_accuracy",
@@ -60,4 +60,5 @@ __all__ = [
     "sigma_opt",
     "sigma_opt_distortion",
     "squared_error",
+    "sum_interval",
 ]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 
 import numpy as np
 
 from zoo.errors import InputError
-from zoo.metrics.bootstrap import student
+from zoo.metrics.intervals import student
 
 NORMAL_95 = 1.959963984540054  # the normal's 97.5% quantile
 
@@ -17,11 +18,14 @@ NORMAL_95 = 1.959963984540054  # the normal's 97.5% quantile
 class Measured:
     """A measure's value with its 95% interval.
 
-    The interval is of the noise of the sample alone; what bias the estimator has is in `notes`.
+    The interval allows for the noise of the sample. `notes` tell what bias the estimator has, and
+    whether the interval allows for it. A value that is only a bound has an interval with one end.
 
     Attributes:
       value: in `units`.
-      interval: where 95 of 100 repeats contain what the estimator estimates, None if unknown.
+      interval: where 95 of 100 repeats contain what the estimator estimates, None if unknown. An
+        end is infinite where nothing bounds the truth on that side; the other misses it in 2.5 of
+        100 repeats, as each of two ends does.
       size: N, the number of examples.
       estimator: what was computed, in words.
       notes: what a reader must know before trusting the value; a sentence each.
@@ -36,6 +40,18 @@ class Measured:
     notes: tuple[str, ...] = ()
     ceiling: float | None = None
     units: str = "nats per example"
+
+    def at_least(self) -> Measured:
+        """Returns this value as a bound from below: an interval without an upper end."""
+        return self._with_ends(lambda low, high: (low, math.inf))
+
+    def at_most(self) -> Measured:
+        """Returns this value as a bound from above: an interval without a lower end."""
+        return self._with_ends(lambda low, high: (-math.inf, high))
+
+    def _with_ends(self, change: Callable[[float, float], tuple[float, float]]) -> Measured:
+        interval = None if self.interval is None else change(*self.interval)
+        return dataclasses.replace(self, interval=interval)
 
     @classmethod
     def of_mean(

@@ -5,6 +5,7 @@ import zoo
 from train.certificates import held_out
 from train.certificates.aiming import Margins, interval
 from zoo.bounds.examples import Examples, Samples
+from zoo.bounds.of_terms import mmd_of_codes
 
 SMALL = {"image_shape": (8, 8, 1), "latent_dim": 3, "network_options": {"hidden": (16, 16)}}
 C_X = "KL(q(x|z)||p(x|z))"
@@ -34,12 +35,18 @@ def test_interval(total, every, steps):
     assert interval(total, every) == steps
 
 
+def mmd_error(model):
+    """The standard error of MMD by all codes at once, which have less noise than batches."""
+    found = mmd_of_codes(model, Examples(images(50)), 0, model.term("MMD_z"))
+    return (found.interval[1] - found.value) / 1.959964
+
+
 def test_training_aims_below_what_held_out_data_costs_more(model):
     found = held_out.measure(model, batches())
     # Training is 2 nats better than held-out data, and its MMD worse: no credit for that.
     reached = found.mean + np.array([-2.0, 0.5])
     model.aim(Margins(model, batches)(reached))
-    expected = np.array([2.0, 0.0]) + 4 * found.error
+    expected = np.array([2.0 + 4 * found.error[0], 4 * mmd_error(model)])
     np.testing.assert_allclose(model.margins, expected, rtol=1e-4)
     values = model.term_values(batches()[0], [0, 0])
     aimed = model.lagrangian.violations(values) + expected.astype(np.float32)
@@ -57,7 +64,7 @@ def test_a_tolerance_relative_to_best_is_as_sure_as_the_difference(model):
     margins = Margins(model, batches, best=(best, factors))(found.mean)
     expected = 4 * noise.std(ddof=1) / np.sqrt(found.count)
     assert margins[0] == pytest.approx(expected)
-    assert margins[1] == pytest.approx(4 * found.error[1])
+    assert margins[1] >= 4 * mmd_error(model) * (1 - 1e-5)
 
 
 def test_a_beaten_critic_moves_the_aim():

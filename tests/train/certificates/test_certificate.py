@@ -14,7 +14,7 @@ from train.certificates.certificate import batch_size, certify, write
 from train.certificates.page import markdown
 from train.workdir import Workdir
 from zoo.errors import InputError
-from zoo.metrics import bootstrap_interval, mutual_information
+from zoo.metrics import mean_interval, mutual_information
 
 JOINT, MMD = "KL(q(x,z)||p(x,z))", "MMD(q(z)||p(z))"
 SHAPE = (6, 6, 1)
@@ -136,7 +136,7 @@ def test_values_are_means_over_equal_batches(batches):
     expected = np.array([float(v["REC_x"] + v["RATE"]) for v in per_batch])
     joint, mmd = found["constraints"]
     assert joint["value"] == pytest.approx(expected.mean(), rel=1e-6)  # float32
-    low, high = bootstrap_interval(expected)
+    low, high = mean_interval(expected)
     assert joint["interval"] == pytest.approx([low, high], rel=1e-6)
     assert (joint["lower"]["limit"], joint["upper"]["limit"]) == tuple(joint["interval"])
     # What training drives to zero: float32 differences from 1000, right to 1e-4

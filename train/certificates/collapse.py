@@ -1,0 +1,133 @@
+"""Whether the code says anything about the image: active latent dimensions, and the alarm."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+MOST = 2000  # images: the variance of a mean over them is known to some per cent
+NOTHING = 0.1  # nats of I_q(x;z) below which z says nothing about x
+
+
+def collapse(
+    model: Any,
+    images: Any,
+    information: Mapping[str, Any] | None = None,
+    most: int = MOST,
+) -> dict[str, Any] | None:
+    """Counts the latent dimensions whose posterior mean varies with x.
+
+        A_k = Var_x( E_q(z|x)[z_k] ) > 0.01            Burda et al. 2016, section 5.2
+        A_b = sum_{k in b} Var_x( q(z_b = k|x) )       for a categorical block b, one dimension
+
+    Noise blocks, whose posterior is the prior by design, do not count. Means do not show
+    information that is in the scales of q(z|x), nor that of small means with smaller scales: where
+    I_q(x;z) is known, the alarm is I_q < 0.1 nats; else it is that no dimension is active.
+
+    Args:
+      model: has `encode(x)`, a tfd distribution with a mean.
+      images: [N, ...], or batches [B, ...], or (images, labels); the first `most` images are used.
+      information: the certificate's, with `estimate` in nats; None where it was not estimated.
+
+    Returns:
+      {"active", "dimensions", "information", "alarm", "sentence"}, the sentence None where all
+      dimensions are active. None where z is images, or there are fewer than two images.
+    """
+    from zoo import priors
+    from zoo.metrics import active_units
+
+    if isinstance(model.prior, priors.Empirical):
+        return None
+    means = _means(model, images, most)
+    if len(means) < 2:
+        return None
+    columns, categories = _dimensions(model, means.shape[1])
+    active = 0
+    if columns:
+        active = int(active_units(_Means(), means[:, columns]).value)
+    active += sum(_varies(means[:, block]) for block in categories)
+    dimensions = len(columns) + len(categories)
+    known = None if information is None else information["estimate"]
+    alarm = active == 0 if known is None else known < NOTHING
+    return {
+        "active": active,
+        "dimensions": dimensions,
+        "information": known,
+        "alarm": alarm,
+        "sentence": _sentence(active, dimensions, known, alarm),
+    }
+
+
+def sentences(found: Mapping[str, Any] | None) -> list[str]:
+    """Returns what `collapse` found, for the certificate's page."""
+    return [found["sentence"]] if found is not None and found["sentence"] else []
+
+
+def _sentence(active: int, dimensions: int, information: float | None, alarm: bool) -> str | None:
+    are = "is" if active == 1 else "are"
+    count = f"{active} of {dimensions} latent dimensions {are} active"
+    about = None if information is None else f"I_q(x;z) is about {information:.2g} nats"
+    if alarm:
+        end = "z says nothing about x"
+        return f"{count}: {end}." if about is None else f"{count} and {about}: {end}."
+    if active == 0:
+        # The means hardly move, and yet z is informative.
+        return f"{count}, yet {about}: q(z|x) varies by less than means of variance 0.01 show."
+    if active < dimensions:
+        return f"{count}: the posterior means of the others do not vary with x."
+    return None
+
+
+class _Means:
+    """A model whose images are its posterior means already, as `active_units` reads it."""
+
+    def encode(self, means: Any) -> Any:
+        return _Known(means)
+
+
+class _Known:
+    def __init__(self, value: Any):
+        self._value = value
+
+    def mean(self) -> Any:
+        return self._value
+
+
+def _means(model: Any, images: Any, most: int) -> np.ndarray:
+    """Returns E[z|x], float64 [N, K], of the first images."""
+    from train.certificates import held_out
+    from zoo.metrics.batches import in_batches
+
+    found: list[np.ndarray] = []
+    left = most
+    for x in held_out.images(in_batches(images)):
+        if left <= 0:
+            break
+        found.append(np.asarray(model.encode(x[:left]).mean(), np.float64))
+        left -= len(found[-1])
+    return np.concatenate(found) if found else np.empty((0, 0))
+
+
+def _dimensions(model: Any, latent_dim: int) -> tuple[list[int], list[slice]]:
+    """Returns the columns of z that are a dimension each, and the blocks that are one together."""
+    family = getattr(model.encoder, "family", None)
+    latents = getattr(family, "latents", None)
+    if latents is None:
+        return list(range(latent_dim)), []
+    columns = [
+        k
+        for block in latents.blocks
+        if block.kind not in ("categorical", "noise")
+        for k in range(block.start, block.stop)
+    ]
+    categories = [slice(b.start, b.stop) for b in latents.blocks if b.kind == "categorical"]
+    return columns, categories
+
+
+def _varies(probabilities: np.ndarray) -> bool:
+    from zoo.metrics.active_units import THRESHOLD
+
+    # A_b = sum_k Var_x( q(z_b = k|x) )
+    return bool(probabilities.var(axis=0, ddof=1).sum() > THRESHOLD)

@@ -1,0 +1,197 @@
+"""The price of an information preference: what a run reached against its neutral run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+POINTS = 5000  # the N x N densities take seconds for each model
+_UNKNOWN = {"run": None, "neutral": None, "difference": None, "interval": None}
+_NATS = ("KL(", "JS(", "FKL(", "RKL(", "REC_", "RATE")
+
+
+def price(
+    model: Any, neutral: Any, batches: Iterable[Any], seed: int = 0, points: int = POINTS
+) -> dict[str, Any]:
+    """Returns what both models reach on the same images, and the differences.
+
+        difference = D(model) - D(neutral),   interval: `mean_interval` of it over batches
+
+    Batches are paired: both models see the same images with the same noise, so that what images
+    differ in cancels. The two estimates of I_q(x;z) are not: their standard errors are added in
+    quadrature, which is too wide where both err alike. The neutral run is the one without an
+    information preference that measured `best`.
+
+    Args:
+      model: a LagrangianModel.
+      neutral: the LagrangianModel of the neutral run.
+      batches: held-out images [B, ...], or (images, labels), or (x, z) where z is data; gone
+        through four times.
+      seed: of the terms' noise and of the codes.
+      points: the most images that the information is estimated on.
+
+    Returns:
+      JSON-able data: "batches"; "terms", those both models have, by name; "constraints", the
+      model's learned ones; "neg_elbo", REC_x + RATE; "information". Each has run, neutral,
+      difference and interval, in nats per example or the constraint's own units; numbers are None
+      where they cannot be measured on both. Intervals are None with fewer than 8 batches. Of the
+      information at_ceiling says whether each estimate is at `ceiling`: it may be far higher.
+
+    Raises:
+      InputError: there are no images.
+    """
+    from train.certificates.held_out import measure
+
+    one, other = measure(model, batches, seed), measure(neutral, batches, seed)
+    common = [name for name in one.terms if name in other.terms]
+    terms = {name: (one.terms[name], other.terms[name]) for name in common}
+    lagrangian = model.lagrangian
+    # D_j = sum_i C_ij term_i
+    columns = [
+        {n: float(c) for n, c in zip(lagrangian.terms, column, strict=True) if c}
+        for column in lagrangian.slopes.T
+    ]
+    return {
+        "batches": one.count,
+        "information": _information(model, neutral, batches, seed, points),
+        "neg_elbo": _combined(terms, {"REC_x": 1.0, "RATE": 1.0}),
+        "constraints": [
+            {"expression": constraint.expression, **(_combined(terms, column) or _UNKNOWN)}
+            for constraint, column in zip(lagrangian.learned, columns, strict=True)
+        ],
+        "terms": {name: _combined(terms, {name: 1.0}) for name in common},
+    }
+
+
+def sentences(found: Mapping[str, Any] | None) -> list[str]:
+    """Returns what `price` found, for the certificate's page; nothing if that is None."""
+    if found is None:
+        return []
+    said = []
+    information, cost = found["information"], found["neg_elbo"]
+    if information is not None and information["difference"] is not None:
+        said.append(_exchange(information, cost, found["terms"].get("RATE")))
+    elif cost is not None and cost["difference"] is not None:
+        said.append(f"Against the neutral run, {_change('-ELBO', cost, ' nats')}.")
+    said += [
+        f"Against the neutral run, {_change(c['expression'], c, _unit(c['expression']))}."
+        for c in found["constraints"]
+        if c["expression"] != "KL(q(x,z)||p(x,z))" and c["difference"] is not None
+    ]
+    return said
+
+
+def _exchange(
+    information: Mapping[str, Any], cost: Mapping[str, Any] | None, rate: Mapping[str, Any] | None
+) -> str:
+    """Says what was had in information for how much of -ELBO."""
+    at_ceiling = information["at_ceiling"]
+    bill = None
+    if cost is not None and cost["difference"] is not None:
+        bill = _change("-ELBO", cost, " nats")
+    if all(at_ceiling.values()):
+        text = (
+            "Against the neutral run, I_q cannot be compared: both estimates are at their ceiling, "
+            f"{information['ceiling']:.3g} nats"
+        )
+        if rate is not None and rate["difference"] is not None:
+            text += f"; {_change('RATE, its upper bound,', rate, ' nats')}"
+    else:
+        text = f"Against the neutral run, {_change('I_q', information, ' nats')}"
+        if any(at_ceiling.values()):
+            text += " or more" if _moved(information) else ""
+            text += ", as one estimate is at its ceiling"
+        elif cost and bill and _moved(information) and _moved(cost) and cost["difference"] > 0:
+            return f"{text} for {cost['difference']:.3g} nats{_interval(cost)} of -ELBO."
+    return f"{text}; {bill}." if bill else f"{text}."
+
+
+def _change(name: str, of: Mapping[str, Any], unit: str) -> str:
+    if not _moved(of):
+        low, high = of["interval"]
+        return f"{name} does not change measurably ({low:.3g} to {high:.3g}{unit})"
+    verb = "rises" if of["difference"] > 0 else "falls"
+    return f"{name} {verb} by {abs(of['difference']):.3g}{unit}{_interval(of)}"
+
+
+def _interval(of: Mapping[str, Any]) -> str:
+    """Returns the interval of the size of a difference, in parentheses."""
+    if of["interval"] is None:
+        return ""
+    low, high = sorted(abs(end) for end in of["interval"])
+    return f" ({low:.3g} to {high:.3g})"
+
+
+def _moved(of: Mapping[str, Any]) -> bool:
+    """Whether the interval of a difference, if it is known, leaves out 0."""
+    return of["interval"] is None or not of["interval"][0] <= 0.0 <= of["interval"][1]
+
+
+def _unit(expression: str) -> str:
+    return " nats" if expression.startswith(_NATS) else ""
+
+
+def _combined(
+    terms: Mapping[str, tuple[np.ndarray, np.ndarray]], weights: Mapping[str, float]
+) -> dict[str, Any] | None:
+    """Returns both means of a sum of terms and their paired difference; None if a term lacks."""
+    from zoo.metrics.intervals import MIN_VALUES, mean_interval
+
+    if not set(weights) <= set(terms):
+        return None
+    run, neutral = (sum(w * terms[n][side] for n, w in weights.items()) for side in (0, 1))
+    difference = np.asarray(run - neutral)
+    found: dict[str, Any] = {
+        "run": _finite(np.mean(run)),
+        "neutral": _finite(np.mean(neutral)),
+        "difference": _finite(np.mean(difference)),
+        "interval": None,
+    }
+    if len(difference) >= MIN_VALUES and np.all(np.isfinite(difference)):
+        found["interval"] = list(mean_interval(difference))
+    return found
+
+
+def _information(
+    model: Any, neutral: Any, batches: Iterable[Any], seed: int, points: int
+) -> dict[str, Any] | None:
+    from zoo import priors
+    from zoo.metrics import mutual_information
+
+    if isinstance(model.prior, priors.Empirical):
+        return None
+    parts = (model.encoder, model.decoder, neutral.encoder, neutral.decoder)
+    if not all(part.has_density for part in parts):
+        return None
+    run, before = (
+        mutual_information(each, _first(batches, points), seed) for each in (model, neutral)
+    )
+    difference = _finite(run.estimate - before.estimate)
+    half = 1.96 * math.hypot(run.standard_error, before.standard_error)
+    return {
+        "run": _finite(run.estimate),
+        "neutral": _finite(before.estimate),
+        "difference": difference,
+        "interval": None if difference is None else [difference - half, difference + half],
+        "ceiling": run.ceiling,
+        # exp(log N - I) below 2: of fewer than two points a code may come
+        "at_ceiling": {"run": run.sharing < 2, "neutral": before.sharing < 2},
+    }
+
+
+def _first(batches: Iterable[Any], points: int) -> Iterator[Any]:
+    """Yields batches of the first `points` images."""
+    from train.certificates.held_out import images
+
+    for x in images(batches):
+        if points <= 0:
+            return
+        yield x[:points]
+        points -= len(x)
+
+
+def _finite(value: Any) -> float | None:
+    return float(value) if math.isfinite(value) else None
