@@ -37,6 +37,8 @@ def fit(
     def plot() -> None:
         pictures.draw(model, dataset, assembly.once(dataset, config, "test"), workdir)
 
+    for said in blind(model):
+        cluster.say(said)
     margins = aiming.of_run(model, dataset, config, workdir) if cluster.chief else None
 
     def aim(reached: list[float]) -> None:
@@ -93,6 +95,18 @@ def fit(
         print(certify.summary(certify.certify_run(model, dataset, config, workdir)))
         print(f"everything is in {workdir.path}")
     cluster.wait()
+
+
+def blind(model: Any) -> list[str]:
+    """Returns a sentence for each learned tolerance that known failures of q(z) are within."""
+    from train.certificates.bounding import uninformative
+
+    found = []
+    for constraint in model.lagrangian.learned:
+        admits = uninformative(model, constraint, float(constraint.at_most.at(0.0)))
+        if admits:
+            found.append(f"{constraint.expression} says nothing: {admits}; give a smaller one")
+    return found
 
 
 def segments(start: int, stop: int, every: int) -> list[tuple[int, int, int]]:

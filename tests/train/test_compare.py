@@ -76,6 +76,31 @@ def test_the_table_has_every_metric_of_any_run(folders):
     assert text[5] == "| d | lagvae_max | feasible | 19 | 85 | 104 | 5 |"
 
 
+def test_bounds_are_shown_as_bounds(folders):
+    file = folders[0] / "evaluation.json"
+    found = json.loads(file.read_text())
+    ends = {
+        "rate": [None, 21.0],
+        "distortion": [79.0, None],
+        "neg_elbo": [None, None],
+        "mi": [5, 7],
+    }
+    for name, interval in ends.items():
+        found["metrics"][name]["interval"] = interval
+    file.write_text(json.dumps(found))
+    text = comparison.markdown(comparison.read(folders)).splitlines()
+    assert text[2] == "| a | vae | - | at most 20 | at least 80 | 100 | 6 |"
+    # What strangers write in place of an interval says nothing.
+    for strange in ("at least", [None], [1.0, None, 2.0], {"a": 1}, [None, "x"], 3.0):
+        found["metrics"]["rate"]["interval"] = strange
+        file.write_text(json.dumps(found))
+        assert "| 20 | at least 80 |" in comparison.markdown(comparison.read(folders))
+    del found["metrics"]["rate"]["interval"]
+    found["metrics"]["distortion"]["value"] = None
+    file.write_text(json.dumps(found))
+    assert "| 20 | - | 100 |" in comparison.markdown(comparison.read(folders))
+
+
 def test_information_is_drawn_where_two_runs_have_both(folders, tmp_path):
     runs = comparison.read(folders)
     panels = comparison.constrained(runs)

@@ -9,6 +9,7 @@ import pytest
 
 from train import evaluate, evaluation, measures
 from train.measures import Measure
+from train.measures.densities import negative
 from train.subject import Options, Subject
 from train.workdir import Workdir
 from zoo.errors import InputError
@@ -65,6 +66,43 @@ def test_what_was_measured_before_stays(run):
     found = evaluation.read(workdir.path)
     assert "a" not in found["metrics"]
     assert found["skipped"] == {"a": "It has none."}
+
+
+@pytest.mark.parametrize(
+    ("interval", "kept", "shown", "negated"),
+    [
+        ((1.0, 3.0), [1.0, 3.0], "1 to 3", "-3 to -1"),
+        ((1.0, np.inf), [1.0, None], "at least 1", "at most -1"),
+        ((-np.inf, 3.0), [None, 3.0], "at most 3", "at least -3"),
+        ((-np.inf, np.inf), [None, None], "-", "-"),
+        (None, None, "-", "-"),
+    ],
+)
+def test_a_bound_has_an_interval_with_one_end(interval, kept, shown, negated):
+    measured = Measured(2.0, interval, 7, "none")
+    row = evaluation.row(measured)
+    assert row["interval"] == kept
+    assert json.loads(json.dumps(row, allow_nan=False))["notes"] == []
+    assert evaluation.cells("a", {**row, "seconds": 0.0})[:3] == ("a", "2", shown)
+    row = evaluation.row(negative(measured))
+    assert evaluation.cells("a", {**row, "seconds": 0.0})[:3] == ("a", "-2", negated)
+
+
+def test_a_poor_encoder_has_bounds_in_the_table(run):
+    # Of 10 draws nothing can be told: -log p(x) is at most, KL(q(z|x)||p(z|x)) at least so much.
+    workdir, subject = run
+    subject = Subject(subject.model, subject.dataset, subject.config, Options(points=40, draws=10))
+    found = evaluation.evaluate(subject, measures.chosen("nll,posterior_accuracy"), workdir)
+    rows = found["metrics"]
+    assert rows["nll"]["interval"][0] is None
+    assert rows["posterior_accuracy"]["interval"][1] is None
+    assert evaluation.cells("nll", rows["nll"])[2].startswith("at most ")
+    assert evaluation.cells("", rows["posterior_accuracy"])[2].startswith("at least ")
+    for row in rows.values():
+        assert row["notes"] == [
+            "log p(x) is underestimated, by an unknown amount: 10 draws are too few to tell, take "
+            "64 or more"
+        ]
 
 
 def test_what_was_measured_of_another_step_goes(run):

@@ -72,6 +72,8 @@ def certify(
     lagrangian = model.lagrangian
     names = [c.expression for c in lagrangian.learned]
     multipliers = [float(value) for value in model.multipliers.value]
+    acting = gradients.acting_multipliers(model)
+    margins = np.asarray(model.margins, np.float64)
     at_clip = at_clip or dict(zip(names, model.multipliers.at_clip(), strict=True))
     found = bounding.bounded(
         model,
@@ -95,6 +97,8 @@ def certify(
                 **found[j],
                 "training_value": _training_value(records, name),
                 "multiplier": _finite(multipliers[j]),
+                "acting_multiplier": _finite(acting[j]),
+                "margin": _finite(margins[j]),
                 "at_clip": at_clip.get(name),
                 "drift": convergence.drift(records, name),
                 "oscillation": oscillation.oscillation(records, name, constraint.at_most.at(0.0)),

@@ -24,6 +24,10 @@ def markdown(certificate: Mapping[str, Any]) -> str:
         parts.append(_methods(certificate["constraints"]))
         parts += ["## Multipliers", _multipliers(certificate["constraints"])]
         parts.append(certificate["convergence"])
+        parts.append(
+            "The margin is how far below the tolerance training aimed, for what held-out data and a "
+            "critic fitted on cost more."
+        )
         parts.append("![Held-out intervals and multipliers](plots/certificate.png)")
         parts += _listed(
             [
@@ -118,6 +122,11 @@ def _multipliers(constraints: Iterable[Mapping[str, Any]]) -> str:
     rows = []
     for c in constraints:
         multiplier = number(c["multiplier"])
+        acting = c["acting_multiplier"]
+        known = acting is not None and c["multiplier"] is not None
+        if known and abs(acting - c["multiplier"]) > 0.01 * abs(acting):
+            # The augmented Lagrangian adds a penalty on the violation.
+            multiplier += f", acting {number(acting)}"
         if c["at_clip"]:
             multiplier += f", at its {c['at_clip']} clip"
         state = {None: "-", True: "active", False: "slack"}[c["active"]]
@@ -125,8 +134,9 @@ def _multipliers(constraints: Iterable[Mapping[str, Any]]) -> str:
         if c["drift"]:
             moved = f"{c['drift']['change']:+.2g} ({c['drift']['share']:.1%})"
         slackness = number(c["complementary_slackness"])
-        rows.append((_cell(c["expression"]), multiplier, state, moved, slackness))
-    header = ("constraint", "lambda", "state", "drift, last tenth", "lambda (D - eps)")
+        row = (_cell(c["expression"]), multiplier, state, moved, slackness)
+        rows.append((*row, number(c["margin"])))
+    header = ("constraint", "lambda", "state", "drift, last tenth", "lambda (D - eps)", "margin")
     return _table(header, rows)
 
 

@@ -48,7 +48,8 @@ def judged(c: dict[str, Any], records: Iterable[Mapping[str, Any]]) -> dict[str,
     active = slackness = None
     if multiplier is not None and high is not None:
         path = [row["multipliers"].get(c["expression"], 0.0) for row in records]
-        idle = c["at_clip"] == "lower" or multiplier <= NEGLIGIBLE * max([multiplier, *path])
+        acts = max(multiplier, c["acting_multiplier"] or 0.0)
+        idle = c["at_clip"] == "lower" or acts <= NEGLIGIBLE * max([multiplier, *path])
         active = not (idle and high < eps)
     if multiplier is not None and c["value"] is not None:
         # lambda (D - eps), which is 0 at an optimum

@@ -17,12 +17,15 @@ from zoo.bounds.functionals import FUNCTIONALS
 from zoo.bounds.moments import MomentMatched
 from zoo.bounds.pairs import Pairs
 from zoo.bounds.power import Planted
+from zoo.bounds.transport import sw_lower, sw_upper, w1_lower, w1_upper
 from zoo.bounds.variational import Candidate, lower_bound
 from zoo.critics import fresh
 from zoo.metrics.full_mmd import full_mmd
 from zoo.metrics.measured import Measured
 from zoo.terms.critic import CriticTerm, Pair
 from zoo.terms.mmd import MMD
+from zoo.terms.sliced_wasserstein import SlicedWasserstein
+from zoo.terms.wasserstein import Wasserstein
 
 MIXED = 5_000  # the most training posteriors in the mixture that stands for q(z)
 _POOLS = 2  # draws for each training example, of which planted differences are made
@@ -42,7 +45,8 @@ class Bounds:
     Lower bounds are variational (`zoo.bounds.variational`): by a fresh critic, by the critic in
     play set free and trained on, by the critic in play as it is, and for z also by the normal with
     the moments of the codes and by the mixture of training posteriors. Upper bounds on z are those
-    of `zoo.bounds.aggregate`. On x and (x,z) q(x) has no density, and there is none.
+    of `zoo.bounds.aggregate`. On x and (x,z) q(x) has no density, and there is none. Distances of
+    optimal transport have both on every space, from samples alone (`zoo.bounds.transport`).
 
     Args:
       model: a LagrangianModel.
@@ -62,6 +66,13 @@ class Bounds:
         term = self._model.term(name)
         if isinstance(term, CriticTerm) and term.divergence in FUNCTIONALS:
             return TermBounds(self._lower(name, term), self._upper(term.divergence, term))
+        if isinstance(term, Wasserstein):
+            return self._wasserstein(term)
+        if isinstance(term, SlicedWasserstein):
+            q, p = self._flat(self._samples.held_out, term)
+            return TermBounds(
+                sw_lower(q, p, seed=self._seed), sw_upper(q, p, term.projections, seed=self._seed)
+            )
         if isinstance(term, MMD) and term.space == "z":
             return self._mmd(term)
         if name == "Dz_qp" and self._explicit:
@@ -82,6 +93,20 @@ class Bounds:
         return planting.power(
             pool, term.divergence, at_most, counts, term.reverses, self._seed, repeats, self._rounds
         )
+
+    def _wasserstein(self, term: Wasserstein) -> TermBounds:
+        samples = self._samples
+        sets = (self._flat(part, term) for part in (samples.fit, samples.choose, samples.read))
+        lower = w1_lower(*sets, seed=self._seed)
+        return TermBounds(lower, w1_upper(*self._flat(samples.held_out, term), seed=self._seed))
+
+    def _flat(self, examples: Examples, term: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Returns samples of q and of p on the term's space, [N, D] each."""
+        q, p = (
+            np.concatenate([np.reshape(part, (len(part), -1)) for part in parts], axis=1)
+            for parts in Pairs(self._model, _On(term.space), self._seed).samples(examples)
+        )
+        return q, p
 
     def _mmd(self, term: MMD) -> TermBounds:
         found = mmd_of_codes(self._model, self._samples.held_out, self._seed, term)
@@ -155,7 +180,7 @@ class Bounds:
         mixture = Aggregate.of(self._model, samples.fit.x[:MIXED], seed + 1)
         normal = MomentMatched(mixture.codes)
         found = []
-        pairs = Pairs(self._model, _OnZ(), seed)
+        pairs = Pairs(self._model, _On("z"), seed)
         for method, of in (
             (
                 f"normal with the moments of {mixture.size} codes",
@@ -178,16 +203,17 @@ def mmd_of_codes(model: Any, examples: Examples, seed: int, term: MMD) -> Measur
     """
     if isinstance(model.prior, priors.Empirical) or len(examples) < 4:
         return None
-    q, _ = Pairs(model, _OnZ(), seed).samples(examples)
+    q, _ = Pairs(model, _On("z"), seed).samples(examples)
     options = {option: getattr(term, option) for option in ("kernel", "bandwidth", "scales")}
     return full_mmd(q[0], model.prior, **options, seed=seed)
 
 
-class _OnZ:
-    """What `Pairs` asks of a term: q(z) and p(z)."""
+@dataclasses.dataclass(frozen=True)
+class _On:
+    """What `Pairs` asks of a term: q and p on a space."""
 
-    space = "z"
+    space: str
 
     def pair(self, joints: Any) -> Any:
-        q, p = joints.samples("z")
+        q, p = joints.samples(self.space)
         return Pair(q, p, joints.expect_q, joints.expect_p, False, True)

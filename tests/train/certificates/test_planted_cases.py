@@ -81,6 +81,10 @@ CASES = {
     "TV met": ("TV(q(z)||p(z)) <= 0.1", 0.0, 1.0, 0.0, "holds", "feasible"),
     "TV beaten": ("TV(q(z)||p(z)) <= 0.1", 1.0, 1.0, 0.0, "violated", "infeasible"),
     "H2 beaten": ("H2(q(z)||p(z)) <= 0.05", 1.0, 1.0, 0.0, "violated", "infeasible"),
+    "SW met": ("SW(q(z)||p(z)) <= 0.1", 0.0, 1.0, 0.0, "holds", "feasible"),
+    "SW violated": ("SW(q(z)||p(z)) <= 0.1", 1.0, 1.0, 0.0, "violated", "infeasible"),
+    "W1 met": ("W1(q(z)||p(z)) <= 0.5", 0.0, 1.0, 0.0, "holds", "feasible"),
+    "W1 beaten": ("W1(q(z)||p(z)) <= 0.5", 1.5, 1.0, 0.0, "violated", "infeasible"),
     "MMD met": (f"{MMD} <= 0.02", 0.0, 1.0, 0.0, "holds", "feasible"),
     "MMD violated": (f"{MMD} <= 0.02", 1.5, 1.0, 0.0, "violated", "infeasible"),
 }
