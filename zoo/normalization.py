@@ -26,6 +26,7 @@ RATIOS = {
     "RATE_ratio": "xz",
     "RATE_p": "xz",
 }
+_BOUNDED = ("TV", "W1")
 # Where a learned multiplier follows what critics of codes read; see `constrains_codes`.
 CRITIC_STEPS = 3
 CRITIC_LEARNING_RATE = 1e-3
@@ -62,8 +63,11 @@ def constrains_codes(objective: Objective) -> bool:
     and a learning rate of `CRITIC_LEARNING_RATE`.
 
     A critic of images so strong tells samples from data at sight (JS(q(x,z)||p(x,z)) is 0.65 or
-    more on digits), no tolerance is met, and the decoder learns nothing.
+    more on digits), no tolerance is met, and the decoder learns nothing. TV's bound and W1 need a
+    critic of bounded slope: TV's has no gradient where the critic is sure.
     """
+    if any(c.divergence in _BOUNDED for c in objective.constraints):
+        return False
     critics = list(_critics(objective))
     return any(learned for _, learned in critics) and all(s == "z" for s, _ in critics)
 
@@ -88,9 +92,10 @@ def normalises_critics(objective: Objective) -> bool:
     """Returns whether critics are spectrally normalised: their pull is then bounded.
 
     So they are where a learned multiplier weighs what one that sees images estimates, which grows
-    until it is felt; where one that sees images weighs ten times what REC_x does, or more; and, of critics that alone
-    judge samples or translations, for W1, a supremum over critics of bounded slope. At a weight of
-    1 a bounded pull would be lost beside a hundred nats of REC_x.
+    until it is felt; where one that sees images weighs ten times what REC_x does, or more; and, of
+    critics that alone judge samples or translations, for W1, a supremum over critics of bounded
+    slope. At a weight of 1 a bounded pull would be lost beside a hundred nats of REC_x. Critics of
+    codes alone under a learned multiplier are not: see `constrains_codes`.
     """
     games = [c for c in objective.constraints if _by_critic(c.divergence)]
     if any(c.learned for c in games):

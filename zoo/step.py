@@ -73,8 +73,8 @@ class LagrangianStep(ReplicatedModel):
         """Chooses the players' optimizers, those of `adam` unless given.
 
         Critics take `critic_steps` steps for each of the other players', all on the same images
-        but with other noise; by `zoo.normalization.critic_steps` if None. XLA compiles no step that several replicas share: `jit_compile` is
-        for one.
+        but with other noise; None: as many as `zoo.normalization.critic_steps` says. XLA compiles
+        no step that several replicas share: `jit_compile` is for one.
 
         Raises:
           InputError: critic_steps is no positive whole number.

@@ -20,7 +20,7 @@ def test_critics_of_constrained_codes_are_strong():
         "JS(q(z)||p(z)) <= 0.02",
         "KL(q(z)||p(z)) <= 0.1",
         "KL(p(z)||q(z)) <= 0.1",
-        "TV(q(z)||p(z)) <= 0.1",
+        "H2(q(z)||p(z)) <= 0.05",
     ):
         objective = constrained(constraint)
         assert constrains_codes(objective)
@@ -41,6 +41,7 @@ def test_critics_of_constrained_codes_are_strong():
 
 def test_other_critics_are_as_they_were():
     learned = ["JS(q(x,z)||p(x,z)) <= 0.05", "JS(q(x)||p(x)) <= 0.1", "MMD(q(z)||p(z)) <= 1e-3"]
+    learned += ["TV(q(z)||p(z)) <= 0.1", "W1(q(z)||p(z)) <= 0.1"]
     beside = constrained("JS(q(z)||p(z)) <= 0.02", "JS(q(x)||p(x))")
     objectives = [*(constrained(c) for c in learned), beside, constrained("JS(q(z)||p(z))")]
     for objective in [*objectives, *(zoo.objective(name) for name in zoo.names())]:

@@ -13,7 +13,6 @@ import tensorflow as tf
 
 from zoo.errors import InputError
 
-
 # In slacks. A critic sees all there is of two distributions that hardly overlap, and the first
 # hundred steps of a run would wind the multiplier up to where codes tell nothing of the images.
 MOST = 1.0
