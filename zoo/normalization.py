@@ -30,7 +30,7 @@ _BOUNDED = ("TV", "W1")
 # Where a learned multiplier follows what critics of codes read; see `constrains_codes`.
 CRITIC_STEPS = 3
 CRITIC_LEARNING_RATE = 1e-3
-CRITIC_OPTIONS = {
+CRITIC_OPTIONS: dict[str, dict[str, Any]] = {
     "mlp": {"critic_z.hidden": [256, 256], "critic_z.squares": True},
     "dcgan": {"critic_z.squares": True},
 }

@@ -104,7 +104,7 @@ class Fitter:
             variable.assign(value)
         best, kept, waited, lowered = self._loss(choose), network.get_weights(), 0, False
         index = 0
-        for index in range(rounds):  # noqa: B007
+        for index in range(rounds):
             self._round(tf.constant(index * STEPS))
             loss = self._loss(choose)
             if math.isfinite(loss) and loss < best:
@@ -203,9 +203,7 @@ def free(critic: keras.Model) -> keras.Model | None:
     except ValueError:
         return None
     for layer, other in zip(critic.layers, copy.layers, strict=True):
-        source = (
-            layer.layer if isinstance(layer, keras.layers.SpectralNormalization) else layer
-        )
+        source = layer.layer if isinstance(layer, keras.layers.SpectralNormalization) else layer
         other.set_weights(source.get_weights())
     return copy
 

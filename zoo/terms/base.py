@@ -29,7 +29,6 @@ from typing import Any, ClassVar, Literal, Protocol
 from zoo import errors
 from zoo.terms.estimate import Estimate
 
-
 # What an estimate is, in expectation over held-out samples, of the term: its value, a bound on it
 # from below or from above, or neither.
 Side = Literal["exact", "lower", "upper", "neither"]
