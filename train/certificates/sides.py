@@ -54,7 +54,9 @@ def of_constraint(
     column = dict(zip(lagrangian.terms, lagrangian.slopes[:, index].astype(float), strict=True))
     column = {name: c for name, c in column.items() if c}
     sides = {name: model.term(name).side for name in column}
-    eps = float(lagrangian.tolerances[index])
+    tolerance = lagrangian.learned[index].at_most
+    assert tolerance is not None
+    eps = tolerance.at(0.0)
     found: dict[str, Any] = {
         "side": _side(column, sides),
         **value_of(measured.constraints[index]),

@@ -193,14 +193,14 @@ def free(critic: keras.Model) -> keras.Model | None:
     """
 
     def bare(layer: keras.layers.Layer) -> keras.layers.Layer:
-        inner = getattr(layer, "layer", None)
         if not isinstance(layer, keras.layers.SpectralNormalization):
             return layer.__class__.from_config(layer.get_config())
+        inner: Any = layer.layer
         return inner.__class__.from_config({**inner.get_config(), "name": layer.name})
 
     try:
         copy = keras.models.clone_model(critic, clone_function=bare)
-    except ValueError:
+    except (TypeError, ValueError):
         return None
     for layer, other in zip(critic.layers, copy.layers, strict=True):
         source = layer.layer if isinstance(layer, keras.layers.SpectralNormalization) else layer
