@@ -95,7 +95,9 @@ def explain(objective: Objective) -> str:
     for constraint in objective.constraints:
         expansion = constraint_vector(constraint)
         if expansion is None:
-            lines.append(f"   {constraint.expression} is not a KL: it is added as it is")
+            facts = constraint.facts
+            what = f" ({facts.describes})" if facts else ""
+            lines.append(f"   {constraint.expression}{what} is not a KL: it is added as it is")
         else:
             lines.append(f"   {constraint.expression} = {_vector_text(expansion)}")
     lines.append(f"   sum of the KL part = {_vector_text(kl_vector(objective))}")

@@ -10,9 +10,7 @@ import tensorflow as tf
 
 from zoo.affine import Affine, Number, rational
 from zoo.algebra import TractableForm
-from zoo.divergences import DIVERGENCES
 from zoo.errors import InputError
-from zoo.objective import Constraint
 
 
 class Lagrangian:
@@ -72,9 +70,9 @@ class Lagrangian:
 
     @property
     def floors(self) -> list[float | None]:
-        """The least D_j - eps_j can truly be where a critic estimates D_j from below, else None."""
+        """The least D_j - eps_j can truly be where a critic estimates D_j, else None."""
         return [
-            -float(eps) if _from_below(constraint) else None
+            -float(eps) if constraint.facts and constraint.facts.critic else None
             for constraint, eps in zip(self.learned, self.tolerances, strict=True)
         ]
 
@@ -100,10 +98,6 @@ class Lagrangian:
         what a multiplier of 1 does in nats, and would drown the other terms.
         """
         return (self.fixed_size or 1.0) + tf.reduce_sum(tf.abs(multipliers))
-
-
-def _from_below(constraint: Constraint) -> bool:
-    return constraint.divergence in DIVERGENCES and DIVERGENCES[constraint.divergence].from_below
 
 
 def _at_zero(number: Number) -> float:

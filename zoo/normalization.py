@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from zoo.divergences import DIVERGENCES
-from zoo.objective import Objective
+from zoo.objective import Constraint, Objective
 
 # By what a critic sees: pairs tell samples from data by either part, and by how they go together.
 R1_GAMMA = {"x": 10.0, "z": 10.0, "xz": 30.0}
@@ -26,7 +25,7 @@ def beside_cycles(objective: Objective) -> bool:
 
     There is nothing of the other set in REC_x and REC_z: a translation is the critics' alone.
     """
-    seen = {c.space for c in objective.constraints if _by_critic(c.divergence)}
+    seen = {c.space for c in objective.constraints if _by_critic(c)}
     return {"REC_x", "REC_z"} <= set(objective.tractable().affine) and {"x", "z"} <= seen
 
 
@@ -35,14 +34,14 @@ def normalises_critics(objective: Objective) -> bool:
 
     So they are where a learned multiplier weighs what one estimates, which grows until it is felt;
     where one that sees images weighs ten times what REC_x does, or more; and, of critics that alone
-    judge samples or translations, for W1, a supremum over critics of bounded slope. At a weight of
-    1 a bounded pull would be lost beside a hundred nats of REC_x.
+    judge samples or translations, for a supremum over critics of bounded slope, as W1 is. At a
+    weight of 1 a bounded pull would be lost beside a hundred nats of REC_x.
     """
-    games = [c for c in objective.constraints if _by_critic(c.divergence)]
+    games = [c for c in objective.constraints if _by_critic(c)]
     if any(c.learned for c in games):
         return True
     if _critics_judge(objective):
-        return any(c.divergence == "W1" for c in games)
+        return any(c.facts is not None and c.facts.lipschitz for c in games)
     distortion = objective.tractable().affine.get("REC_x")
     if not isinstance(distortion, Fraction):
         return False
@@ -71,5 +70,5 @@ def _critics_judge(objective: Objective) -> bool:
     return critics_alone(objective) or beside_cycles(objective)
 
 
-def _by_critic(divergence: str) -> bool:
-    return divergence in DIVERGENCES and DIVERGENCES[divergence].from_below
+def _by_critic(constraint: Constraint) -> bool:
+    return constraint.facts is not None and constraint.facts.critic

@@ -8,7 +8,6 @@ from fractions import Fraction
 
 from zoo.affine import exact
 from zoo.derivation import effective_alpha
-from zoo.divergences import DIVERGENCES
 from zoo.errors import InputError
 from zoo.objective import Constraint, Objective
 
@@ -96,8 +95,8 @@ def slacks(objective: Objective, best: Mapping[str, float]) -> list[float]:
             found.append(constraint.at_most.at(reached) - reached)
         else:
             eps = abs(constraint.at_most.at(reached or 0.0))
-            known = DIVERGENCES.get(constraint.divergence)
-            largest = (known.largest if known else None) or 0.0
+            facts = constraint.facts
+            largest = (facts.largest if facts else None) or 0.0
             found.append(_SHARE * (max(eps, largest) or 1.0))
     return found
 

@@ -19,10 +19,10 @@ from zoo.bounds.examples import CHOSEN_ON, FITTED_TO, READ_ON, Examples, Samples
 from zoo.bounds.functionals import FUNCTIONALS
 from zoo.bounds.kernel_power import mmd_power
 from zoo.bounds.of_terms import Bounds, TermBounds
-from zoo.divergences import DIVERGENCES
 from zoo.errors import InputError
 from zoo.metrics.intervals import MIN_VALUES, mean_interval
 from zoo.objective import Constraint
+from zoo.terms.mmd import MMD
 
 
 def bounded(
@@ -97,11 +97,13 @@ def _bounds(
 
 def uninformative(model: Any, constraint: Constraint, eps: float) -> str | None:
     """Says which failures of q(z) a tolerance of MMD admits, if it admits any."""
-    if constraint.divergence != "MMD" or constraint.space != "z":
+    if constraint.space != "z" or isinstance(model.prior, priors.Empirical):
         return None
-    if isinstance(model.prior, priors.Empirical):
+    if constraint.term not in model.lagrangian.terms:
         return None
-    term = model.term("MMD_z")
+    term = model.term(constraint.term)
+    if not isinstance(term, MMD):
+        return None
     power = mmd_power(model.prior, term.kernel, term.bandwidth, term.scales)
     return power.uninformative(eps)
 
@@ -119,11 +121,11 @@ def _loose(c: Mapping[str, Any], measured: Measurements) -> str | None:
 
 def _faults(c: Mapping[str, Any], constraint: Constraint) -> str | None:
     """Says that the critic in play reads what the divergence cannot be."""
-    known = DIVERGENCES.get(constraint.divergence)
-    if c["interval"] is None or c["side"] == "exact" or known is None:
+    facts = constraint.facts
+    if c["interval"] is None or c["side"] == "exact" or facts is None:
         return None
     low, high = c["interval"]
-    largest = known.largest if known.largest is not None else math.inf
+    largest = facts.largest if facts.largest is not None else math.inf
     if high < 0.0 or low > largest:
         allowed = "0 or more" if math.isinf(largest) else f"between 0 and {largest:.3g}"
         return (
@@ -166,9 +168,9 @@ def of_constraint(
         D_j = sum_i C_ij term_i
 
     Terms that are estimated without bias are added in every batch, and their mean has an interval.
-    Each other term has bounds of its own (`zoo.bounds`), and D_j those that add up, a negative
-    C_ij turning a term's upper bound into one from below. A sum of two limits holds at least as
-    often as each.
+    Each other term has bounds of its own (`zoo.bounds`), or where none are known there the one that
+    its estimate is by itself, and D_j those that add up, a negative C_ij turning a term's upper
+    bound into one from below. A sum of two limits holds at least as often as each.
 
     Where the tolerance is relative to a best and `neutral` is given, both runs are measured on the
     same batches with the same noise, and D - factor best is compared with the offset: what one set
@@ -219,7 +221,9 @@ def of_constraint(
             parts = [_interval(difference, shift, measured, "against the neutral run")]
             found |= _here(float(best.mean()), declared)
     parts += [
-        (c, _or_none(bounds, name)) for name, c in column.items() if sides[name] != "exact"
+        (c, _or_one_sided(bounds, name, measured, sides[name]))
+        for name, c in column.items()
+        if sides[name] != "exact"
     ]
     found |= {side: _json(_added(parts, side)) for side in ("lower", "upper")}
     return found
@@ -302,6 +306,17 @@ def _or_none(bounds: Bounds | None, name: str) -> TermBounds:
         return TermBounds() if bounds is None else bounds.of(name)
     except InputError:
         return TermBounds()
+
+
+def _or_one_sided(
+    bounds: Bounds | None, name: str, measured: Measurements, side: str
+) -> TermBounds:
+    """Returns the bounds on a term; of one that none are known of, what its side makes of it."""
+    found = _or_none(bounds, name)
+    if found != TermBounds() or side not in _OTHER or name not in measured.terms:
+        return found
+    _, both = _interval(measured.terms[name], 0.0, measured, "")
+    return TermBounds(**{side: getattr(both, side)})
 
 
 def _added(parts: list[tuple[Number, TermBounds]], side: str) -> Bound | None:
