@@ -277,9 +277,7 @@ def _side(column: Mapping[str, float], sides: Mapping[str, str]) -> str:
     return found.pop() if len(found) == 1 else "neither"
 
 
-def _of_batches(
-    measured: Measurements, exact: Mapping[str, float]
-) -> tuple[float, TermBounds]:
+def _of_batches(measured: Measurements, exact: Mapping[str, float]) -> tuple[float, TermBounds]:
     total = np.sum([c * measured.terms[name] for name, c in exact.items()], axis=0)
     return _interval(total, 0.0, measured, "")
 

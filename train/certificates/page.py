@@ -58,9 +58,9 @@ def _measured_on(certificate: Mapping[str, Any]) -> str:
     left_out = f", {data['left_out']} images left out" if data["left_out"] else ""
     return (
         f"Step {certificate['step']}, on held-out data: {data['batches']} batches of "
-        f"{data['batch_size']}{left_out}. Values are nats per example{_units(certificate)}. A constraint holds "
-        "if its upper limit is within the tolerance and is violated if its lower limit is above "
-        "it; each limit is right in 97.5% of repeats."
+        f"{data['batch_size']}{left_out}. Values are nats per example{_units(certificate)}. A "
+        "constraint holds if its upper limit is within the tolerance and is violated if its lower "
+        "limit is above it; each limit is right in 97.5% of repeats."
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 
 from zoo import divergences, errors
@@ -44,8 +43,7 @@ def divergence(
     def decorate(cls: type[base.Term]) -> type[base.Term]:
         needed = {"space"} | (set() if symmetric else {"direction"})
         needed |= {"critic"} if cls.needs_critic else set()
-        fields = dataclasses.fields(cls) if dataclasses.is_dataclass(cls) else ()
-        missing = needed - {field.name for field in fields}
+        missing = needed - set(getattr(cls, "__dataclass_fields__", ()))
         if missing:
             raise errors.InputError(
                 f"{cls.__name__}, which estimates {name}, has no field {min(missing)!r}: make it a "
