@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-import os
 import signal
 import sys
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from absl import flags
 
 from zoo import imports
 from zoo.errors import InputError
+from zoo.quiet import quiet
 
 DONE, FAILED, WRONG_INPUT = 0, 1, 2
 IMPORT = "A module of yours, such as my_parts, that registers what a run is made of."
@@ -48,7 +46,7 @@ def run(main: Callable[[], int | None], usage: str) -> None:
             sys.exit(DONE)
         if extra:
             raise InputError(f"{extra[0]!r} is not a flag: write flags like --model=alice.")
-        import_modules(imported())
+        imports.load(imported())
         code = main()
     except (flags.Error, InputError) as error:
         sys.exit(_say(error, WRONG_INPUT))
@@ -80,7 +78,7 @@ def import_tensorflow(begin: Callable[[], Any] | None = None) -> Any:
     They are printed after all if the import fails. Devices that `begin` makes exist from the
     start: it is called first, and what it returns is returned.
     """
-    with _quiet():
+    with quiet():
         import tensorflow as tf
 
         begun = begin() if begin else None
@@ -92,38 +90,6 @@ def imported() -> list[str]:
     """Returns the modules that --import names, each once; none where a command has no such flag."""
     names: Any = flags.FLAGS["import"].value if "import" in flags.FLAGS else None
     return list(dict.fromkeys(names or []))
-
-
-def import_modules(names: Sequence[str]) -> None:
-    """Imports a user's modules, as `zoo.imports.load` does; what they print is shown."""
-    if names:
-        # They import TensorFlow, most of them. Its devices are for `import_tensorflow` to find.
-        with _quiet():
-            import tensorflow  # noqa: F401
-        imports.load(names)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keeps back what is written to stderr, unless anything but an InputError is raised."""
-    # What TensorFlow says where one of several workers ends is many lines.
-    level = "3" if os.environ.get("TF_CONFIG") else "2"
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", level)
-    sys.stderr.flush()
-    shown = os.dup(2)
-    with tempfile.TemporaryFile() as lines:
-        os.dup2(lines.fileno(), 2)
-        try:
-            yield
-        except InputError:
-            raise
-        except BaseException:
-            lines.seek(0)
-            os.write(shown, lines.read())
-            raise
-        finally:
-            os.dup2(shown, 2)
-            os.close(shown)
 
 
 def _say(error: object, code: int) -> int:

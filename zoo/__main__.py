@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import signal
 import sys
 
@@ -112,7 +111,6 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs the command; returns 0, or 2 with one sentence on stderr if its input is wrong."""
     try:
         options = parser().parse_args(arguments)
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # of modules that import TensorFlow
         imports.load(options.imports)
         objective = chosen(options)
         if objective is not None and options.json:

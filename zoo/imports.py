@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Iterable, Sequence
 
 from zoo.errors import InputError
+from zoo.quiet import quiet
 
 _loaded: list[str] = []
 
@@ -21,10 +22,14 @@ def load(names: Iterable[str]) -> tuple[str, ...]:
     """
     found = tuple(dict.fromkeys(names))
     for name in found:
-        if not is_name(name):
+        if not is_name(name) or name.endswith(".py"):
             base = os.path.basename(name).removesuffix(".py")
             hint = f": did you mean --import={base}?" if is_name(base) else "."
             raise InputError(f"--import={name} is not the name of a module{hint}")
+    if found:
+        with quiet():  # most of them import it
+            import tensorflow  # noqa: F401
+    for name in found:
         try:
             importlib.import_module(name)
         except (Exception, SystemExit) as error:

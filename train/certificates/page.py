@@ -65,13 +65,16 @@ def _measured_on(certificate: Mapping[str, Any]) -> str:
 
 
 def _units(certificate: Mapping[str, Any]) -> str:
-    """Says which values have other units than nats, ", `MMD_z` in squared kernel distance"."""
+    """Says which values have other units than nats, ", `SW_z` in units of squared distance"."""
     found: dict[str, list[str]] = {}
     for name in (*(c["expression"] for c in certificate["constraints"]), *certificate["terms"]):
         unit = divergences.unit(name)
         if unit != divergences.NATS:
-            found.setdefault(f"in {unit}" if unit else "without unit", []).append(_code(name))
-    return "".join(f", {' and '.join(names)} {unit}" for unit, names in found.items())
+            found.setdefault(unit, []).append(_code(name))
+    return "".join(
+        f", {' and '.join(names)} {f'in units of {unit}' if unit else 'without unit'}"
+        for unit, names in found.items()
+    )
 
 
 def _constraints(constraints: Iterable[Mapping[str, Any]]) -> str:
