@@ -137,6 +137,8 @@ def _between(c: Mapping[str, Any]) -> str:
         return (
             f"{name} is undecided: its interval, {_range(low, high)}, contains the tolerance {eps}."
         )
+    if low is None or high is None:
+        return f"{name} is undecided: it is {_range(low, high)}, where {eps} is allowed."
     loose = f"; {c['loose']}" if c["loose"] else ""
     return f"{name} is undecided: it is {_range(low, high)}, and {eps} is between{loose}."
 
