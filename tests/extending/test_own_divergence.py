@@ -66,8 +66,11 @@ def trained(command):
     return command.folder / "run"
 
 
-def test_the_file_is_short():
-    assert len(FILE.read_text().splitlines()) <= 30
+def test_the_file_is_short_and_is_the_one_of_the_documentation():
+    lines = FILE.read_text().splitlines()
+    assert len(lines) <= 30
+    page = Path(zoo.__file__).parents[1] / "docs" / "extending.md"
+    assert "\n".join(lines[2:]) in page.read_text()
 
 
 def test_a_run_is_resumed_evaluated_certified_and_exported(command, trained):
@@ -210,6 +213,18 @@ def test_one_with_a_critic_trains_and_never_holds_by_its_critic(registries):
     assert c["upper"] is None
     assert c["status"] == "not refuted"
     json.dumps(found)
+
+
+def test_an_estimate_that_cannot_be_is_named(registries):
+    plain(side="neither", largest=0.4)
+    objective = zoo.Objective(0, 0, ["KL(q(x,z)||p(x,z))", "PLAIN(q(z)||p(z)) <= 0.1"])
+    model = zoo.build(objective, image_shape=(4, 4, 1), latent_dim=2)
+    images = np.random.default_rng(0).random((120, 4, 4, 1), dtype=np.float32)
+    (c,) = certify(model, [images[i : i + 6] for i in range(0, 120, 6)])["constraints"]
+    assert c["faults"] == (
+        "The estimator in play reads 0.5 for PLAIN(q(z)||p(z)), which is between 0 and 0.4: the "
+        "estimator is at fault"
+    )
 
 
 def plain(**facts):
