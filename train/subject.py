@@ -94,7 +94,8 @@ class Subject:
         from zoo.conditionals import stateless_seed
 
         return self._encoded(
-            self.images, lambda q, i: q.sample(seed=stateless_seed([self.options.seed, i]))
+            self.images,
+            lambda x, i: self.model.encode(x).sample(seed=stateless_seed([self.options.seed, i])),
         )
 
     @functools.cached_property
@@ -263,15 +264,16 @@ class Subject:
 
     def codes_of(self, images: np.ndarray) -> np.ndarray:
         """Returns E[z|x], [N, K]; raises InputError where z is images, or q(z|x) has no mean."""
-        from zoo import probes
+        from zoo.probes import encoded_mean
 
-        return self._encoded(images, lambda q, _: probes.mean(q, "The code of an image"))
+        return self._encoded(images, lambda x, _: encoded_mean(self.model, x, "A code"))
 
     def _encoded(self, images: np.ndarray, read: Callable[[Any, int], Any]) -> np.ndarray:
-        model = self.between_vectors
+        """Returns what is read of batches of images; raises InputError where z is images."""
+        self.between_vectors  # noqa: B018, which raises
         return np.concatenate(
             [
-                read(model.encode(images[start : start + _BATCH]), start).numpy()
+                read(images[start : start + _BATCH], start).numpy()
                 for start in range(0, len(images), _BATCH)
             ]
         )

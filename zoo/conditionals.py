@@ -64,7 +64,12 @@ class BaseConditional(keras.layers.Layer):
 
     def mean(self, inputs: Any, training: bool = False) -> tf.Tensor:
         """Returns the conditional's mean, [B, ...]; raises InputError where it has none."""
-        return probes.mean(self(inputs, training=training), "This conditional")
+        if not self.has_mean:
+            raise errors.InputError(
+                f"The mean of a conditional was asked for, and {self.kind} has none: use "
+                "mean_or_sample."
+            )
+        return self(inputs, training=training).mean()
 
     def mean_or_sample(self, distribution: Any, seed: Any = (0, 0)) -> tf.Tensor:
         """Returns the mean of `distribution`, which this conditional returned, [B, ...].

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
@@ -18,13 +19,14 @@ _ABSENT = (NotImplementedError, InputError)
 def read(distribution: Any, name: str) -> Capabilities:
     """Returns what a tfd distribution can do, by trying it on one of its samples.
 
-    One that cannot be sampled is tried at 0. `name` is what sentences call it.
+    One that cannot be sampled is tried at 0. A mean that is nan, as of a Categorical or a Cauchy,
+    is none. `name` is what sentences call it.
 
     Raises:
       InputError: it has neither samples nor a mean, so that nothing can be shown of it.
     """
-    mean, stddev = (_of(getattr(distribution, moment)) for moment in ("mean", "stddev"))
-    value = _of(lambda: distribution.sample(seed=tf.constant([0, 0])))
+    mean, stddev = (_moment(distribution, moment) for moment in ("mean", "stddev"))
+    value = _sample(distribution)
     if value is None and mean is None:
         raise InputError(
             f"A {name} distribution has neither samples nor a mean: give it one of them."
@@ -62,19 +64,48 @@ def of_prior(prior: Any) -> Capabilities:
     return read(prior, f"the {type(prior).__name__} prior")
 
 
-def mean(distribution: Any, reader: str) -> Any:
-    """Returns the mean of a distribution, for `reader`, which an error names.
+def encoded_mean(model: Any, x: Any, reader: str) -> Any:
+    """Returns E[z|x], [B, ...], for `reader`, which an error names.
+
+    Args:
+      model: has `encode(x)`, a tfd distribution.
 
     Raises:
-      InputError: there is none.
+      InputError: q(z|x) has no mean.
     """
-    try:
-        return distribution.mean()
-    except _ABSENT:
+    return _mean(model.encode(x), getattr(model, "encoder", None), reader)
+
+
+def decoded_mean(model: Any, z: Any, reader: str) -> Any:
+    """Returns E[x|z], [B, ...], of a model that has `decode(z)`; see `encoded_mean`."""
+    return _mean(model.decode(z), getattr(model, "decoder", None), reader)
+
+
+def _mean(distribution: Any, conditional: Any, reader: str) -> Any:
+    value = None
+    if getattr(conditional, "has_mean", True):
+        value = _of(distribution.mean)
+    # Of a diverged model samples are nan too.
+    if value is None or (_is_nan(value) and not _is_nan(_sample(distribution))):
         kind = type(getattr(distribution, "distribution", distribution)).__name__.lstrip("_")
-        raise InputError(
-            f"{reader} is of means, which a {kind} distribution does not have: look at samples."
-        ) from None
+        name = getattr(conditional, "kind", kind)
+        raise InputError(f"{reader} is of means, and {name} has none: look at samples.")
+    return value
+
+
+def _moment(distribution: Any, name: str) -> Any:
+    value = _of(getattr(distribution, name))
+    return None if _is_nan(value) else value
+
+
+def _sample(distribution: Any) -> Any:
+    return _of(lambda: distribution.sample(seed=tf.constant([0, 0])))
+
+
+def _is_nan(value: Any) -> bool:
+    """Whether all of it is known to be nan: in a graph nothing is."""
+    known = None if value is None else tf.get_static_value(value)
+    return known is not None and bool(np.all(np.isnan(known)))
 
 
 def _of(function: Any) -> Any:

@@ -112,8 +112,7 @@ def _means(model: Any, images: Any, most: int) -> np.ndarray:
     for x in held_out.images(in_batches(images)):
         if left <= 0:
             break
-        posterior = model.encode(x[:left])
-        found.append(np.asarray(probes.mean(posterior, "Collapse"), np.float64))
+        found.append(np.asarray(probes.encoded_mean(model, x[:left], "Collapse"), np.float64))
         left -= len(found[-1])
     return np.concatenate(found) if found else np.empty((0, 0))
 

@@ -14,7 +14,7 @@ from zoo.conditionals import stateless_seed
 from zoo.errors import InputError
 from zoo.metrics.batches import in_batches
 from zoo.metrics.measured import Measured
-from zoo.probes import mean
+from zoo.probes import decoded_mean
 
 
 def sigma_opt(model: Any, images: Any, seed: int = 0) -> float:
@@ -126,7 +126,7 @@ def _reconstructions(model: Any, images: Any, seed: int) -> Iterator[tuple[np.nd
     """Yields images and E[x|z] at z ~ q(z|x), float64 [B, D]."""
     for index, x in enumerate(in_batches(images)):
         z = model.encode(x).sample(seed=stateless_seed([seed, index]))
-        g = np.asarray(mean(model.decode(z), "A distance from reconstructions"), np.float64)
+        g = np.asarray(decoded_mean(model, z, "A distance from reconstructions"), np.float64)
         yield np.asarray(x, np.float64).reshape(len(g), -1), g.reshape(len(g), -1)
 
 

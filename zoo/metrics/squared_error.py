@@ -9,7 +9,7 @@ import numpy as np
 from zoo.errors import InputError
 from zoo.metrics.batches import in_batches
 from zoo.metrics.measured import Measured
-from zoo.probes import mean
+from zoo.probes import decoded_mean, encoded_mean
 
 
 def squared_error(model: Any, images: Any) -> Measured:
@@ -26,8 +26,8 @@ def squared_error(model: Any, images: Any) -> Measured:
     """
     errors = []
     for x in in_batches(images):
-        z = mean(model.encode(x), "The squared error")
-        difference = np.asarray(mean(model.decode(z), "The squared error")) - np.asarray(x)
+        z = encoded_mean(model, x, "The squared error")
+        difference = np.asarray(decoded_mean(model, z, "The squared error")) - np.asarray(x)
         errors.append(np.mean(difference.reshape(len(difference), -1).astype(float) ** 2, axis=1))
     values = np.concatenate(errors) if errors else np.empty(0)
     if not len(values):
