@@ -159,7 +159,7 @@ def test_the_command_line(tmp_path):
     np.save(tmp_path / "mine.npy", np.uint8(np.rint(255 * IMAGES[..., 0])).repeat(3, axis=0))
     flags = (
         "--model=vae",
-        "--dataset=mine.npy",
+        f"--dataset={tmp_path / 'mine.npy'}",
         "--likelihood=my_likelihood:levels",
         "--batch_size=8",
         "--latent_dim=2",
