@@ -22,7 +22,17 @@ _TOLERANCE = 1e-4
 
 
 def function(model: LagrangianModel) -> Any:
-    """Returns the tf.function images [B, H, W, C] -> {"mean", "stddev"}, without input checks."""
+    """Returns the tf.function images [B, H, W, C] -> {"mean", "stddev"}, without input checks.
+
+    Raises:
+      InputError: q(z|x) has no mean or no standard deviation.
+    """
+    can = model.encoder.capabilities
+    if not (can.has_mean and can.has_stddev):
+        raise InputError(
+            f"q(z|x), of the family {can.name}, has no mean and standard deviation: leave out "
+            "--tflite and --onnx."
+        )
     spec = tf.TensorSpec((None, *model.encoder.condition_shape), tf.float32, name="images")
 
     def encode(images: tf.Tensor) -> dict[str, tf.Tensor]:

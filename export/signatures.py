@@ -45,6 +45,7 @@ class Signatures:
         self.prior = _without_draws(model.prior)
         self.translates = isinstance(model.prior, priors.Empirical)
         self.absent: dict[str, str] = {}
+        self._has_kl = self._closed_form()
         self._sizes: dict[str, Any] = {
             table.X: model.decoder.event_shape,
             table.Z: model.encoder.event_shape,
@@ -57,13 +58,17 @@ class Signatures:
             reason = self._no_densities() or self.absent.get("encode_sample")
             if reason:
                 self.absent[name] = reason
+        self._without_moments()
         if not model.decoder.has_density:
             self.absent["anomaly_score"] = "p(x|z) has no density."
-        self._has_kl = self._closed_form()
         self._generator = self._averaged_decoder()
 
     def of(self, part: str) -> dict[str, Served]:
-        """Returns the signatures of the SavedModel called `part`, the default one first."""
+        """Returns the signatures of the SavedModel called `part`, the default one first.
+
+        Raises:
+          InputError: it has none.
+        """
         found = {}
         for row in table.SIGNATURES.values():
             if part not in row.parts or row.name in self.absent:
@@ -73,6 +78,10 @@ class Signatures:
                 if self._takes(row, form):
                     found[f"{row.name}_{form}"] = self._served(row, form)
         default = table.DEFAULT[part]
+        if not found:
+            raise InputError(f"Nothing of the {part} can be served: {self.absent[default]}")
+        if default not in found:
+            default = next(iter(found))
         return {default: found.pop(default), **found}
 
     def reasons(self, part: str) -> dict[str, str]:
@@ -216,9 +225,26 @@ class Signatures:
             return "p(z) is a data set and has no density."
         if not self.model.encoder.has_density:
             return "q(z|x) is implicit and has no density."
-        if self.model.encoder.kind == "bernoulli":
+        if not self.model.encoder.capabilities.reparameterised and not self._has_kl:
             return "q(z|x) is discrete, with no density to set beside that of p(z)."
         return None if self.model.decoder.has_density else "p(x|z) has no density."
+
+    def _without_moments(self) -> None:
+        """Enters what cannot be served of conditionals without a mean."""
+        encoder, decoder = self.model.encoder.capabilities, self.model.decoder.capabilities
+        if not (encoder.has_mean and encoder.has_stddev):
+            self.absent["encode"] = (
+                f"q(z|x), of the family {encoder.name}, has no mean and standard deviation."
+            )
+        if not encoder.has_mean:
+            for name in ("reconstruct", "anomaly_score"):
+                self.absent[name] = f"q(z|x), of the family {encoder.name}, has no mean."
+        if not decoder.has_mean:
+            for name in ("decode", "generate", "reconstruct"):
+                self.absent[name] = (
+                    f"p(x|z), of the family {decoder.name}, has no mean; model.sample and "
+                    "model.reconstruct draw from it in Python."
+                )
 
     def _closed_form(self) -> bool:
         try:

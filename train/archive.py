@@ -12,7 +12,9 @@ import io
 import json
 import math
 import os
+import re
 import stat
+import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -59,6 +61,7 @@ _KERAS = {
     "keras.src.models.functional": {"Functional"},
 }
 _MODEL = ("zoo", "LagrangianModel")
+_DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
 
 def damage(path: Path) -> str | None:
@@ -109,6 +112,11 @@ def check(path: Path) -> None:
     if not isinstance(config, dict) or _class_of(config) != _MODEL:
         raise InputError(f"Checkpoint {path} is no model of zoo: delete it.")
     for part in dicts(config):
+        if (module := _elsewhere(part)) is not None:
+            raise InputError(
+                f"Checkpoint {path} has a {part['class_name']} of the module {module!r}, which is "
+                f"not imported: add --import={module} if you know it, else delete the checkpoint."
+            )
         if "class_name" in part and not _known(part):
             raise InputError(
                 f"Checkpoint {path} asks for {_named(part)}, which no model of zoo is made of: "
@@ -169,6 +177,8 @@ def _known(part: dict[str, Any]) -> bool:
         return set(part) == {"class_name", "config"}
     if set(part) == {"class_name", "parameters"}:  # of a prior, which zoo.priors reads
         return True
+    if _own(part):
+        return True
     package, name = _class_of(part)
     if _imported(part):
         return True
@@ -182,6 +192,23 @@ def _imported(part: dict[str, Any]) -> bool:
     kind = keras.saving.get_custom_objects().get(str(part.get("registered_name")))
     module, name = str(getattr(kind, "__module__", "")), getattr(kind, "__name__", "")
     return (module, name) == (part.get("module"), part["class_name"]) and imports.belongs(module)
+
+
+def _own(part: dict[str, Any]) -> bool:
+    """Whether it names a likelihood that a module of the user's, which is imported, registers."""
+    from zoo import likelihoods
+
+    names = [part.get(key) for key in ("module", "class_name", "registered_name")]
+    return all(isinstance(n, str) for n in names) and likelihoods.is_registered(*names)
+
+
+def _elsewhere(part: dict[str, Any]) -> str | None:
+    """Returns the module of what `zoo.likelihoods.register` was given where it is not imported."""
+    module, name = part.get("module"), part.get("class_name")
+    if not isinstance(module, str) or part.get("registered_name") != f"{module}>{name}":
+        return None
+    known = module in sys.modules or module.split(".")[0] in ("zoo", "keras")
+    return None if known or not _DOTTED.fullmatch(module) else module
 
 
 def _class_of(part: dict[str, Any]) -> tuple[str, str]:

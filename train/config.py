@@ -314,14 +314,25 @@ def declared_objective(
     alpha_p: str | None,
     constraints: list[str],
     slack_text: str | None = None,
+    implicit_encoder: bool = False,
+    reverse_rate: bool = False,
 ) -> Objective:
     """Returns the objective of a command line: a named model, or one given term by term.
+
+    Args:
+      implicit_encoder, reverse_rate: as for `Objective`, of one given term by term.
 
     Raises:
       InputError: both or neither are given, a name is unknown, or the objective is not
         admissible (with its repair).
     """
     free = alpha_q is not None or alpha_p is not None or bool(constraints)
+    capability = "implicit_encoder" if implicit_encoder else "reverse_rate" if reverse_rate else ""
+    if capability and (model or not free):
+        raise InputError(
+            f"--{capability} describes an objective of --alpha_q, --alpha_p and --constraint: "
+            + (f"leave out --model={model} or --{capability}." if model else "give them too.")
+        )
     if model and free:
         raise InputError(
             f"Give either --model={model} or --alpha_q, --alpha_p and --constraint, not both."
@@ -334,7 +345,11 @@ def declared_objective(
         raise InputError(f"--set {next(iter(parameters))} needs --model: it sets its parameter.")
     else:
         objective = Objective(
-            alpha_q=alpha_q or "0", alpha_p=alpha_p or "0", constraints=constraints
+            alpha_q=alpha_q or "0",
+            alpha_p=alpha_p or "0",
+            constraints=constraints,
+            implicit_encoder=implicit_encoder,
+            reverse_rate=reverse_rate,
         )
     if slack_text is not None:
         objective = slack.with_slack(objective, slack_text)

@@ -49,13 +49,14 @@ def draw(model: Any, dataset: Dataset, images: Any, workdir: Workdir) -> None:
 def by_value(model: Any, block: Any) -> np.ndarray:
     """Returns E[x|z], [n * n, H, W, C], for z ~ p(z) whose `block` has value i mod n in the i-th.
 
-    As a grid of n columns each of them has one value of the code.
+    As a grid of n columns each of them has one value of the code. Where p(x|z) has no mean, x ~
+    p(x|z).
     """
     n = block.size
     z = np.array(model.prior.sample(n * n, seed=[model.seed, 0]))
     z[:, block.start : block.stop] = np.eye(n)[np.arange(n * n) % n]
     with model.averaged():
-        return model.decode(z).mean().numpy()
+        return model.decoder.mean_or_sample(model.decode(z)).numpy()
 
 
 def _codes(model: Any) -> list[Any]:
@@ -70,11 +71,16 @@ def _draw_translations(model: Any, pairs: Any, workdir: Workdir) -> None:
     x, z = next(iter(pairs))
     x, z = x[:_COLUMN], z[:_COLUMN]
     with model.averaged():
-        there, back = model.encode(x).mean(), model.decode(z).mean()
-        plots.translations(
-            [x, there, model.decode(there).mean()], workdir.plots / "x_to_z_to_x.png"
-        )
-        plots.translations([z, back, model.encode(back).mean()], workdir.plots / "z_to_x_to_z.png")
+
+        def to_z(x: Any) -> Any:
+            return model.encoder.mean_or_sample(model.encode(x))
+
+        def to_x(z: Any) -> Any:
+            return model.decoder.mean_or_sample(model.decode(z))
+
+        there, back = to_z(x), to_x(z)
+        plots.translations([x, there, to_x(there)], workdir.plots / "x_to_z_to_x.png")
+        plots.translations([z, back, to_z(back)], workdir.plots / "z_to_x_to_z.png")
     plots.terms(workdir.records(), workdir.plots / "terms.png")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import importlib
 import json
 import os
 import sys
@@ -35,6 +36,12 @@ flags.DEFINE_string("alpha_q", None, "Instead of --model: the weight of I_q(x;z)
 flags.DEFINE_string("alpha_p", None, "Instead of --model: the weight of I_p(x;z).")
 flags.DEFINE_multi_string("constraint", [], "Instead of --model: e.g. 'JS(q(x,z)||p(x,z))'.")
 flags.DEFINE_multi_string("import", [], command.IMPORT)
+flags.DEFINE_bool(
+    "implicit_encoder", False, "Of --constraint: q(z|x) has no density; RATE_ratio for RATE."
+)
+flags.DEFINE_bool(
+    "reverse_rate", False, "Of --constraint: RATE_p by density ratio, so that alpha_p may be > 0."
+)
 flags.DEFINE_string("dataset", "mnist_5k", "mnist_5k, a TFDS name, a folder, .npz or .npy.")
 flags.DEFINE_string("data_dir", None, "Where TFDS data lies; TFDS_DATA_DIR if not given.")
 flags.DEFINE_bool("skip_bad", False, "Leave out image files of a folder that cannot be read.")
@@ -48,7 +55,7 @@ flags.DEFINE_multi_string("network_option", [], "E.g. hidden=[64,64], or critic_
 flags.DEFINE_integer("latent_dim", 16, "The length of z.")
 flags.DEFINE_string("latents", None, "z as named blocks, e.g. 'categorical(10), noise(62)'.")
 flags.DEFINE_integer("noise_dim", 64, "The length of an implicit encoder's noise.")
-flags.DEFINE_string("likelihood", "auto", "Of p(x|z): bernoulli, normal or laplace.")
+flags.DEFINE_string("likelihood", "auto", "Of p(x|z): bernoulli, normal, laplace or MODULE:NAME.")
 flags.DEFINE_string("likelihood_scale", None, "A number, learned or per_element.")
 flags.DEFINE_bool("spectral_norm", None, "Normalise critics; if not given, learned or heavy ones.")
 flags.DEFINE_bool("share_features", False, "The encoder reads the features of the critic of x.")
@@ -107,6 +114,8 @@ def config_from_flags() -> RunConfig:
         _FLAGS.alpha_p,
         _FLAGS.constraint,
         _FLAGS.slack,
+        _FLAGS.implicit_encoder,
+        _FLAGS.reverse_rate,
     )
     apart = {"objective", "best", "term_options", "network_options", "imports"}
     names = set(RunConfig.__dataclass_fields__) - apart
@@ -117,6 +126,30 @@ def config_from_flags() -> RunConfig:
     values["term_options"] = parse_term_options(_FLAGS.term_option)
     values["network_options"] = parse_network_options(_FLAGS.network_option)
     return RunConfig(objective=objective.to_config(), **values)
+
+
+def import_likelihood(name: str) -> None:
+    """Imports the module of a likelihood MODULE:NAME, which registers it, and checks that it does.
+
+    Only a module that the command line names is imported, never one that a run's files name.
+
+    Raises:
+      InputError: there is no such module, it fails, or it registers no such likelihood.
+    """
+    module, colon, _ = name.rpartition(":")
+    if not colon:
+        return
+    from zoo import likelihoods
+
+    try:
+        importlib.import_module(module)
+    except Exception as error:  # a module of the user's raises anything
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(
+            f"--likelihood={name}: the module {module!r} cannot be imported ({reason}): run this "
+            "where it lies, or put its folder on PYTHONPATH."
+        ) from error
+    likelihoods.family(name)
 
 
 def main() -> int:
@@ -153,6 +186,7 @@ def main() -> int:
                 others = ", ".join(task.addresses[1:])
                 print(f"waiting for the other workers, {others}", file=sys.stderr)
         cluster = command.import_tensorflow(lambda: strategy.begin(config.strategy, task))
+        import_likelihood(config.likelihood)
         cluster.check(config)
         if task is not None:
             # TensorFlow's coordination of workers has taken SIGTERM for itself.

@@ -49,9 +49,9 @@ class Subject:
     """What is evaluated. Each part is made once, when a measure first asks for it.
 
     Images are what the run was trained on, binarized if that was. Samples are made alike: where
-    images are binarized they are x ~ p(x|z), else the means E[x|z]; of the averaged weights if
-    there are any; and where z is images they are translations of these. Parts raise InputError
-    where a model or its data has none: no labels, no vectors z.
+    images are binarized, or p(x|z) has no mean, they are x ~ p(x|z), else the means E[x|z]; of the
+    averaged weights if there are any; and where z is images they are translations of these. Parts
+    raise InputError where a model or its data has none: no labels, no vectors z.
 
     Args:
       model: a LagrangianModel.
@@ -94,23 +94,27 @@ class Subject:
         from zoo.conditionals import stateless_seed
 
         return self._encoded(
-            self.images, lambda q, i: q.sample(seed=stateless_seed([self.options.seed, i]))
+            self.images,
+            lambda x, i: self.model.encode(x).sample(seed=stateless_seed([self.options.seed, i])),
         )
 
     @functools.cached_property
     def samples(self) -> np.ndarray:
         """As many samples as images."""
-        if self.dataset.binarization == "none" or not self.model.decoder.has_density:
+        decoder = self.model.decoder
+        if decoder.has_mean and (self.dataset.binarization == "none" or not decoder.has_density):
             return self.sample_means
         from zoo.conditionals import stateless_seed
 
         return self._decoded(
-            lambda p, i: p.sample(seed=stateless_seed([self.options.seed, i])).numpy()
+            lambda p, i: np.float32(p.sample(seed=stateless_seed([self.options.seed, i])))
         )
 
     @functools.cached_property
     def sample_means(self) -> np.ndarray:
-        """E[x|z] of the same z: samples without the noise of pixels."""
+        """E[x|z] of the same z: samples without the noise of pixels, if there are means."""
+        if not self.model.decoder.has_mean:
+            return self.samples
         return self._decoded(lambda p, _: p.mean().numpy())
 
     @functools.cached_property
@@ -259,14 +263,17 @@ class Subject:
         return self.model
 
     def codes_of(self, images: np.ndarray) -> np.ndarray:
-        """Returns E[z|x], [N, K]; raises InputError where z is images."""
-        return self._encoded(images, lambda q, _: q.mean())
+        """Returns E[z|x], [N, K]; raises InputError where z is images, or q(z|x) has no mean."""
+        from zoo.probes import encoded_mean
+
+        return self._encoded(images, lambda x, _: encoded_mean(self.model, x, "A code"))
 
     def _encoded(self, images: np.ndarray, read: Callable[[Any, int], Any]) -> np.ndarray:
-        model = self.between_vectors
+        """Returns what is read of batches of images; raises InputError where z is images."""
+        self.between_vectors  # noqa: B018, which raises
         return np.concatenate(
             [
-                read(model.encode(images[start : start + _BATCH]), start).numpy()
+                read(images[start : start + _BATCH], start).numpy()
                 for start in range(0, len(images), _BATCH)
             ]
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from zoo import capabilities
 from zoo.affine import Affine, number_text
 from zoo.algebra import MARGINAL_TERMS, Coefficients, constraint_vector, is_negative
 from zoo.objective import Constraint, Objective
@@ -48,8 +49,10 @@ def refusals(objective: Objective, coefficients: Coefficients) -> tuple[str, ...
             sentences.append(
                 f"{name} has coefficient {number_text(coefficient)}: training would {verb} {name}."
             )
-    if objective.implicit_encoder and coefficients["REC_z"]:
-        sentences.append("REC_z needs log q(z|x), which an implicit encoder does not have.")
+    if objective.implicit_encoder:
+        sentences += capabilities.refusals(
+            coefficients, {capabilities.ENCODER: capabilities.IMPLICIT_ENCODER}
+        )
     if not coefficients and not sentences:
         sentences.append("Every term has coefficient 0: there is nothing to train.")
     return tuple(sentences)

@@ -57,7 +57,8 @@ def build(
       latent_shape: [H', W', C'] where z is images of a second data set, and batches are pairs
         (x, z) of both. Then q(z|x) is of the family of p(x|z), and a translation, as others see
         it, is its mean.
-      likelihood: the family of p(x|z): "bernoulli", "normal", "laplace", or one with options.
+      likelihood: the family of p(x|z): "bernoulli", "normal", "laplace", one with options, or one
+        of your own; see `zoo.likelihoods.register`.
       posterior: the family of q(z|x); "normal" has a scale for every element.
       prior: p(z), any tfd distribution over [latent_dim]; standard normal if None.
       noise_dim: the length of the noise that an implicit encoder turns into z.
@@ -80,7 +81,7 @@ def build(
 
     Raises:
       InputError: an unknown name, parameter or option, an objective that is not admissible, or
-        parts that do not fit together.
+        parts that do not fit together, or that a term needs more of than they can do.
     """
     if isinstance(model, Objective):
         if parameters:
@@ -266,11 +267,11 @@ def _between_images(
     """Returns q(z|x), p(x|z) and p(z) where z is images: two translators and a data set."""
     if objective.implicit_encoder:
         raise InputError(f"{objective.name} has an implicit encoder, which gives no images.")
+    # Locations are pixels. Other parameters, such as logits, nothing may squash.
+    options: dict[str, Any] = {"squash": "none"}
     if isinstance(likelihood, likelihoods.Normal | likelihoods.Laplace):
         likelihood = type(likelihood)(**{**likelihood.get_config(), "shows": "mean"})
-    # A Bernoulli's parameters are logits, which nothing may squash.
-    bernoulli = isinstance(likelihood, likelihoods.Bernoulli)
-    options: dict[str, Any] = {"squash": "none" if bernoulli else "sigmoid"}
+        options["squash"] = "sigmoid"
     per_element = likelihood.params_per_element
     there = make("translator", image_shape, latent_shape, per_element, **options)
     options["seed"] = make.other_seed

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 from collections.abc import Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from zoo import errors
+from zoo import errors, probes
+from zoo.capabilities import IMPLICIT_ENCODER, Capabilities
 from zoo.implicit import Implicit
-from zoo.likelihoods import Family
+from zoo.likelihoods import DECLARED, MEAN, Family
 from zoo.replicas import ALONE, Replica
 
 
@@ -31,9 +34,23 @@ class BaseConditional(keras.layers.Layer):
         self.network = network
 
     @property
+    def capabilities(self) -> Capabilities:
+        """What can be had of the distributions that calling it returns."""
+        raise NotImplementedError
+
+    def example(self) -> Any:
+        """Returns a distribution of the kind that calling it returns, batch shape [1]."""
+        raise NotImplementedError
+
+    @property
     def has_density(self) -> bool:
         """Whether log densities can be evaluated."""
-        raise NotImplementedError
+        return self.capabilities.has_density
+
+    @property
+    def has_mean(self) -> bool:
+        """Whether there is a mean."""
+        return self.capabilities.has_mean
 
     @property
     def kind(self) -> str:
@@ -46,8 +63,22 @@ class BaseConditional(keras.layers.Layer):
         return tuple(self.network.input_shape[1:])
 
     def mean(self, inputs: Any, training: bool = False) -> tf.Tensor:
-        """Returns the conditional's mean, [B, ...]."""
+        """Returns the conditional's mean, [B, ...]; raises InputError where it has none."""
+        if not self.has_mean:
+            raise errors.InputError(
+                f"The mean of a conditional was asked for, and {self.kind} has none: use "
+                "mean_or_sample."
+            )
         return self(inputs, training=training).mean()
+
+    def mean_or_sample(self, distribution: Any, seed: Any = (0, 0)) -> tf.Tensor:
+        """Returns the mean of `distribution`, which this conditional returned, [B, ...].
+
+        Where it has none, a sample of it. `seed` as in stateless_seed.
+        """
+        if self.has_mean:
+            return distribution.mean()
+        return tf.cast(distribution.sample(seed=stateless_seed(seed)), tf.float32)
 
     def relaxed_sample(self, distribution: Any, seed: Any, replica: Replica = ALONE) -> tf.Tensor:
         """Returns a differentiable sample of `distribution`, which this conditional returned.
@@ -109,9 +140,31 @@ class Conditional(BaseConditional):
             )
         self.built = True
 
-    @property
-    def has_density(self) -> bool:
-        return self.family.has_density
+    @functools.cached_property
+    def capabilities(self) -> Capabilities:
+        """What the family declares and, of what it leaves open, what its distribution says."""
+        family = self.family
+        seen = probes.read(self.example(), family.name)
+        said = {name: getattr(family, name) for name in DECLARED}
+        declared = {name: value for name, value in said.items() if value is not None}
+        found = dataclasses.replace(seen, **declared, stand_in=family.stand_in)
+        own = type(family).relaxed_sample is not Family.relaxed_sample
+        if not own and found.stand_in not in (None, MEAN):
+            raise errors.InputError(
+                f"The {family.name} family's stand_in is {found.stand_in!r}: override "
+                f"relaxed_sample to return it, or write {MEAN!r}."
+            )
+        if not own and found.stand_in == MEAN and not found.has_mean:
+            raise errors.InputError(
+                f"The {family.name} family's stand_in is its mean, and it has none: give its "
+                "distribution a mean, or the family another stand_in."
+            )
+        return found
+
+    def example(self) -> Any:
+        params = tf.zeros([1, *self.family.params_shape(self.event_shape)])
+        raw_scale = tf.constant(self.family.initial_raw_scale) if self.family.learns_scale else None
+        return self.family.distribution(params, raw_scale)
 
     @property
     def kind(self) -> str:
@@ -125,11 +178,11 @@ class Conditional(BaseConditional):
     def relaxed_sample(self, distribution: Any, seed: Any, replica: Replica = ALONE) -> tf.Tensor:
         """Returns a differentiable sample of `distribution`, which this conditional returned.
 
-        Normal and Laplace: a reparameterised sample, or the mean for a family that shows it.
-        Bernoulli: the mean, a relaxation, because its samples carry no gradient; it is what critics
-        are shown. Blocks: each block's own. `seed` as in stateless_seed.
+        The family's stand-in where it has one, such as the mean of a Bernoulli, else a sample;
+        that has a gradient where `capabilities` says so. `seed` as in stateless_seed.
         """
-        return self.family.relaxed_sample(distribution, stateless_seed(seed), replica)
+        shown = self.family.relaxed_sample(distribution, stateless_seed(seed), replica)
+        return tf.cast(shown, tf.float32)
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -183,8 +236,11 @@ class ImplicitConditional(BaseConditional):
         self.built = True
 
     @property
-    def has_density(self) -> bool:
-        return False
+    def capabilities(self) -> Capabilities:
+        return dataclasses.replace(IMPLICIT_ENCODER, name="an implicit conditional")
+
+    def example(self) -> Any:
+        return self(tf.zeros([1, *self.condition_shape]))
 
     @property
     def kind(self) -> str:

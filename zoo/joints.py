@@ -70,7 +70,7 @@ class SampledJoints:
 
     @cached_property
     def z_q(self) -> tf.Tensor:
-        """z ~ q(z|x), [B, K], reparameterised."""
+        """z ~ q(z|x), [B, K], or the family's stand-in for it."""
         if not self._relaxed:
             return self.replica.drawn(self.posterior, self._stream("z_q"))
         return self.encoder.relaxed_sample(self.posterior, self._stream("z_q"), self.replica)
@@ -90,7 +90,7 @@ class SampledJoints:
 
     @cached_property
     def x_p(self) -> tf.Tensor:
-        """x ~ p(x|z) at z_p; the mean, where the likelihood is Bernoulli."""
+        """x ~ p(x|z) at z_p, or the family's stand-in for it."""
         generated = self.decoder(self.z_p, training=self._training)
         return self.decoder.relaxed_sample(generated, self._stream("x_p"), self.replica)
 

@@ -195,6 +195,11 @@ class BlockPosterior(Family):
     def reads(self) -> str:
         return f"{sum(self._counts)} numbers"
 
+    @property
+    def stand_in(self) -> str | None:
+        relaxed = any(family.stand_in for family in self._families)
+        return "relaxation" if relaxed else None
+
     def params_shape(self, event_shape: Sequence[int]) -> tuple[int, ...]:
         if tuple(event_shape) != (self.latents.dim,):
             raise errors.InputError(
@@ -242,6 +247,7 @@ class _Categorical(Family):
     """One of n values, a one-hot vector, parametrised by logits."""
 
     name = "categorical"
+    stand_in = "relaxation"
 
     def __init__(self, temperature: float) -> None:
         self.temperature = temperature

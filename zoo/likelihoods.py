@@ -1,9 +1,23 @@
-"""The distributions a network can parametrise: Bernoulli, Normal and Laplace."""
+"""The distributions a network can parametrise: Bernoulli, Normal, Laplace, and registered ones.
+
+A likelihood of one's own is a `Family` with `distribution` alone:
+
+```python
+@likelihoods.register
+class Counts(likelihoods.Family):
+    name = "counts"
+
+    def distribution(self, params, raw_scale=None):
+        counts = tfd.Poisson(log_rate=params)
+        return tfd.Independent(counts, reinterpreted_batch_ndims=len(params.shape) - 1)
+```
+"""
 
 from __future__ import annotations
 
 import math
 import numbers
+import sys
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
@@ -18,6 +32,9 @@ tfd = tfp.distributions
 
 Scale = float | Literal["learned", "per_element"]
 SHOWS = ("sample", "mean")
+# Of a family's capabilities, those that are read off its distribution where it declares none.
+DECLARED = ("has_density", "has_mean", "reparameterised")
+MEAN = "mean"  # the stand-in that needs no code
 
 
 class Family:
@@ -27,13 +44,39 @@ class Family:
     `params_per_element` numbers for each: the network's last axis is that many times as long as
     the variable's. `learns_scale` says that the family needs one trainable scalar beside the
     network, whose first value is `initial_raw_scale`.
+
+    What the family can do is declared by `has_density`, `has_mean`, `reparameterised` and
+    `stand_in`, properties that a subclass may set as class attributes. Left at None the first three
+    are read off the distribution; see `Conditional.capabilities`.
     """
 
     name: ClassVar[str]
-    has_density = True
     params_per_element = 1
     learns_scale = False
     initial_raw_scale = 0.0
+
+    @property
+    def has_density(self) -> bool | None:
+        """Whether log densities can be evaluated; None: the distribution says."""
+        return None
+
+    @property
+    def has_mean(self) -> bool | None:
+        """Whether there is a mean; None: the distribution says."""
+        return None
+
+    @property
+    def reparameterised(self) -> bool | None:
+        """Whether samples pass gradients to the parameters; None: the distribution says."""
+        return None
+
+    @property
+    def stand_in(self) -> str | None:
+        """What `relaxed_sample` returns in place of a sample; None for a sample.
+
+        "mean" needs no more; another word, such as "relaxation", is for what an override returns.
+        """
+        return None
 
     @property
     def reads(self) -> str:
@@ -58,7 +101,12 @@ class Family:
     def relaxed_sample(
         self, distribution: Any, seed: tf.Tensor, replica: Replica = ALONE
     ) -> tf.Tensor:
-        """Returns what stands for a sample and lets gradients reach the parameters."""
+        """Returns what terms are shown for a sample: the mean if `stand_in` says so, or a sample.
+
+        A family with another stand-in overrides this.
+        """
+        if self.stand_in == MEAN:
+            return distribution.mean()
         return replica.drawn(distribution, seed)
 
     def get_config(self) -> dict[str, Any]:
@@ -89,16 +137,11 @@ class Bernoulli(Family):
     """
 
     name = "bernoulli"
+    stand_in = MEAN  # a Bernoulli sample has no gradient, so critics see probabilities
 
     def distribution(self, params: tf.Tensor, raw_scale: tf.Tensor | None = None) -> Any:
         # With its default dtype, int32, TFP would round a NumPy x down to whole numbers.
         return _independent(_ByLogits(logits=params, dtype=tf.float32))
-
-    def relaxed_sample(
-        self, distribution: Any, seed: tf.Tensor, replica: Replica = ALONE
-    ) -> tf.Tensor:
-        """Returns the mean: a Bernoulli sample has no gradient, so critics see probabilities."""
-        return distribution.mean()
 
 
 class _LocationScale(Family):
@@ -149,11 +192,9 @@ class _LocationScale(Family):
             location, scale = params, tf.constant(self.scale, params.dtype)
         return _independent(self._elements(location, scale))
 
-    def relaxed_sample(
-        self, distribution: Any, seed: tf.Tensor, replica: Replica = ALONE
-    ) -> tf.Tensor:
-        """Returns a reparameterised sample, or the mean if that is what the family shows."""
-        return distribution.mean() if self.shows == "mean" else replica.drawn(distribution, seed)
+    @property
+    def stand_in(self) -> str | None:
+        return MEAN if self.shows == "mean" else None
 
     def _elements(self, location: tf.Tensor, scale: tf.Tensor) -> Any:
         raise NotImplementedError
@@ -203,6 +244,34 @@ class Laplace(_LocationScale):
 _FAMILIES: dict[str, type[Family]] = {each.name: each for each in (Bernoulli, Normal, Laplace)}
 
 
+def register(cls: type[Family]) -> type[Family]:
+    """Enters a likelihood of one's own by its `name`: a class decorator.
+
+    `family` then finds it, `zoo.build(..., likelihood=name)` and --likelihood=MODULE:NAME with it,
+    and models that have it can be saved and loaded while its module is imported.
+
+    Raises InputError if another class has that name.
+    """
+    there = _FAMILIES.get(cls.name)
+    # Run again, as in a notebook, a definition replaces itself.
+    if there is not None and (there.__module__, there.__name__) != (cls.__module__, cls.__name__):
+        raise errors.InputError(
+            f"There is a likelihood {cls.name!r} in {there.__module__}: give yours another name."
+        )
+    keras.saving.register_keras_serializable(cls.__module__)(cls)
+    _FAMILIES[cls.name] = cls
+    return cls
+
+
+def is_registered(module: str, class_name: str, registered_name: str) -> bool:
+    """Returns whether `register` was given the class that a Keras config names so."""
+    return any(
+        (cls.__module__, cls.__name__) == (module, class_name)
+        and keras.saving.get_registered_name(cls) == registered_name
+        for cls in _FAMILIES.values()
+    )
+
+
 def names() -> list[str]:
     """Returns the names of the likelihoods."""
     return sorted(_FAMILIES)
@@ -211,8 +280,14 @@ def names() -> list[str]:
 def family(name: str, **options: Any) -> Family:
     """Returns the likelihood called `name`, e.g. family("normal", scale="learned").
 
-    Raises InputError for an unknown name, an unknown option or an impossible value.
+    "my_parts:counts" is the likelihood "counts" that the imported module my_parts registers.
+
+    Raises InputError for an unknown name, a module that is not imported, an unknown option or an
+    impossible value.
     """
+    module, colon, own = name.rpartition(":")
+    if colon:
+        name = _of_module(module, own)
     if name not in _FAMILIES:
         raise errors.unknown("likelihood", name, names())
     known = list(_FAMILIES[name]().get_config())
@@ -222,6 +297,25 @@ def family(name: str, **options: Any) -> Family:
         if option not in known:
             raise errors.unknown(f"option of the {name} likelihood", option, known)
     return _FAMILIES[name](**options)
+
+
+def _of_module(module: str, name: str) -> str:
+    """Returns `name`, having made sure that the module registers such a likelihood."""
+    if module not in sys.modules:
+        raise errors.InputError(
+            f"Likelihood '{module}:{name}' is of the module {module!r}, which is not imported: add "
+            f"--import={module}."
+        )
+    there = list(vars(sys.modules[module]).values())
+    own = [each for each, cls in _FAMILIES.items() if cls in there]
+    if not own:
+        raise errors.InputError(
+            f"The module {module!r} registers no likelihood: put @zoo.likelihoods.register above "
+            "its class."
+        )
+    if name not in own:
+        raise errors.unknown(f"likelihood of {module!r}", name, own)
+    return name
 
 
 def _independent(elements: Any) -> Any:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
@@ -11,9 +13,18 @@ import keras
 import tensorflow as tf
 
 # latents and networks register what a saved model may be made of.
-from zoo import latents, multipliers, networks, priors, slack, terms  # noqa: F401
+from zoo import (  # noqa: F401
+    latents,
+    multipliers,
+    networks,
+    priors,
+    probes,
+    slack,
+    terms,
+)
 from zoo.affine import rational
 from zoo.averages import Averages
+from zoo.capabilities import DECODER, ENCODER, PRIOR, Capabilities, check, lacking
 from zoo.conditionals import BaseConditional, stateless_seed
 from zoo.errors import InputError
 from zoo.features import FeatureConditional
@@ -32,8 +43,8 @@ class LagrangianModel(LagrangianStep):
     take batches of x, or of (x, labels), whose labels are ignored. Logs: `loss`, the Lagrangian
     sum_i c_i term_i - sum_j lambda_j eps_j without constants; each term by name; each learned
     constraint as "D: EXPRESSION" and its multiplier as "lambda: EXPRESSION". `evaluate` adds
-    REC_x, RATE and `mse`, the squared error per element of reconstructions at the posterior mean.
-    All in nats per example but `mse`.
+    REC_x, RATE and `mse`, the squared error per element of reconstructions at the posterior mean,
+    where q(z|x) and p(x|z) have the densities and means. All in nats per example but `mse`.
 
     The dual step aims at eps less `margins`, 0 unless somebody sets them: what a constraint costs
     more on data the model has not seen. With `feed` set, a function that makes a batch of images
@@ -57,8 +68,8 @@ class LagrangianModel(LagrangianStep):
       seed: all noise is a function of it and the step.
 
     Raises:
-      InputError: the objective is not admissible, a critic is missing, or the parts' shapes do
-        not fit.
+      InputError: the objective is not admissible, a critic is missing, the parts' shapes do not
+        fit, or a term needs what a part cannot do; see `zoo.capabilities`.
     """
 
     def __init__(
@@ -95,6 +106,7 @@ class LagrangianModel(LagrangianStep):
                     f"{objective.name} trains {', '.join(self._terms)}: remove what is given "
                     f"for {name!r}."
                 )
+        check(self._terms.values(), *self._offered)
         self._readings = {
             name: term for name, term in self._monitors().items() if name not in self._terms
         }
@@ -137,7 +149,8 @@ class LagrangianModel(LagrangianStep):
             if history
         }
         self._batches = keras.metrics.Sum(name="batches", dtype="int64")
-        self._means = Means(("loss", *self._terms, *self._readings, "mse"))
+        errors = ("mse",) if self.has_mse else ()
+        self._means = Means(("loss", *self._terms, *self._readings, *errors))
         self.built = True
 
     # The two conditionals and the prior
@@ -151,21 +164,27 @@ class LagrangianModel(LagrangianStep):
         return self.decoder(_checked(z, self.decoder.condition_shape, "latents"))
 
     def reconstruct(self, x: Any) -> tf.Tensor:
-        """Returns E[x|z] at the mean of q(z|x), [B, ...]."""
-        return self.decode(self.encode(x).mean()).mean()
+        """Returns E[x|z] at the mean of q(z|x), [B, ...]; samples of what has no mean."""
+        z = self.encoder.mean_or_sample(self.encode(x), [self.seed, 0])
+        return self.decoder.mean_or_sample(self.decode(z), [self.seed, 1])
 
     def sample(self, n: int, seed: int = 0) -> tf.Tensor:
-        """Returns E[x|z] for n draws z ~ p(z), [n, ...]; of the averaged weights, if any are."""
-        z = self.prior.sample(n, seed=stateless_seed([self.seed, seed]))
+        """Returns E[x|z] for n draws z ~ p(z), [n, ...]; of the averaged weights, if any are.
+
+        Where p(x|z) has no mean, x ~ p(x|z).
+        """
+        seeds = stateless_seed([self.seed, seed])
+        z = self.prior.sample(n, seed=seeds)
         with self.averaged():
-            return self.decode(z).mean()
+            return self.decoder.mean_or_sample(self.decode(z), seeds + 1)
 
     def averaged(self) -> AbstractContextManager[None]:
         """Returns a context in which encoder and decoder have their averaged weights, if any."""
         return contextlib.nullcontext() if self.averages is None else self.averages.in_place()
 
     def call(self, x: Any, training: bool = False) -> tf.Tensor:
-        return self.decoder.mean(self.encoder.mean(x, training=training), training=training)
+        z = self.encoder.mean_or_sample(self.encoder(x, training=training))
+        return self.decoder.mean_or_sample(self.decoder(z, training=training))
 
     def _batch(self, data: Any) -> tuple[tf.Tensor, tf.Tensor | None]:
         x, z, _ = keras.utils.unpack_x_y_sample_weight(data)
@@ -184,12 +203,27 @@ class LagrangianModel(LagrangianStep):
 
     def _monitors(self) -> dict[str, terms.Term]:
         """Returns what evaluation reads even where the objective does not train it."""
-        names = ["REC_x"] if self.decoder.has_density else []
-        if isinstance(self.prior, priors.Empirical):
-            names += ["REC_z"]
-        elif self.encoder.has_density and self.encoder.kind != "bernoulli":
-            names += ["RATE"]
-        return {name: self._term(name) for name in names}
+        names = ("REC_x", "REC_z" if isinstance(self.prior, priors.Empirical) else "RATE")
+        found = {name: self._term(name) for name in names}
+        return {n: t for n, t in found.items() if not lacking(t, *self._offered)}
+
+    @property
+    def capabilities(self) -> dict[str, Capabilities]:
+        """What q(z|x), p(x|z) and p(z) can do."""
+        trained = {id(variable) for variable in self.primal_variables}
+        variables = getattr(self.prior, "trainable_variables", ())
+        of_prior = probes.of_prior(self.prior)
+        learned = any(id(variable) in trained for variable in variables)
+        return {
+            ENCODER: self.encoder.capabilities,
+            DECODER: self.decoder.capabilities,
+            PRIOR: dataclasses.replace(of_prior, trained=learned),
+        }
+
+    @functools.cached_property
+    def _offered(self) -> tuple[dict[str, Capabilities], Any, Any]:
+        """What terms are compared with: capabilities, and q(z|x) and p(z) by their kinds."""
+        return self.capabilities, self.encoder.example(), self.prior
 
     def _check_shapes(self) -> None:
         latent, image = priors.event_shape(self.prior), self.decoder.event_shape

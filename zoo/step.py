@@ -230,10 +230,17 @@ class LagrangianStep(ReplicatedModel):
         return self._track({"loss": loss, **values}, examples)
 
     def held_out_values(self, x: Any, number: Any, z: Any = None) -> dict[str, tf.Tensor]:
-        """Returns what `evaluate` logs of batch `number`: `term_values` and `mse`."""
+        """Returns what `evaluate` logs of batch `number`: `term_values`, and `mse` if any."""
         values = self.term_values(x, self._step_seed(_TEST, number), z)
+        if not self.has_mse:
+            return values
         # mse = mean (x - E[x|z])^2 at z = E[z|x]
         return {**values, "mse": tf.reduce_mean(tf.square(x - self.call(x)))}
+
+    @property
+    def has_mse(self) -> bool:
+        """Whether reconstructions are means, of which there is a squared error."""
+        return self.encoder.has_mean and self.decoder.has_mean
 
     @property
     def readable_terms(self) -> set[str]:

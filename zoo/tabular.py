@@ -18,14 +18,14 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from zoo import family, multipliers, terms
+from zoo.capabilities import DECODER, ENCODER, PRIOR, Capabilities
 from zoo.conditionals import Conditional
 from zoo.errors import InputError
 from zoo.joints import SampledJoints
 from zoo.lagrangian import Lagrangian
-from zoo.likelihoods import Family
+from zoo.likelihoods import MEAN, Family
 from zoo.model import LagrangianModel
 from zoo.objective import Objective
-from zoo.replicas import ALONE, Replica
 
 tfd = tfp.distributions
 
@@ -35,15 +35,10 @@ class Categorical(Family):
     """One of K values, a one-hot vector, parametrised by logits: p(value k) = softmax(l)_k."""
 
     name = "categorical"
+    stand_in = MEAN  # the probabilities: a sample has no gradient
 
     def distribution(self, params: tf.Tensor, raw_scale: tf.Tensor | None = None) -> Any:
         return tfd.OneHotCategorical(logits=params, dtype=tf.float32)
-
-    def relaxed_sample(
-        self, distribution: Any, seed: tf.Tensor, replica: Replica = ALONE
-    ) -> tf.Tensor:
-        """Returns the mean, the probabilities: a sample has no gradient."""
-        return distribution.mean()
 
 
 class EnumeratedJoints(SampledJoints):
@@ -198,6 +193,12 @@ class TabularModel(LagrangianModel):
     def __init__(self, *args: Any, q_x: Sequence[float], **kwargs: Any):
         super().__init__(*args, **kwargs)
         self.q_x = [float(probability) for probability in q_x]
+
+    @property
+    def capabilities(self) -> dict[str, Capabilities]:
+        """All: sums over tables differentiate their weights, so that no sample has to move."""
+        exact = Capabilities("a table")
+        return dict.fromkeys((ENCODER, DECODER, PRIOR), exact)
 
     def joints(
         self,

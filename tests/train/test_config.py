@@ -82,6 +82,12 @@ def test_declared_objective():
     assert declared_objective("beta_vae", {"beta": "2"}, None, None, []).alpha_q == 1
     free = declared_objective(None, {}, "-1", None, ["KL(q(x|z)||p(x|z))", "JS(q(z)||p(z))"])
     assert free.tractable().coefficients == {"REC_x": 1, "JS_z": 1}
+    joint = ["KL(q(x,z)||p(x,z))"]
+    avb = declared_objective(None, {}, None, None, joint, implicit_encoder=True)
+    assert avb.tractable().coefficients == {"REC_x": 1, "RATE_ratio": 1}
+    both = ["KL(p(x,z)||q(x,z))", "KL(p(x)||q(x))"]
+    reverse = declared_objective(None, {}, None, "1", both, reverse_rate=True)
+    assert reverse.tractable().coefficients == {"J_pq": 1, "RATE_p": 1}
 
 
 @pytest.mark.parametrize(
@@ -93,6 +99,12 @@ def test_declared_objective():
         ((None, {"beta": "2"}, "1", None, []), ["--set beta"]),
         ((None, {}, "-1", None, []), ["RATE", "Repair"]),
         ((None, {}, None, None, ["KL(q(z)|p(z))"]), ["position 8"]),
+        (("vae", {}, None, None, [], None, True), ["leave out --model=vae or --implicit_encoder"]),
+        ((None, {}, None, None, [], None, False, True), ["--reverse_rate", "give them too"]),
+        (
+            (None, {}, None, "-1", ["KL(p(z|x)||q(z|x))"], None, True),
+            ["REC_z needs log q(z|x), which an implicit encoder does not have"],
+        ),
     ],
 )
 def test_undeclarable_objectives(arguments, words):

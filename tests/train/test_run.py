@@ -1,5 +1,6 @@
 """The command as people type it: in a process of its own, on the embedded digits."""
 
+import json
 import os
 import subprocess
 import sys
@@ -76,6 +77,38 @@ def test_any_admissible_objective_trains_on_a_users_file(tmp_path):
     folder = tmp_path / "runs" / "objective-mine"
     assert (folder / "plots" / "latent.png").exists()
     assert set(metrics(folder)[0]["terms"]) == {"REC_x", "MMD_z"}
+
+
+@pytest.mark.parametrize(
+    ("flags", "terms"),
+    [
+        (
+            ["--implicit_encoder", "--constraint=KL(q(x,z)||p(x,z))"],
+            {"REC_x", "RATE_ratio"},
+        ),
+        (
+            [
+                "--reverse_rate",
+                "--alpha_p=1",
+                "--constraint=KL(p(x,z)||q(x,z))",
+                "--constraint=KL(q(x,z)||p(x,z))",
+                "--constraint=KL(p(x)||q(x))",
+            ],
+            {"REC_x", "RATE", "J_pq", "RATE_p"},
+        ),
+    ],
+)
+def test_capabilities_of_a_free_objective(flags, terms, tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (60, 8, 8), dtype=np.uint8)
+    np.save(tmp_path / "mine.npy", images)
+    small = ["--dataset=mine.npy", "--batch_size=16", "--latent_dim=2", "--steps=3"]
+    sizes = ["--network_option=hidden=[16]", "--workdir=run"]
+    done = run(*flags, *small, *sizes, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    rows = metrics(tmp_path / "run")
+    assert set(rows[0]["terms"]) == terms
+    declared = json.loads((tmp_path / "run" / "config.json").read_text())["objective"]
+    assert declared[flags[0].removeprefix("--")] is True
 
 
 @pytest.mark.parametrize(

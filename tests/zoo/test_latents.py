@@ -1,6 +1,7 @@
 """Latents of named blocks: their text, prior, posterior, and what the terms make of them."""
 
 import json
+import re
 
 import keras
 import numpy as np
@@ -8,7 +9,8 @@ import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from zoo import errors, latents, networks, priors, terms
+from zoo import capabilities, errors, latents, networks, priors, terms
+from zoo.capabilities import Capabilities
 from zoo.conditionals import Conditional
 from zoo.joints import SampledJoints
 from zoo.likelihoods import Bernoulli
@@ -173,9 +175,14 @@ def test_rate_is_the_sum_over_blocks_and_noise_is_free():
 
 
 def test_rate_by_monte_carlo_needs_samples_that_are_not_relaxed():
+    parts = {
+        "q(z|x)": Capabilities("blocks", reparameterised=False, stand_in="relaxation"),
+        "p(z)": Capabilities("the prior"),
+    }
     made = joints(latents.parse(TEXT), tf.constant(PARAMS))
-    with pytest.raises(errors.InputError, match=r"RATE by Monte Carlo.*estimator='auto'"):
-        terms.make("RATE", estimator="monte_carlo")(made)
+    term = terms.make("RATE", estimator="monte_carlo")
+    said = r"RATE by Monte Carlo.*blocks shows their relaxation instead: use estimator='auto'"
+    assert re.search(said, capabilities.lacking(term, parts, made.posterior, made.prior))
 
 
 def test_rate_by_monte_carlo_without_categorical_blocks():

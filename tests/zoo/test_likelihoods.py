@@ -138,7 +138,8 @@ def test_shapes_of_no_variable():
 
 
 def test_names():
-    assert likelihoods.names() == ["bernoulli", "laplace", "normal"]
+    # Files of other tests may have registered theirs.
+    assert {"bernoulli", "laplace", "normal"} <= set(likelihoods.names())
     assert [likelihoods.family(name).name for name in likelihoods.names()] == likelihoods.names()
 
 

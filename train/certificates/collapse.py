@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from zoo.errors import InputError
+
 MOST = 2000  # images: the variance of a mean over them is known to some per cent
 NOTHING = 0.1  # nats of I_q(x;z) below which z says nothing about x
 
@@ -33,14 +35,18 @@ def collapse(
 
     Returns:
       {"active", "dimensions", "information", "alarm", "sentence"}, the sentence None where all
-      dimensions are active. None where z is images, or there are fewer than two images.
+      dimensions are active. None where z is images, q(z|x) has no mean, or there are fewer than
+      two images.
     """
     from zoo import priors
     from zoo.metrics import active_units
 
     if isinstance(model.prior, priors.Empirical):
         return None
-    means = _means(model, images, most)
+    try:
+        means = _means(model, images, most)
+    except InputError:  # q(z|x) has no mean
+        return None
     if len(means) < 2:
         return None
     columns, categories = _dimensions(model, means.shape[1])
@@ -98,6 +104,7 @@ class _Known:
 def _means(model: Any, images: Any, most: int) -> np.ndarray:
     """Returns E[z|x], float64 [N, K], of the first images."""
     from train.certificates import held_out
+    from zoo import probes
     from zoo.metrics.batches import in_batches
 
     found: list[np.ndarray] = []
@@ -105,7 +112,7 @@ def _means(model: Any, images: Any, most: int) -> np.ndarray:
     for x in held_out.images(in_batches(images)):
         if left <= 0:
             break
-        found.append(np.asarray(model.encode(x[:left]).mean(), np.float64))
+        found.append(np.asarray(probes.encoded_mean(model, x[:left], "Collapse"), np.float64))
         left -= len(found[-1])
     return np.concatenate(found) if found else np.empty((0, 0))
 

@@ -97,6 +97,6 @@ def _judge(s: Subject, means: bool = False) -> str:
 
 
 def _seen(s: Subject, network: str, means: bool = False) -> str:
-    means = means or s.dataset.binarization == "none"
+    means = s.model.decoder.has_mean and (means or s.dataset.binarization == "none")
     kind = "means E[x|z]" if means else "draws x ~ p(x|z)"
     return f"samples are {kind}, judged by {network}"

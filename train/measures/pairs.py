@@ -14,13 +14,14 @@ def _pairs(direction: str) -> Callable[[Subject], Any]:
 
         from zoo.metrics.measured import Measured
         from zoo.metrics.pairing import pairing
+        from zoo.probes import decoded_mean, encoded_mean
 
-        z, x = s.partners, s.images
+        what, z, x = "An error of translations", s.partners, s.images
         with s.model.averaged():
             if direction == "x_to_z":
-                p = pairing(lambda x: s.model.encode(x).mean(), x, z, s.options.seed)
+                p = pairing(lambda x: encoded_mean(s.model, x, what), x, z, s.options.seed)
             else:
-                p = pairing(lambda z: s.model.decode(z).mean(), z, x, s.options.seed)
+                p = pairing(lambda z: decoded_mean(s.model, z, what), z, x, s.options.seed)
         return Measured(
             p.ratio,
             None,

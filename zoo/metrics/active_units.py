@@ -10,6 +10,7 @@ import numpy as np
 from zoo.errors import InputError
 from zoo.metrics.batches import in_batches
 from zoo.metrics.measured import NORMAL_95, Measured
+from zoo.probes import encoded_mean
 
 THRESHOLD = 0.01  # Burda et al. 2016, section 5.2
 
@@ -31,11 +32,14 @@ def active_units(model: Any, images: Any, threshold: float = THRESHOLD) -> Measu
       measured: of K units, which `units` states.
 
     Raises:
-      InputError: there are fewer than two images, or the threshold is not positive.
+      InputError: there are fewer than two images, the threshold is not positive, or q(z|x) has no
+        mean.
     """
     if not threshold > 0:
         raise InputError(f"The threshold of active units is {threshold!r}: give one above 0.")
-    means = [np.asarray(model.encode(x).mean(), np.float64) for x in in_batches(images)]
+    reader = "The count of active units"
+    of_batches = (encoded_mean(model, x, reader) for x in in_batches(images))
+    means = [np.asarray(mean, np.float64) for mean in of_batches]
     n = sum(map(len, means))
     if n < 2:
         raise InputError(f"Active units were asked of {n} images: give two or more.")

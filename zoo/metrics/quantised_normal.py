@@ -14,6 +14,7 @@ from zoo.conditionals import stateless_seed
 from zoo.errors import InputError
 from zoo.metrics.batches import in_batches
 from zoo.metrics.measured import Measured
+from zoo.probes import decoded_mean
 
 
 def sigma_opt(model: Any, images: Any, seed: int = 0) -> float:
@@ -30,7 +31,7 @@ def sigma_opt(model: Any, images: Any, seed: int = 0) -> float:
       seed: of the codes.
 
     Raises:
-      InputError: there are no images, or they are all reconstructed exactly.
+      InputError: there are no images, they are all reconstructed exactly, or p(x|z) has no mean.
     """
     total, count = 0.0, 0
     for x, g in _reconstructions(model, images, seed):
@@ -54,7 +55,7 @@ def sigma_opt_distortion(model: Any, images: Any, sigma: float, seed: int = 0) -
       seed: of the codes.
 
     Raises:
-      InputError: there are no images, or sigma is not positive.
+      InputError: there are no images, sigma is not positive, or p(x|z) has no mean.
     """
     _check(sigma)
     values = []
@@ -85,8 +86,8 @@ def quantised_distortion(
       seed: of the codes.
 
     Raises:
-      InputError: there are no images, sigma is not positive, there are fewer than two levels, or
-        values of images lie between the levels.
+      InputError: there are no images, sigma is not positive, there are fewer than two levels,
+        values of images lie between the levels, or p(x|z) has no mean.
     """
     _check(sigma)
     if levels < 2:
@@ -125,7 +126,7 @@ def _reconstructions(model: Any, images: Any, seed: int) -> Iterator[tuple[np.nd
     """Yields images and E[x|z] at z ~ q(z|x), float64 [B, D]."""
     for index, x in enumerate(in_batches(images)):
         z = model.encode(x).sample(seed=stateless_seed([seed, index]))
-        g = np.asarray(model.decode(z).mean(), np.float64)
+        g = np.asarray(decoded_mean(model, z, "A distance from reconstructions"), np.float64)
         yield np.asarray(x, np.float64).reshape(len(g), -1), g.reshape(len(g), -1)
 
 

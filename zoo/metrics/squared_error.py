@@ -9,6 +9,7 @@ import numpy as np
 from zoo.errors import InputError
 from zoo.metrics.batches import in_batches
 from zoo.metrics.measured import Measured
+from zoo.probes import decoded_mean, encoded_mean
 
 
 def squared_error(model: Any, images: Any) -> Measured:
@@ -21,11 +22,12 @@ def squared_error(model: Any, images: Any) -> Measured:
       images: [N, ...] of D elements each, or batches [B, ...] of them.
 
     Raises:
-      InputError: there are no images.
+      InputError: there are no images, or q(z|x) or p(x|z) has no mean.
     """
     errors = []
     for x in in_batches(images):
-        difference = np.asarray(model.decode(model.encode(x).mean()).mean()) - np.asarray(x)
+        z = encoded_mean(model, x, "The squared error")
+        difference = np.asarray(decoded_mean(model, z, "The squared error")) - np.asarray(x)
         errors.append(np.mean(difference.reshape(len(difference), -1).astype(float) ** 2, axis=1))
     values = np.concatenate(errors) if errors else np.empty(0)
     if not len(values):

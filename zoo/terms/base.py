@@ -16,6 +16,10 @@ class Energy(terms.Term):
 An asymmetric one has a field `direction` too, "qp" or "pq", and is asked for as NAME_x_qp,
 NAME_x_pq and so on. The facts of the divergences that come with the zoo stand in
 `zoo.divergences`, and `estimates` reads them there.
+
+`needs` and `differentiates` say what the term asks of conditionals and prior. Their defaults are
+those of a divergence of samples on its space; a term that evaluates a density says so, as `REC_x`
+does. Models compare them with what their parts can do before anything is trained.
 """
 
 from __future__ import annotations
@@ -26,9 +30,16 @@ import itertools
 from collections.abc import Callable
 from typing import Any, ClassVar, Protocol
 
-from zoo import divergences, errors
+from zoo import capabilities, divergences, errors
 from zoo.divergences import Side
 from zoo.terms.estimate import Estimate
+
+# Samples of q and p on a space. Samples of p(x) are decoded from those of p(z).
+DIFFERENTIATED = {
+    "x": frozenset({"x_p", "z_p"}),
+    "z": frozenset({"z_q", "z_p"}),
+    "xz": frozenset({"z_q", "x_p", "z_p"}),
+}
 
 
 class Joints(Protocol):
@@ -127,6 +138,9 @@ class Term(abc.ABC):
     `critic`. A term whose class does not say from which side it estimates is taken to say nothing:
     certificates then look for bounds elsewhere.
 
+    `needs` and `differentiates` are what training asks of q(z|x), p(x|z) and p(z): class attributes
+    or properties, as in `zoo.capabilities`.
+
     Attributes:
       divergence: what is estimated, by its name in a constraint; None for what is no divergence.
     """
@@ -142,6 +156,26 @@ class Term(abc.ABC):
     def name(self) -> str:
         """The name in coefficients and metrics, such as "REC_x", "MMD_z" or "CHI2_x_pq"."""
         return _full_name(self.registered, *(getattr(self, field) for field in _named_by(self)))
+
+    @property
+    def needs(self) -> capabilities.Needs:
+        """What it needs of whom, such as {"q(z|x)": ("density",)}: nothing beside samples."""
+        return {}
+
+    @property
+    def differentiates(self) -> frozenset[str]:
+        """Which of z_q, x_p and z_p its surrogate passes gradients through: those it compares."""
+        return DIFFERENTIATED.get(getattr(self, "space", ""), frozenset())
+
+    def asks(self, posterior: Any, prior: Any) -> tuple[capabilities.Needs, frozenset[str]]:
+        """Returns `needs` and `differentiates` where q(z|x) and p(z) are of these kinds.
+
+        For terms that have a closed form for some.
+
+        Raises:
+          InputError: an option asks for a closed form that there is not.
+        """
+        return self.needs, self.differentiates
 
     @property
     def side(self) -> Side:

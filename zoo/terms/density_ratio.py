@@ -13,6 +13,7 @@ from typing import Any
 import tensorflow as tf
 
 from zoo import errors
+from zoo.capabilities import ENCODER, PRIOR, Needs
 from zoo.terms import base, kernels
 from zoo.terms.critic import CriticTerm, Pair
 from zoo.terms.estimate import Estimate
@@ -132,6 +133,7 @@ class ReverseRate(CriticTerm):
 
     divergence = "KL"
     gathers = True
+    differentiates = base.DIFFERENTIATED["x"]
 
     space: str = "xz"
 
@@ -165,9 +167,14 @@ class RateByRatio(CriticTerm):
 
     divergence = "KL"
     gathers = True
+    differentiates = base.DIFFERENTIATED["z"]
 
     space: str = "xz"
     adaptive_contrast: bool = False
+
+    @property
+    def needs(self) -> Needs:
+        return {ENCODER: ("moments",), PRIOR: ("density",)} if self.adaptive_contrast else {}
 
     def pair(self, joints: base.Joints) -> Pair:
         if not self.adaptive_contrast:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import tensorflow as tf
-import tensorflow_probability as tfp
 
 from zoo import errors
+from zoo.capabilities import ENCODER, PRIOR, Needs
 from zoo.terms import base
 from zoo.terms.diagonal_normal import diagonal_normal
 from zoo.terms.estimate import Estimate
-
-tfd = tfp.distributions
 
 ESTIMATORS = ("auto", "closed_form", "monte_carlo")
 
@@ -64,9 +62,12 @@ def rate(
 class Rate(base.Term):
     """RATE = E_q(x) KL(q(z|x) || p(z)); the option `estimator` is that of `rate`.
 
-    By Monte Carlo it is refused where samples of q(z|x) have no gradient, as those of a categorical
-    block: a relaxed sample stands for them, whose density is not q(z|x), and another E_q.
+    By Monte Carlo it needs samples of q(z|x) that have a gradient, which those of a categorical
+    block have not: a relaxed sample stands for them, whose density is not q(z|x), and another E_q.
     """
+
+    needs: ClassVar[Needs] = {ENCODER: ("density", "samples"), PRIOR: ("density",)}
+    differentiates = frozenset({"z_q"})
 
     estimator: str = "auto"
 
@@ -77,19 +78,16 @@ class Rate(base.Term):
     def side(self) -> base.Side:
         return "exact"
 
+    def asks(self, posterior: Any, prior: Any) -> tuple[Needs, frozenset[str]]:
+        # The closed form is a function of the parameters alone.
+        if _closed_form(posterior, prior, self.estimator) is not None:
+            return {}, frozenset()
+        return self.needs, self.differentiates
+
     def __call__(self, joints: base.Joints, training: bool = True) -> Estimate:
         divergence = _closed_form(joints.posterior, joints.prior, self.estimator)
         if divergence is not None:
             return Estimate.of(joints.expect_data(divergence))
-        posterior = joints.posterior
-        if joints.q_weights is None and (
-            posterior.reparameterization_type != tfd.FULLY_REPARAMETERIZED
-        ):
-            raise errors.InputError(
-                f"RATE by Monte Carlo follows samples of q(z|x), and those of a "
-                f"{type(posterior).__name__} have no gradient: use estimator='auto' and a prior "
-                "with a closed-form KL, such as the one of zoo.latents."
-            )
         return Estimate.of(joints.expect_q(joints.log_q_z_given_x_q - joints.log_p_z_q))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from zoo import errors
+from zoo import capabilities, errors
 from zoo.terms import base
 from zoo.terms.affine_maps import random_affine
 from zoo.terms.estimate import Estimate
@@ -42,6 +42,9 @@ def reconstruction(log_prob: Any, expect: Callable[[Any], Any] = tf.reduce_mean)
 class ReconstructionOfX(base.Term):
     """REC_x = -E_q log p(x|z)."""
 
+    needs = capabilities.OF_DENSITIES["REC_x"]
+    differentiates = frozenset({"z_q"})
+
     @property
     def side(self) -> base.Side:
         return "exact"
@@ -65,6 +68,9 @@ class ReconstructionOfZ(base.Term):
     which bounds the information from below as well, and asks for what slant, size and place do not
     change: that a code says which digit it is, rather than how it leans.
     """
+
+    needs = capabilities.OF_DENSITIES["REC_z"]
+    differentiates = base.DIFFERENTIATED["x"]
 
     affine: float = 0.0
 

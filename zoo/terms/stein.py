@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import tensorflow as tf
 
 from zoo import errors
+from zoo.capabilities import PRIOR, Needs
 from zoo.terms import base, kernels
 from zoo.terms.estimate import Estimate
 
@@ -119,6 +120,8 @@ class Stein(base.Term):
     """
 
     directions = ("qp",)
+    needs: ClassVar[Needs] = {PRIOR: ("score",)}
+    differentiates = frozenset({"z_q"})
 
     direction: str = "qp"
     kernel: str = "rbf"

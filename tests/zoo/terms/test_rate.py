@@ -3,7 +3,8 @@ import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from zoo import terms
+from zoo import capabilities, terms
+from zoo.capabilities import Capabilities
 from zoo.errors import InputError
 
 tfd = tfp.distributions
@@ -98,8 +99,14 @@ def test_monte_carlo_is_refused_where_samples_have_no_gradient(fake_joints):
     joints = fake_joints(
         posterior=q, prior=p, z_q=z, log_q_z_given_x_q=q.log_prob(z), log_p_z_q=p.log_prob(z)
     )
-    with pytest.raises(InputError, match="of a OneHotCategorical have no gradient: use estimator"):
-        terms.make("RATE", estimator="monte_carlo")(joints)
+    parts = {
+        "q(z|x)": Capabilities("onehot", reparameterised=False),
+        "p(z)": Capabilities("the prior"),
+    }
+    term = terms.make("RATE", estimator="monte_carlo")
+    with pytest.raises(InputError, match="those of onehot have no gradient: use estimator='auto'"):
+        capabilities.check([term], parts, q, p)
+    capabilities.check([terms.make("RATE")], parts, q, p)
     # The closed form has a gradient, and so has the function with samples of one's own a value.
     np.testing.assert_allclose(terms.make("RATE")(joints).value, np.mean(q.kl_divergence(p)), 1e-5)
     expected = np.mean(q.log_prob(z) - p.log_prob(z))
