@@ -184,7 +184,8 @@ class MultiplierRule(keras.layers.Layer):
         least = self.floor / self.scale
         by_critic = tf.math.is_finite(least)
         most = tf.where(by_critic, MOST, math.inf)
-        clipped, before = (tf.clip_by_value(a, least, most) for a in (average, previous))
+        # In this order: an aim far below the tolerance must not wind the multiplier up either.
+        clipped, before = (tf.minimum(tf.maximum(a, least), most) for a in (average, previous))
         now = tf.where(by_critic, clipped, g)
         return Violation(now, clipped, before), average
 
