@@ -198,8 +198,8 @@ def _own(part: dict[str, Any]) -> bool:
     """Whether it names a likelihood that a module of the user's, which is imported, registers."""
     from zoo import likelihoods
 
-    names = [part.get(key) for key in ("module", "class_name", "registered_name")]
-    return all(isinstance(n, str) for n in names) and likelihoods.is_registered(*names)
+    names = (part.get(key) for key in ("module", "class_name", "registered_name"))
+    return likelihoods.is_registered(*map(str, names))
 
 
 def _elsewhere(part: dict[str, Any]) -> str | None:

@@ -107,7 +107,9 @@ class Subject:
         from zoo.conditionals import stateless_seed
 
         return self._decoded(
-            lambda p, i: np.float32(p.sample(seed=stateless_seed([self.options.seed, i])))
+            lambda p, i: np.asarray(
+                p.sample(seed=stateless_seed([self.options.seed, i])), np.float32
+            )
         )
 
     @functools.cached_property

@@ -13,7 +13,7 @@ so that a declaration (`Objective.implicit_encoder`) is judged by the same sente
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 from zoo.errors import InputError
@@ -82,7 +82,7 @@ IMPLICIT_ENCODER = Capabilities("an implicit encoder", has_density=False, has_sc
 
 
 def lacking(term: Any, parts: Mapping[str, Capabilities], posterior: Any, prior: Any) -> str | None:
-    """Returns a sentence on the first thing that a term needs and nobody has, None if all is there.
+    """Returns a sentence on the first thing that a term needs and its part lacks, None if none is.
 
     Gradients are not looked at: a term without them can be read, though not trained.
 
@@ -129,7 +129,7 @@ def refusals(names: Iterable[str], parts: Mapping[str, Capabilities]) -> list[st
     return found
 
 
-def _unmet(name: str, needs: Needs, parts: Mapping[str, Capabilities]) -> Iterable[str]:
+def _unmet(name: str, needs: Needs, parts: Mapping[str, Capabilities]) -> Iterator[str]:
     for subject, wanted in needs.items():
         part = parts[subject]
         for need in wanted:

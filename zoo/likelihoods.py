@@ -50,10 +50,15 @@ class Family:
     are read off the distribution; see `Conditional.capabilities`.
     """
 
-    name: ClassVar[str]
+    name: ClassVar[str]  # the class's, in small letters, if it says none
     params_per_element = 1
     learns_scale = False
     initial_raw_scale = 0.0
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if not hasattr(cls, "name"):
+            cls.name = cls.__name__.lower()
 
     @property
     def has_density(self) -> bool | None:
@@ -290,7 +295,13 @@ def family(name: str, **options: Any) -> Family:
         name = _of_module(module, own)
     if name not in _FAMILIES:
         raise errors.unknown("likelihood", name, names())
-    known = list(_FAMILIES[name]().get_config())
+    try:
+        known = list(_FAMILIES[name]().get_config())
+    except TypeError as error:
+        raise errors.InputError(
+            f"A {name} likelihood cannot be made by its name ({error}): give its options defaults, "
+            "or pass the likelihood itself."
+        ) from error
     for option in options:
         if not known:
             raise errors.InputError(f"A {name} likelihood has no option {option!r}: leave it out.")

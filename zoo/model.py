@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
@@ -13,15 +12,7 @@ import keras
 import tensorflow as tf
 
 # latents and networks register what a saved model may be made of.
-from zoo import (  # noqa: F401
-    latents,
-    multipliers,
-    networks,
-    priors,
-    probes,
-    slack,
-    terms,
-)
+from zoo import latents, multipliers, networks, priors, probes, slack, terms  # noqa: F401
 from zoo.affine import rational
 from zoo.averages import Averages
 from zoo.capabilities import DECODER, ENCODER, PRIOR, Capabilities, check, lacking
@@ -220,7 +211,7 @@ class LagrangianModel(LagrangianStep):
             PRIOR: dataclasses.replace(of_prior, trained=learned),
         }
 
-    @functools.cached_property
+    @property
     def _offered(self) -> tuple[dict[str, Capabilities], Any, Any]:
         """What terms are compared with: capabilities, and q(z|x) and p(z) by their kinds."""
         return self.capabilities, self.encoder.example(), self.prior

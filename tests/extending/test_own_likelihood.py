@@ -122,8 +122,9 @@ def test_names_of_likelihoods():
         likelihoods.family("json:levels")
 
     class Normal(likelihoods.Family):
-        name = "normal"
+        pass
 
+    assert Normal.name == "normal"
     with pytest.raises(InputError, match=r"There is a likelihood 'normal' in zoo\.likelihoods"):
         likelihoods.register(Normal)
 

@@ -15,7 +15,7 @@ import tensorflow_probability as tfp
 
 import zoo
 import zoo.model
-from zoo import capabilities, likelihoods, slack, terms
+from zoo import capabilities, likelihoods, probes, slack, terms
 from zoo.errors import InputError
 
 tfd = tfp.distributions
@@ -235,6 +235,24 @@ def test_the_sentence(name, lacks, sentence):
 def test_encoders_and_priors(name, posterior, options, sentence):
     found = refused(name, Lacking(), posterior=posterior, **options)
     assert found is None if sentence is None else re.search(sentence, found), found
+
+
+def test_what_is_read_off_a_distribution():
+    cauchy = probes.read(tfd.Independent(tfd.Cauchy(tf.zeros((1, 2)), 1.0), 1), "cauchy")
+    # Its mean is nan, which is none.
+    assert (cauchy.has_mean, cauchy.has_density, cauchy.reparameterised) == (False, True, True)
+    counts = probes.read(tfd.Independent(tfd.Poisson(tf.ones((1, 2))), 1), "counts")
+    assert (counts.has_mean, counts.has_density, counts.reparameterised) == (True, True, False)
+
+    class Nothing(tfd.Normal):
+        def _mean(self):
+            raise NotImplementedError
+
+        def _sample_n(self, n, seed=None):
+            raise NotImplementedError
+
+    with pytest.raises(InputError, match="A nothing distribution has neither samples nor a mean"):
+        probes.read(Nothing(tf.zeros(1), 1.0), "nothing")
 
 
 def test_an_implicit_encoder_is_a_case():
