@@ -77,7 +77,7 @@ def _bounds(
     sides = {model.term(name).side for name in lagrangian.constrained_terms}
     if sides <= {"exact"} and "MMD_z" not in lagrangian.constrained_terms:
         return None
-    paired = isinstance(model.prior, priors.Empirical)
+    paired = priors.is_data(model.prior)
     read = Examples.of(batches, READ_ON, paired)
     try:
         if training is None:
@@ -99,7 +99,7 @@ def uninformative(model: Any, constraint: Constraint, eps: float) -> str | None:
     """Says which failures of q(z) a tolerance of MMD admits, if it admits any."""
     if constraint.divergence != "MMD" or constraint.space != "z":
         return None
-    if isinstance(model.prior, priors.Empirical):
+    if priors.is_data(model.prior):
         return None
     term = model.term("MMD_z")
     power = mmd_power(model.prior, term.kernel, term.bandwidth, term.scales)

@@ -29,6 +29,10 @@ from typing import Any, ClassVar, Literal, Protocol
 from zoo import errors
 from zoo.terms.estimate import Estimate
 
+# How a term's surrogate depends on the prior: not at all; on its density, or on moments in closed
+# form, so that any prior that learns gets the gradient; on samples, which must then carry it; or in
+# a way that is right for a fixed prior alone.
+Reading = Literal["none", "density", "samples", "fixed"]
 
 # What an estimate is, in expectation over held-out samples, of the term: its value, a bound on it
 # from below or from above, or neither.
@@ -151,6 +155,10 @@ class Term(abc.ABC):
     @abc.abstractmethod
     def __call__(self, joints: Joints, training: bool = True) -> Estimate:
         """Returns the term's estimate on `joints`; `training` is passed on to the critic."""
+
+    def reads_prior(self, prior: Any) -> Reading:
+        """Returns how the surrogate's gradient reaches the variables of `prior`, a distribution."""
+        return "samples"
 
     @classmethod
     def options(cls) -> tuple[str, ...]:

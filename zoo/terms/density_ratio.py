@@ -169,6 +169,9 @@ class RateByRatio(CriticTerm):
     space: str = "xz"
     adaptive_contrast: bool = False
 
+    def reads_prior(self, prior: Any) -> base.Reading:
+        return "density" if self.adaptive_contrast else "samples"
+
     def pair(self, joints: base.Joints) -> Pair:
         if not self.adaptive_contrast:
             q, product = (joints.x_q, joints.z_q), (joints.x_q, joints.z_p)

@@ -164,6 +164,9 @@ class MMD(base.Term):
         # The V-statistic is biased upwards, by the pairs of a sample with itself.
         return "upper" if self.estimator == "v" else "exact"
 
+    def reads_prior(self, prior: Any) -> base.Reading:
+        return "samples" if self._normal_prior(prior) is None else "density"
+
     def __call__(self, joints: base.Joints, training: bool = True) -> Estimate:
         if joints.q_weights is not None:
             return Estimate.of(self._of_weights(joints))
@@ -172,7 +175,7 @@ class MMD(base.Term):
             "estimator": self.estimator,
             "scales": self.scales,
         }
-        normal = self._normal_prior(joints)
+        normal = self._normal_prior(joints.prior)
         if normal is None:
             q, p = joints.gathered(*(kernels.flatten(*s) for s in joints.samples(self.space)))
             return Estimate.of(mmd(q, p, bandwidth=self.bandwidth, **options))
@@ -204,16 +207,16 @@ class MMD(base.Term):
             scales=self.scales,
         )
 
-    def _normal_prior(self, joints: base.Joints) -> Any | None:
+    def _normal_prior(self, prior: Any) -> Any | None:
         """Returns the prior where its embedding is to be exact, else `None`."""
         if self.space != "z" or self.embedding == "sampled" or self.estimator == "linear":
             return None
         if kernels.kernel(self.kernel).profile is not kernels.rbf:
             return None
-        normal = diagonal_normal(joints.prior)
+        normal = diagonal_normal(prior)
         if normal is None and self.embedding == "closed_form":
             raise errors.InputError(
-                f"A {type(joints.prior).__name__} prior has no closed-form embedding: "
+                f"A {type(prior).__name__} prior has no closed-form embedding: "
                 "use embedding='sampled'."
             )
         return normal

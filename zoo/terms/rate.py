@@ -77,6 +77,9 @@ class Rate(base.Term):
     def side(self) -> base.Side:
         return "exact"
 
+    def reads_prior(self, prior: Any) -> base.Reading:
+        return "density"
+
     def __call__(self, joints: base.Joints, training: bool = True) -> Estimate:
         divergence = _closed_form(joints.posterior, joints.prior, self.estimator)
         if divergence is not None:
