@@ -27,7 +27,7 @@ from PIL import Image
 
 import zoo
 from train import checkpoints, comparison, data, evaluation, plots
-from train.certificates import verdict
+from train.certificates import convergence
 from train.config import RunConfig, parse_network_options, parse_term_options
 from train.workdir import Workdir
 from zoo import family
@@ -111,7 +111,7 @@ def read_records(content: bytes, run: Path) -> None:
     rows = Workdir(run).records()
     checkpoints.best_step(rows, {}, adversarial=False)
     checkpoints.best_step(rows, {strangers.LEARNED: 1.0}, adversarial=True)
-    verdict.drift(rows, strangers.LEARNED)
+    convergence.drift(rows, strangers.LEARNED)
     plots.terms(rows, run / "terms.png")
 
 

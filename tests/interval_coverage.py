@@ -1,7 +1,8 @@
 """How often each measure's 95% interval contains the truth, on linear Gaussian models.
 
 PYTHONPATH=.:tests python tests/interval_coverage.py [repeats] prints a row for every measure as it
-is done.
+is done; with `weights` before the repeats, the table behind zoo.metrics.log_mean: encoders that
+are off, by how much importance sampling is too low, and whether it says so.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ import math
 import sys
 
 import numpy as np
-from linear_gaussian import LinearGaussian
+from linear_gaussian import LinearGaussian, encoder_off
 
 from zoo import metrics
+from zoo.metrics import log_mean
+from zoo.metrics.measured import Measured
 
 N = 500
 MODEL = LinearGaussian(spread=1.2, shift=0.3, widen=1.3)
@@ -139,8 +142,115 @@ def covered(measure, truth, repeats):
     return hits, float(np.mean(values)), float(np.std(values))
 
 
+# Encoders that are off: dimensions, deviations of p(z|x) that the mean is off, widths of p(z|x)
+ENCODERS = (
+    (2, 0.0, 1.0),
+    (2, 0.5, 1.1),
+    (2, 1.0, 1.0),
+    (5, 1.5, 1.0),
+    (5, 2.0, 1.0),
+    (20, 1.0, 1.3),
+    (2, 2.0, 2.0),
+    (5, 0.3, 0.8),
+    (20, 0.5, 0.85),
+    (5, 0.0, 0.6),
+    (1, 0.0, 0.5),
+    (1, 1.5, 0.3),
+    (1, 3.0, 0.05),
+    (5, 4.0, 1.0),
+    (20, 4.0, 1.0),
+)
+
+
+def of_weights(log_w):
+    """What importance_sampling returns of weights [S, N]."""
+    draws = len(log_w)
+    log_sum = np.logaddexp.reduce(log_w, axis=0)
+    effective = np.exp(2 * log_sum - np.logaddexp.reduce(2 * log_w, axis=0))
+    rises = log_mean.rises(log_mean.block_sums(log_w), draws)
+    return metrics.ImportanceSampling(
+        log_sum - math.log(draws), log_w.mean(axis=0), effective, draws, rises
+    )
+
+
+def repeated(encoder, draws, repeats, n=60, seed=0):
+    """Importance sampling of n examples, repeated, whose log p(x) is 0 for each.
+
+    Examples that differ would hide a bias in their noise: this is the hardest case.
+    """
+    log_w = encoder_off(*encoder).log_weights(draws, repeats * n, seed)
+    return [of_weights(log_w[:, i * n : (i + 1) * n]) for i in range(repeats)]
+
+
+def contains(measured, truth):
+    low, high = measured.interval
+    return low - 1e-12 <= truth <= high + 1e-12  # rounding, where all weights are equal
+
+
+def first_order(found):
+    """(1/ESS - 1/S) / 2, which is at most 1/2."""
+    return float(np.mean(1 / found.effective - 1 / found.samples) / 2)
+
+
+def show_weights(repeats):
+    """Prints a row for each encoder and number of draws, of 60 examples whose log p(x) is 0.
+
+    ESS        harmonic mean over the examples
+    rate       r of a bias S^-r, by the last two doublings of the draws
+    bias       the truth: -E log 1/S sum w
+    half       the jackknife at rate 1, L(S) - L(S/2), with no regard to ESS or rate
+    1/2ESS     what was reported in its place: (1/ESS - 1/S) / 2
+    told       how many repeats of 100 gave an estimate of the bias, and a two-sided interval
+    as, error  the mean of these estimates, and the largest error of one
+    covers     how many intervals of 100 contain the truth
+    noise's    the same of Student's interval, which knows of no bias
+    """
+    heads = [
+        "S",
+        "ESS",
+        "rate",
+        "bias",
+        "half",
+        "1/2ESS",
+        "told",
+        "as",
+        "error",
+        "covers",
+        "noise's",
+    ]
+    print(f"{'encoder':14}" + "".join(f"{head:>9}" for head in heads))
+    for encoder in ENCODERS:
+        for draws in (10, 64, 128, 500):
+            found = repeated(encoder, draws, repeats)
+            bias = -float(np.mean([each.log_likelihood.mean() for each in found]))
+            told = [each.bias.value for each in found if each.bias.value is not None]
+            noise = [Measured.of_mean(each.log_likelihood, "") for each in found]
+            rises = np.mean([each.rises.mean(axis=1) for each in found], axis=0)
+            row = [
+                draws,
+                1 / np.mean([np.mean(1 / each.effective) for each in found]),
+                math.log2(rises[1] / rises[0]) if rises[0] > 1e-9 else math.nan,
+                bias,
+                rises[0],
+                np.mean([first_order(each) for each in found]),
+                100 * len(told) / repeats,
+                np.mean(told) if told else math.nan,
+                np.max(np.abs(np.array(told) - bias)) if told else math.nan,
+                100 * np.mean([contains(each.measured, 0.0) for each in found]),
+                100 * np.mean([contains(each, 0.0) for each in noise]),
+            ]
+            name = f"{encoder[0]} {encoder[1]:g} {encoder[2]:g}"
+            row = [0.0 if abs(value) < 1e-9 else value for value in row]
+            print(f"{name:14}" + "".join(f"{value:9.3g}" for value in row), flush=True)
+
+
 if __name__ == "__main__":
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 100
+    weights = sys.argv[1:2] == ["weights"]
+    numbers = sys.argv[1 + weights :]
+    count = int(numbers[0]) if numbers else 100
+    if weights:
+        show_weights(count)
+        sys.exit()
     print(f"{'measure':32}{'truth':>10}{'mean':>10}{'deviation':>11}{'covered':>9} of {count}")
     for name, (measure, truth) in {**CHEAP, **DEAR}.items():
         hits, mean, deviation = covered(measure, truth, count)

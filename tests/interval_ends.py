@@ -25,7 +25,7 @@ import sys
 import numpy as np
 from scipy import stats
 
-from zoo.metrics import bootstrap
+from zoo.metrics import intervals
 
 LEVEL = 0.975
 RESAMPLES = 2000
@@ -125,7 +125,7 @@ def by_method(values, seed):
 
 
 def shipped(values):
-    return tuple(np.array([bootstrap.mean_interval(row) for row in values]).T)
+    return tuple(np.array([intervals.mean_interval(row) for row in values]).T)
 
 
 def missed(ends, truth):
@@ -175,7 +175,7 @@ def summed(repeats):
         plain, ours = [], []
         for _ in range(repeats):
             a, b = draw(random, n), other(random, m)
-            ours.append(bootstrap.sum_interval([a, b], [1, sign]))
+            ours.append(intervals.sum_interval([a, b], [1, sign]))
             errors = np.array([a.var(ddof=1) / n, b.var(ddof=1) / m])
             degrees = errors.sum() ** 2 / np.sum(errors**2 / [n - 1, m - 1])
             half = stats.t.ppf(LEVEL, degrees) * np.sqrt(errors.sum())
@@ -189,7 +189,7 @@ def summed(repeats):
 
 if __name__ == "__main__":
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 4000
-    bootstrap.MIN_VALUES = min(SIZES)  # to see what it is there for
+    intervals.MIN_VALUES = min(SIZES)  # to see what it is there for
     compare(count)
     sizes(count)
     summed(min(count, 4000))

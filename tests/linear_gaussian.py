@@ -29,7 +29,7 @@ class LinearGaussian:
         # p(z|x) = N(V W^T (x - b) / noise^2, V),   V = (I + W^T W / noise^2)^-1
         self.v = 1.0 / (1.0 + np.sum(self.w**2, axis=0) / noise**2)
         self.gain = self.v[:, None] * self.w.T / noise**2
-        self.a, self.offset = self.gain, shift - self.gain @ self.b
+        self.a, self.offset, self.shift = self.gain, shift - self.gain @ self.b, shift
         self.s = widen * np.sqrt(self.v)
         self.prior = priors.standard_normal(k)
         # the data: p(x), but wider and moved
@@ -47,6 +47,13 @@ class LinearGaussian:
     def data(self, n, seed=0):
         random = np.random.default_rng(1000 + seed)
         return random.multivariate_normal(self.m, self.c, n).astype(np.float32)
+
+    def log_weights(self, draws, n, seed=0):
+        """log w - log p(x) = log p(z|x) - log q(z|x), z ~ q(z|x), [draws, n]: alike for every x."""
+        e = np.random.default_rng(2000 + seed).standard_normal((draws, n, len(self.v)))
+        scale = np.sqrt(self.v)
+        from_posterior = (self.shift + self.s * e) / scale
+        return np.sum((e**2 - from_posterior**2) / 2 + np.log(self.s / scale), axis=2)
 
     # The truth, with x ~ q(x)
 
@@ -111,6 +118,13 @@ class LinearGaussian:
     def posterior_accuracy(self):
         """E_q(x) KL(q(z|x)||p(z|x)) = E log p(x) - ELBO."""
         return self.log_likelihood + self.rate + self.distortion
+
+
+def encoder_off(k, deviations, widen, **options):
+    """Returns a model whose encoder's mean is off by so many deviations of p(z|x), in all axes."""
+    options = {"k": k, "d": k + 2, **options}
+    scale = np.sqrt(LinearGaussian(**options).v)
+    return LinearGaussian(shift=deviations / math.sqrt(k) * scale, widen=widen, **options)
 
 
 def entropy(covariance):

@@ -50,6 +50,7 @@ _KERAS = {
         "Flatten",
         "GroupNormalization",
         "InputLayer",
+        "Multiply",
         "Reshape",
         "SpectralNormalization",
     },

@@ -122,7 +122,7 @@ def build_model(
     )
     model.compile(
         optimizer=model.adam(config.learning_rate),
-        critic_optimizer=model.adam(config.critic_learning_rate),
+        critic_optimizer=model.critic_adam(config.critic_learning_rate),
         critic_steps=config.critic_steps,
         jit_compile=jit(config),
     )

@@ -14,14 +14,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from absl import flags
 
 from train import command, documents, two_phase
 from train.config import RunConfig
 from train.workdir import Workdir, write_atomically
 from zoo.errors import InputError
-
 
 _FORM = {"step": int, "verdict": str, "constraints": [{"expression": str}]}
 
@@ -56,7 +54,7 @@ def certify_run(
         neutral=two_phase.neutral_model(config, workdir),
         declared={c.expression: str(c.at_most) for _, c in config.declared.learned},
         best=config.eps_hat,
-        labels=labels if np.ndim(labels) == 1 else None,
+        labels=labels if getattr(labels, "ndim", None) == 1 else None,
         seed=config.seed,
         **options,
     )

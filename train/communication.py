@@ -41,10 +41,10 @@ def main() -> int:
     latent_shape = getattr(dataset, "latent_shape", None)
     model = assembly.build_model(config, dataset.image_shape, 1, latent_shape)
     primal, critics = size(model.primal_variables), size(model.critic_variables)
-    whole = primal + config.critic_steps * critics
+    whole = primal + model.critic_steps * critics
     each = sent(whole, _FLAGS.replicas)
     print(f"gradients of encoder and decoder  {primal / 1e6:8.2f} MB")
-    print(f"gradients of critics              {critics / 1e6:8.2f} MB, {config.critic_steps} times")
+    print(f"gradients of critics              {critics / 1e6:8.2f} MB, {model.critic_steps} times")
     print(f"all-reduced in a step             {whole / 1e6:8.2f} MB")
     print(f"sent by each of {_FLAGS.replicas} replicas        {each / 1e6:8.2f} MB")
     milliseconds = each / _FLAGS.gigabytes / 1e6

@@ -31,11 +31,18 @@ EXTENDABLE = (
 _COUNTS = (
     "latent_dim",
     "noise_dim",
-    "critic_steps",
     "batch_size",
     "log_every",
     "checkpoint_every",
     "keep",
+)
+_POSITIVE = (
+    "critic_steps",
+    "steps",
+    "epochs",
+    "warmup_steps",
+    "learning_rate",
+    "critic_learning_rate",
 )
 _LARGEST = {"latent_dim": 2**16, "noise_dim": 2**16, "history": 2**16}  # of others 2^31 - 1
 _BEST = {"eps_hat": float, "noise": float}
@@ -64,7 +71,8 @@ ON_NAN = ("stop", "skip")
 class RunConfig:
     """What `python -m train.run` was asked for, in plain data.
 
-    `objective` is an `Objective.to_config()`. Learning rates None mean the model's defaults.
+    `objective` is an `Objective.to_config()`. Learning rates and critic_steps None mean the model's
+    defaults.
     `best` is what the first phase measured: for each learned constraint its eps_hat on
     validation data, its eps, and the checkpoint it came from ([U] section 6).
 
@@ -90,7 +98,7 @@ class RunConfig:
     share_features: bool = False
     r1_gamma: float | None = None
     gradient_penalty: float = 0.0
-    critic_steps: int = 1
+    critic_steps: int | None = None
     term_options: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
     ema: float | None = None
     history: int = 0
@@ -129,7 +137,7 @@ class RunConfig:
         for name in _COUNTS:
             if getattr(self, name) < 1:
                 raise InputError(f"--{name}={getattr(self, name)} must be at least 1.")
-        for name in ("steps", "epochs", "warmup_steps", "learning_rate", "critic_learning_rate"):
+        for name in _POSITIVE:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise InputError(f"--{name}={value} must be positive.")

@@ -55,12 +55,14 @@ flags.DEFINE_string(
 flags.DEFINE_integer("noise_dim", 64, "The length of an implicit encoder's noise.")
 flags.DEFINE_string("likelihood", "auto", "Of p(x|z): bernoulli, normal or laplace.")
 flags.DEFINE_string("likelihood_scale", None, "A number, learned or per_element.")
-flags.DEFINE_bool("spectral_norm", None, "Normalise critics; where learned or heavy if not given.")
+flags.DEFINE_bool("spectral_norm", None, "Normalise critics; if not given, learned or heavy ones.")
 flags.DEFINE_bool("share_features", False, "The encoder reads the features of the critic of x.")
 flags.DEFINE_float("r1_gamma", None, "Of R1; if not given 10 or 30 alone, 0.1 beside cycles.")
 flags.DEFINE_float("gradient_penalty", 0.0, "Weight of the penalty on slopes other than 1.")
 flags.DEFINE_multi_string("term_option", [], "Of an estimator, e.g. MMD_z.kernel=imq.")
-flags.DEFINE_integer("critic_steps", 1, "Steps of the critics for one of the others.")
+flags.DEFINE_integer(
+    "critic_steps", None, "Of critics for one of the others; 1, or 3 where they constrain codes."
+)
 flags.DEFINE_float("ema", None, "Decay of averages of the weights, which samples are drawn from.")
 flags.DEFINE_integer("history", 0, "How many generated images critics are shown again.")
 flags.DEFINE_integer("steps", None, "Length of the run in batches; 5000 if not given.")

@@ -9,9 +9,8 @@ from typing import Any
 
 from train.config import RunConfig
 from train.workdir import Workdir
-from zoo import slack
+from zoo import normalization, slack
 from zoo.errors import InputError
-from zoo.normalization import normalises_critics
 
 _MAY_DIFFER = (
     "objective",
@@ -30,9 +29,18 @@ def neutral_config(config: RunConfig) -> RunConfig:
     """
     neutral = slack.neutral(config.declared)
     spectral_norm = config.spectral_norm
-    default = normalises_critics(config.declared)
-    if spectral_norm is None and normalises_critics(neutral) != default:
+    default = normalization.normalises_critics(config.declared)
+    if spectral_norm is None and normalization.normalises_critics(neutral) != default:
         spectral_norm = default
+    strong: dict[str, Any] = {}
+    if normalization.constrains_codes(config.declared) and not config.paired:
+        options = normalization.critic_options(config.declared, config.network_name)
+        strong = {
+            "network_options": {**options, **config.network_options},
+            "critic_steps": config.critic_steps or normalization.CRITIC_STEPS,
+            "critic_learning_rate": config.critic_learning_rate
+            or normalization.CRITIC_LEARNING_RATE,
+        }
     return dataclasses.replace(
         config,
         objective=neutral.to_config(),
@@ -41,6 +49,7 @@ def neutral_config(config: RunConfig) -> RunConfig:
         rule="auto",
         spectral_norm=spectral_norm,
         best=None,
+        **strong,
     )
 
 

@@ -14,7 +14,7 @@ from zoo.features import FeatureConditional, features_of
 from zoo.lagrangian import Lagrangian
 from zoo.latents import parse as latents_of
 from zoo.model import LagrangianModel
-from zoo.normalization import normalises_critics, r1_gamma
+from zoo.normalization import critic_options, normalises_critics, r1_gamma
 from zoo.objective import Objective
 from zoo.terms.critic import PENALTIES
 
@@ -70,7 +70,8 @@ def build(
       share_features: whether the encoder reads the features of the critic of images and trains
         its own last layers alone, as in InfoGAN; see `zoo.features`.
       network_options: the network's own options, e.g. {"hidden": (512, 512)}; each part takes
-        those it has, and {"critic_x.hidden": (256,)} is for one part.
+        those it has, and {"critic_x.hidden": (256,)} is for one part. Critics of codes under a
+        learned constraint have sizes of their own: `zoo.normalization.critic_options`.
       term_options: term name -> its estimator's options, e.g. {"JS_xz": {"r1_gamma": 1.0}}.
       multiplier_rule: how learned multipliers move: "projected", "geco", "pi", "augmented", or
         one with options; by the sign of alpha if None.
@@ -96,7 +97,8 @@ def build(
         multiplier_rule = multipliers.get(multiplier_rule)
     if isinstance(likelihood, str):
         likelihood = likelihoods.family(likelihood)
-    make = Parts(network, network_options or {}, {"precision": precision, "seed": seed})
+    network_options = {**critic_options(objective, network), **(network_options or {})}
+    make = Parts(network, network_options, {"precision": precision, "seed": seed})
     if isinstance(prior, str):
         prior = priors.named(prior, latent_dim, seed)
     if latent_shape is not None:

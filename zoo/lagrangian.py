@@ -12,6 +12,7 @@ from zoo.affine import Affine, Number, rational
 from zoo.algebra import TractableForm
 from zoo.divergences import DIVERGENCES
 from zoo.errors import InputError
+from zoo.normalization import ratio_estimates
 from zoo.objective import Constraint
 
 
@@ -44,6 +45,9 @@ class Lagrangian:
                     f"The tolerance of {expression!r}, {str(tolerance)!r}, needs a measured "
                     f"best: give a number, like '{expression} <= 5e-4'."
                 )
+        self._by_critic = tuple(
+            c for c in self.learned if _from_below(c) or ratio_estimates(objective, c)
+        )
         self.offsets = np.array([_at_zero(form.affine[t]) for t in self.terms], np.float32)
         self.slopes = np.array(
             [[_slope(form.affine[t], s) for s in symbols] for t in self.terms], np.float32
@@ -72,9 +76,9 @@ class Lagrangian:
 
     @property
     def floors(self) -> list[float | None]:
-        """The least D_j - eps_j can truly be where a critic estimates D_j from below, else None."""
+        """The least D_j - eps_j can truly be where a critic estimates D_j, else None."""
         return [
-            -float(eps) if _from_below(constraint) else None
+            -float(eps) if constraint in self._by_critic else None
             for constraint, eps in zip(self.learned, self.tolerances, strict=True)
         ]
 

@@ -10,12 +10,16 @@ from zoo.affine import exact
 from zoo.derivation import effective_alpha
 from zoo.divergences import DIVERGENCES
 from zoo.errors import InputError
+from zoo.normalization import ratio_estimates
 from zoo.objective import Constraint, Objective
 
 _NONE = Fraction(0)
 # Of a tolerance given as a number, which names no slack of its own, or of the largest value there
 # can be: from a cold start JS is log 2, and counting that in tenths of 0.05 winds multipliers up.
 _SHARE = 0.1
+# What stands for the largest value of a KL by a critic, in nats, where there is none.
+_NAT = 1.0
+_NATS = ("FKL", "RKL", "CHI2")
 
 
 def needs_best(objective: Objective) -> bool:
@@ -86,7 +90,8 @@ def slacks(objective: Objective, best: Mapping[str, float]) -> list[float]:
     """Returns each learned constraint's slack gamma = eps - eps_hat, the unit of its violation.
 
     Where the tolerance is a number and nothing was measured, or where the slack is not positive:
-    a tenth of the tolerance, or of the largest value the divergence can have if that is more.
+    a tenth of the tolerance, or of the largest value the divergence can have if that is more; of
+    one nat for KLs by a critic, which have none.
     """
     found = []
     for _, constraint in objective.learned:
@@ -98,6 +103,8 @@ def slacks(objective: Objective, best: Mapping[str, float]) -> list[float]:
             eps = abs(constraint.at_most.at(reached or 0.0))
             known = DIVERGENCES.get(constraint.divergence)
             largest = (known.largest if known else None) or 0.0
+            if constraint.divergence in _NATS or ratio_estimates(objective, constraint):
+                largest = _NAT
             found.append(_SHARE * (max(eps, largest) or 1.0))
     return found
 

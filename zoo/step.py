@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from zoo import multipliers, replicas, terms
+from zoo import multipliers, normalization, replicas, terms
 from zoo.averages import Averages
 from zoo.conditionals import BaseConditional
 from zoo.errors import InputError
@@ -18,7 +18,6 @@ from zoo.history import History
 from zoo.joints import SampledJoints
 from zoo.lagrangian import Lagrangian
 from zoo.means import Means
-from zoo.normalization import penalises_critics
 from zoo.objective import Objective
 from zoo.optimizers import FusedAdam, adam, descend
 from zoo.priors import Prior
@@ -67,7 +66,7 @@ class LagrangianStep(ReplicatedModel):
         self,
         optimizer: Any = None,
         critic_optimizer: Any = None,
-        critic_steps: int = 1,
+        critic_steps: int | None = None,
         run_eagerly: bool = False,
         steps_per_execution: int = 1,
         jit_compile: bool | str = "auto",
@@ -75,16 +74,18 @@ class LagrangianStep(ReplicatedModel):
         """Chooses the players' optimizers, those of `adam` unless given.
 
         Critics take `critic_steps` steps for each of the other players', all on the same images
-        but with other noise. XLA compiles no step that several replicas share: `jit_compile` is
-        for one.
+        but with other noise; None: as many as `zoo.normalization.critic_steps` says. XLA compiles
+        no step that several replicas share: `jit_compile` is for one.
 
         Raises:
           InputError: critic_steps is no positive whole number.
         """
+        if critic_steps is None:
+            critic_steps = normalization.critic_steps(self.objective)
         if not isinstance(critic_steps, int) or critic_steps < 1:
             raise InputError(f"critic_steps is {critic_steps!r}: give a positive whole number.")
         optimizer = keras.optimizers.get(optimizer or self.adam())
-        self.critic_optimizer = keras.optimizers.get(critic_optimizer or self.adam())
+        self.critic_optimizer = keras.optimizers.get(critic_optimizer or self.critic_adam())
         self.critic_steps = critic_steps
         jit_compile = jit_compile if self.replicas == 1 else False
         super().compile(
@@ -102,8 +103,15 @@ class LagrangianStep(ReplicatedModel):
         return bool(self.critics)
 
     def adam(self, learning_rate: float | None = None) -> FusedAdam:
-        """Returns `zoo.optimizers.adam` for a player of this model."""
-        return adam(learning_rate, self.adversarial, penalises_critics(self.objective))
+        """Returns `zoo.optimizers.adam` for the encoder and the decoder."""
+        penalised = normalization.penalises_critics(self.objective)
+        return adam(learning_rate, self.adversarial, penalised)
+
+    def critic_adam(self, learning_rate: float | None = None) -> FusedAdam:
+        """Returns `zoo.optimizers.adam` for the critics, faster where they lead."""
+        if learning_rate is None and normalization.constrains_codes(self.objective):
+            learning_rate = normalization.CRITIC_LEARNING_RATE
+        return self.adam(learning_rate)
 
     @property
     def parts(self) -> dict[str, keras.layers.Layer]:

@@ -200,7 +200,12 @@ class TabularModel(LagrangianModel):
         self.q_x = [float(probability) for probability in q_x]
 
     def joints(
-        self, x: Any = None, seed: Any = None, training: bool = False, z: Any = None
+        self,
+        x: Any = None,
+        seed: Any = None,
+        training: bool = False,
+        z: Any = None,
+        relaxed: bool = True,
     ) -> EnumeratedJoints:
         """Returns all pairs (x, z) with their exact weights."""
         q_x = tf.constant(self.q_x, tf.float32)

@@ -55,8 +55,8 @@ def test_an_infeasible_run_ends_with_0(config, tmp_path):
     assert second == "everything is in run/certificate.md"
     written = json.loads((workdir.path / "certificate.json").read_text())
     assert written["verdict"] == "infeasible"
-    # 100 of the 1000 images are for the test: 16 batches of 6
-    assert written["measured_on"] == {"batches": 16, "batch_size": 6, "left_out": 4, "seed": 0}
+    # 100 of the 1000 images are for the test: 33 batches of 3
+    assert written["measured_on"] == {"batches": 33, "batch_size": 3, "left_out": 1, "seed": 0}
     assert (workdir.plots / "certificate.png").exists()
 
     # What a run certifies at its end is what the command certifies again.

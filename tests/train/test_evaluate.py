@@ -100,8 +100,8 @@ def test_a_poor_encoder_has_bounds_in_the_table(run):
     assert evaluation.cells("", rows["posterior_accuracy"])[2].startswith("at least ")
     for row in rows.values():
         assert row["notes"] == [
-            "log p(x) is underestimated, by an unknown amount: 10 draws are too few to tell, take "
-            "64 or more"
+            "log p(x) is underestimated, by an unknown amount: 10 draws are too few to estimate "
+            "it, take 64 or more"
         ]
 
 

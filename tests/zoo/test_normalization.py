@@ -1,8 +1,66 @@
+import numpy as np
+
 import zoo
-from zoo.normalization import R1_BESIDE_CYCLES, R1_GAMMA, normalises_critics, r1_gamma
+from zoo import normalization
+from zoo.normalization import (
+    R1_BESIDE_CYCLES,
+    R1_GAMMA,
+    constrains_codes,
+    normalises_critics,
+    r1_gamma,
+)
 
 
-def test_critics_that_are_constrained_are_normalised():
+def constrained(*constraints):
+    return zoo.Objective(-1, 0, ["KL(q(x|z)||p(x|z))", *constraints])
+
+
+def test_critics_of_constrained_codes_are_strong():
+    for constraint in (
+        "JS(q(z)||p(z)) <= 0.02",
+        "KL(q(z)||p(z)) <= 0.1",
+        "KL(p(z)||q(z)) <= 0.1",
+        "H2(q(z)||p(z)) <= 0.05",
+    ):
+        objective = constrained(constraint)
+        assert constrains_codes(objective)
+        assert not normalises_critics(objective)
+        assert r1_gamma(objective, "z") == 0.0
+        model = zoo.build(objective, (8, 8, 1), 2, network_options={"hidden": (8,)})
+        (critic,) = model.critics.values()
+        assert [tuple(v.shape) for v in critic.trainable_variables][::2] == [
+            (4, 256),
+            (256, 256),
+            (256, 1),
+        ]
+        model.compile()
+        assert model.critic_steps == 3
+        assert float(model.critic_optimizer.learning_rate) == np.float32(1e-3)
+        assert float(model.optimizer.learning_rate) == np.float32(2e-4)
+
+
+def test_other_critics_are_as_they_were():
+    learned = ["JS(q(x,z)||p(x,z)) <= 0.05", "JS(q(x)||p(x)) <= 0.1", "MMD(q(z)||p(z)) <= 1e-3"]
+    learned += ["TV(q(z)||p(z)) <= 0.1", "W1(q(z)||p(z)) <= 0.1"]
+    beside = constrained("JS(q(z)||p(z)) <= 0.02", "JS(q(x)||p(x))")
+    objectives = [*(constrained(c) for c in learned), beside, constrained("JS(q(z)||p(z))")]
+    for objective in [*objectives, *(zoo.objective(name) for name in zoo.names())]:
+        assert not constrains_codes(objective)
+        assert normalization.critic_steps(objective) == 1
+        assert normalization.critic_options(objective, "mlp") == {}
+
+
+def test_what_is_asked_for_comes_before_the_strong_critic():
+    objective = constrained("JS(q(z)||p(z)) <= 0.02")
+    options = {"critic_z.hidden": (5,), "critic_z.squares": False}
+    model = zoo.build(objective, (8, 8, 1), 2, network_options=options)
+    assert [tuple(v.shape) for v in model.critic_variables] == [(2, 5), (5,), (5, 1), (1,)]
+    model.compile(critic_optimizer=model.critic_adam(1e-4), critic_steps=2)
+    assert model.critic_steps == 2
+    assert float(model.critic_optimizer.learning_rate) == np.float32(1e-4)
+
+
+def test_critics_of_images_that_are_constrained_are_normalised():
     assert not normalises_critics(zoo.objective("ali"))
     assert not normalises_critics(zoo.objective("alice"))
     # No critic estimates what lagvae learns multipliers for.

@@ -54,7 +54,9 @@ def with_held_out(
             workdir.create(config)
             # Records are written every epoch; the end, where it would checkpoint, never comes.
             never = sys.maxsize
-            recorder = Recorder(workdir, dict, never, never, lambda: None, lambda reached: None)
+            recorder = Recorder(
+                workdir, dict, never, never, lambda: None, lambda reached: None, never
+            )
             model.fit(
                 training,
                 epochs=never,

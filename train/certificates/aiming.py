@@ -4,7 +4,9 @@
 
 The dual step sees training batches and the critic in play. A constraint is meant to hold on other
 data, and whatever a critic has been beaten at: where one estimates D_j, D_j(held out) is what a
-critic reads that was fitted on to the model as it stands, if that is more.
+critic reads that was fitted on to the model as it stands, if that is more. There the standard
+errors count for at most half the tolerance: 4 of 500 images exceed a JS of 0.02, which is never
+negative, and a multiplier that aims below 0 grows for ever.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from zoo.metrics.measured import NORMAL_95
 # Two bring the whole interval of the mean below the tolerance; two more are for what one held-out
 # set differs from another.
 STANDARD_ERRORS = 4
+MOST_OF_TOLERANCE = 0.5
 _ROUNDS = 10  # of 50 steps, from the weights of the critic in play
 _TIMES = 20  # in a run, at records
 _FITTED_TO = 5_000  # examples
@@ -54,9 +57,7 @@ def of_run(model: Any, dataset: Any, config: Any, workdir: Any) -> Margins | Non
             split, size, config.seed, drop_remainder=False, repeat=False, shuffle=False
         )
 
-    return Margins(
-        model, batches, _samples(model, batches), _best(model, batches, config, workdir)
-    )
+    return Margins(model, batches, _samples(model, batches), _best(model, batches, config, workdir))
 
 
 def _samples(model: Any, batches: Callable[..., Any]) -> Samples | None:
@@ -108,11 +109,12 @@ class Margins:
         self._model = model
         self._batches = batches
         self._best = best
-        self._gaps = {}
-        self._codes = Examples.of(batches(), CHOSEN_ON) if _whole(model) else None
+        self._gaps: dict[str, _Gap] = {}
+        self._codes = Examples.of(batches(), CHOSEN_ON)
         lagrangian = model.lagrangian
-        for name in lagrangian.constrained_terms if samples is not None else ():
-            if getattr(model.term(name), "divergence", None) in FUNCTIONALS:
+        for name in lagrangian.constrained_terms:
+            known = getattr(model.term(name), "divergence", None) in FUNCTIONALS
+            if samples is not None and known:
                 self._gaps[name] = _Gap(model, name, samples)
 
     def __call__(self, reached: np.ndarray) -> np.ndarray:
@@ -129,7 +131,9 @@ class Margins:
             if mmd is not None and mmd.interval is not None:
                 held_out[j] = mmd.value
                 error[j] = (mmd.interval[1] - mmd.value) / NORMAL_95
-        return np.maximum(held_out - reached, 0.0) + STANDARD_ERRORS * error
+        floors = self._model.lagrangian.floors
+        most = [np.inf if f is None else -MOST_OF_TOLERANCE * f for f in floors]
+        return np.maximum(held_out - reached, 0.0) + np.minimum(STANDARD_ERRORS * error, most)
 
     def _error(self, found: Measurements) -> np.ndarray:
         """Returns the standard errors of D_j less what moves its tolerance, [m]."""
@@ -183,8 +187,8 @@ class _Gap:
         self._fitter.network.set_weights(self._weights())
         samples = self._samples
         critic = self._fitter.fit(self._pairs.samples(samples.choose), _ROUNDS)
-        ratios = [self._pairs.ratios(part, critic) for part in (samples.choose, samples.read)]
-        candidate = Candidate("fitted on", *ratios)
+        choose, read = (self._pairs.ratios(p, critic) for p in (samples.choose, samples.read))
+        candidate = Candidate("fitted on", choose, read)
         return lower_bound(self._term.divergence, [candidate], self._term.reverses).value
 
     def _weights(self) -> list[np.ndarray]:

@@ -7,21 +7,16 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import numpy as np
-
-from train.certificates import verdict
+from train.certificates import sides, verdict
 from train.certificates.held_out import Measurements, measure
 from zoo import priors
-from zoo.affine import Number
-from zoo.bounds import Bound
 from zoo.bounds import power as planting
 from zoo.bounds.examples import CHOSEN_ON, FITTED_TO, READ_ON, Examples, Samples
 from zoo.bounds.functionals import FUNCTIONALS
 from zoo.bounds.kernel_power import mmd_power
-from zoo.bounds.of_terms import Bounds, TermBounds
+from zoo.bounds.of_terms import Bounds
 from zoo.divergences import DIVERGENCES
 from zoo.errors import InputError
-from zoo.metrics.intervals import MIN_VALUES, mean_interval
 from zoo.objective import Constraint
 
 
@@ -36,10 +31,10 @@ def bounded(
     seed: int,
     repeats: int,
 ) -> list[dict[str, Any]]:
-    """Returns `of_constraint` of every learned constraint, with what else its reader must know.
+    """Returns every learned constraint from both sides, with what else its reader must know.
 
-    Adds `uninformative`, `loose`, `decides` and `faults`, sentences or None, and `power`, the
-    planted differences of a constraint that has no upper bound.
+    `train.certificates.sides.of_constraint`, and `uninformative`, `loose`, `decides` and `faults`,
+    sentences or None, and `power`, the planted differences of a constraint without an upper bound.
     """
     found = []
     bounds = _bounds(model, batches, training, validation, seed)
@@ -51,7 +46,7 @@ def bounded(
     examples = measured.count * measured.size
     for index, constraint in enumerate(model.lagrangian.learned):
         name = constraint.expression
-        c = of_constraint(model, index, measured, bounds, other, declared.get(name))
+        c = sides.of_constraint(model, index, measured, bounds, other, declared.get(name))
         c["uninformative"] = uninformative(model, constraint, c["tolerance_here"])
         c["loose"] = _loose(c, measured)
         c["faults"] = _faults(c, constraint)
@@ -146,197 +141,13 @@ def _power(
     divergence = getattr(model.term(names[0]), "divergence", None)
     if divergence not in FUNCTIONALS or eps <= 0 or lower["limit"] > eps:
         return None
-    planted = bounds.power(names[0], eps, repeats)
+    try:
+        planted = bounds.power(names[0], eps, repeats)
+    except InputError:  # too few examples
+        return None
     return {
         "planted": [dataclasses.asdict(p) for p in planted],
         "sentence": planting.sentence(planted, eps),
-    }
-
-
-def of_constraint(
-    model: Any,
-    index: int,
-    measured: Measurements,
-    bounds: Bounds | None,
-    neutral: tuple[Measurements, Bounds | None] | None = None,
-    declared: Any = None,
-) -> dict[str, Any]:
-    """Bounds learned constraint `index` from both sides.
-
-        D_j = sum_i C_ij term_i
-
-    Terms that are estimated without bias are added in every batch, and their mean has an interval.
-    Each other term has bounds of its own (`zoo.bounds`), and D_j those that add up, a negative
-    C_ij turning a term's upper bound into one from below. A sum of two limits holds at least as
-    often as each.
-
-    Where the tolerance is relative to a best and `neutral` is given, both runs are measured on the
-    same batches with the same noise, and D - factor best is compared with the offset: what one set
-    of images costs more than another is no part of that.
-
-    Args:
-      model: a LagrangianModel.
-      measured: its terms on held-out batches.
-      bounds: of its other terms; None if there are too few examples.
-      neutral: the neutral run's measurements on the same batches, and bounds on its terms.
-      declared: the `Tolerance` of which the constraint's own is the number.
-
-    Returns:
-      value, interval: of the training's estimators on held-out batches.
-      side: "exact", "lower", "upper" or "neither": what that value is to D.
-      lower, upper: {"value", "limit", "method", "size", "notes"}, None where there is none.
-      tolerance_here, best_here: on these examples, where `neutral` tells them.
-    """
-    lagrangian = model.lagrangian
-    column = dict(zip(lagrangian.terms, lagrangian.slopes[:, index].astype(float), strict=True))
-    column = {name: c for name, c in column.items() if c}
-    sides = {name: model.term(name).side for name in column}
-    constraint = lagrangian.learned[index]
-    eps = float(constraint.at_most.at(0.0))
-    found: dict[str, Any] = {
-        "side": _side(column, sides),
-        **value_of(measured.constraints[index]),
-        "tolerance_here": eps,
-        "best_here": None,
-    }
-    exact = {name: c for name, c in column.items() if sides[name] == "exact"}
-    parts = [_of_batches(measured, exact)] if exact else []
-    relative = declared is not None and declared.needs_best and neutral is not None
-    factor = float(declared.factor) if relative else 0.0
-    if column.keys() == {"MMD_z"} and (whole := _whole_mmd(bounds)):
-        # All codes at once say more than batches of them.
-        parts = [(1.0, whole)]
-        found["value"] = whole.lower.value
-        found["interval"] = [whole.lower.limit, whole.upper.limit]
-        if relative and (best := _whole_mmd(neutral[1])):
-            parts = [(1.0, _against(whole, best, factor))]
-            found |= _here(best.lower.value, declared)
-    elif relative and exact == column:
-        best = neutral[0].constraints[index]
-        if np.all(np.isfinite(best)):
-            difference = measured.constraints[index] - factor * best
-            shift = factor * float(best.mean())
-            parts = [_interval(difference, shift, measured, "against the neutral run")]
-            found |= _here(float(best.mean()), declared)
-    parts += [
-        (c, _or_none(bounds, name)) for name, c in column.items() if sides[name] != "exact"
-    ]
-    found |= {side: _json(_added(parts, side)) for side in ("lower", "upper")}
-    return found
-
-
-def _here(best: float, declared: Any) -> dict[str, float]:
-    return {"best_here": best, "tolerance_here": declared.at(best)}
-
-
-def _whole_mmd(bounds: Bounds | None) -> Any:
-    """Returns both bounds on MMD_z, None if there are too few codes."""
-    found = _or_none(bounds, "MMD_z")
-    return found if found.lower and found.upper else None
-
-
-def _against(whole: Any, best: Any, factor: float) -> TermBounds:
-    """Returns bounds on D - factor best, moved by factor times the estimate of best."""
-    low = math.hypot(
-        whole.lower.value - whole.lower.limit, factor * (best.upper.limit - best.upper.value)
-    )
-    high = math.hypot(
-        whole.upper.limit - whole.upper.value, factor * (best.lower.value - best.lower.limit)
-    )
-    method = f"{whole.lower.method}, against the neutral run"
-    value, size = whole.lower.value, whole.lower.size
-    return TermBounds(
-        Bound("lower", value, value - low, method, size),
-        Bound("upper", value, value + high, method, size),
-    )
-
-
-def value_of(per_batch: np.ndarray) -> dict[str, Any]:
-    """Returns the mean over batches and its interval, None where a value is not finite."""
-    if not np.all(np.isfinite(per_batch)):
-        return {"value": None, "interval": None}
-    enough = len(per_batch) >= MIN_VALUES
-    interval = list(mean_interval(per_batch)) if enough else None
-    return {"value": float(per_batch.mean()), "interval": interval}
-
-
-def _side(column: Mapping[str, float], sides: Mapping[str, str]) -> str:
-    """Returns what a sum of estimates is to the sum of their terms."""
-    turned = {"lower": "upper", "upper": "lower"}
-    found = {
-        side if column[name] > 0 else turned.get(side, side)
-        for name, side in sides.items()
-        if side != "exact"
-    }
-    if not found:
-        return "exact"
-    return found.pop() if len(found) == 1 else "neither"
-
-
-def _of_batches(
-    measured: Measurements, exact: Mapping[str, float]
-) -> tuple[float, TermBounds]:
-    total = np.sum([c * measured.terms[name] for name, c in exact.items()], axis=0)
-    return _interval(total, 0.0, measured, "")
-
-
-def _interval(
-    values: np.ndarray, shift: float, measured: Measurements, how: str
-) -> tuple[float, TermBounds]:
-    """Returns both bounds of what is estimated without bias in each batch."""
-    found = value_of(values)
-    if found["interval"] is None:
-        return 1.0, TermBounds()
-    method = f"mean of {measured.count} held-out batches {how}".strip()
-    size = measured.count * measured.size
-    low, high = found["interval"]
-    value = found["value"] + shift
-    return 1.0, TermBounds(
-        Bound("lower", value, low + shift, method, size),
-        Bound("upper", value, high + shift, method, size),
-    )
-
-
-def _or_none(bounds: Bounds | None, name: str) -> TermBounds:
-    try:
-        return TermBounds() if bounds is None else bounds.of(name)
-    except InputError:
-        return TermBounds()
-
-
-def _added(parts: list[tuple[Number, TermBounds]], side: str) -> Bound | None:
-    """Returns the bound on a weighted sum of terms, None unless each has the one it needs."""
-    needed = []
-    for weight, found in parts:
-        bound = getattr(found, side if weight > 0 else _OTHER[side])
-        if bound is None:
-            return None
-        needed.append((float(weight), bound))
-    if not needed:
-        return None
-    return Bound(
-        side,
-        sum(weight * bound.value for weight, bound in needed),
-        sum(weight * bound.limit for weight, bound in needed),
-        "; ".join(dict.fromkeys(bound.method for _, bound in needed)),
-        min(bound.size for _, bound in needed),
-        tuple(note for _, bound in needed for note in bound.notes),
-    )
-
-
-_OTHER = {"lower": "upper", "upper": "lower"}
-
-
-def _json(bound: Bound | None) -> dict[str, Any] | None:
-    """Returns a bound as JSON; one that is infinite or no number is no bound."""
-    if bound is None or not math.isfinite(bound.limit):
-        return None
-    return {
-        "value": bound.value,
-        "limit": bound.limit,
-        "method": bound.method,
-        "size": bound.size,
-        "notes": list(bound.notes),
     }
 
 

@@ -65,7 +65,7 @@ def certify(
     Raises:
       InputError: there are no images.
     """
-    from train.certificates import bounding, collapse, gradients, price, slices
+    from train.certificates import bounding, collapse, gradients, price, sides, slices
     from train.certificates.held_out import measure
 
     measured = measure(model, batches, seed)
@@ -129,7 +129,7 @@ def certify(
         ],
         "terms": {
             name: {
-                **bounding.value_of(values),
+                **sides.value_of(values),
                 "side": model.term(name).side,
                 "coefficient": _finite(coefficients.get(name)),
             }

@@ -25,8 +25,8 @@ def markdown(certificate: Mapping[str, Any]) -> str:
         parts += ["## Multipliers", _multipliers(certificate["constraints"])]
         parts.append(certificate["convergence"])
         parts.append(
-            "The margin is how far below the tolerance training aimed, for what held-out data and a "
-            "critic fitted on cost more."
+            "The margin is how far below the tolerance training aimed, for what held-out data and "
+            "a critic fitted on cost more."
         )
         parts.append("![Held-out intervals and multipliers](plots/certificate.png)")
         parts += _listed(

@@ -144,7 +144,7 @@ def upper_bounds(
     readings = [ratios(None), *(ratios(b) for b in range(len(sizes)))]
     # exp(log N - I) with I = E[ log q(z_i|x_i) - log q_N(z_i) ]: of how many examples a code may be
     sharing = math.exp(float(np.mean(readings[0][0] + prior_q - aggregate.log_own)) + math.log(n))
-    notes = ()
+    notes: tuple[str, ...] = ()
     if sharing < _SHARING:
         notes = (
             f"each of the {n} posteriors overlaps {max(sharing - 1.0, 0.0):.2g} others on average, "

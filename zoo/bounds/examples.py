@@ -91,5 +91,5 @@ class Samples:
                 f"Bounds by a critic were asked of {n} held-out examples: give {_LEAST} or more."
             )
         half, last = n // 2, n // 2 + n // 5
-        parts = ((0, half), (half, last), (last, n))
-        return cls(*(held_out.part(*ends) for ends in parts), whole=held_out)
+        fit, choose = held_out.part(0, half), held_out.part(half, last)
+        return cls(fit, choose, held_out.part(last, n), whole=held_out)

@@ -96,8 +96,10 @@ class Bounds:
 
     def _wasserstein(self, term: Wasserstein) -> TermBounds:
         samples = self._samples
-        sets = (self._flat(part, term) for part in (samples.fit, samples.choose, samples.read))
-        lower = w1_lower(*sets, seed=self._seed)
+        fit, choose, read = (
+            self._flat(part, term) for part in (samples.fit, samples.choose, samples.read)
+        )
+        lower = w1_lower(fit, choose, read, seed=self._seed)
         return TermBounds(lower, w1_upper(*self._flat(samples.held_out, term), seed=self._seed))
 
     def _flat(self, examples: Examples, term: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -128,7 +130,8 @@ class Bounds:
         playing = self._model.critics[name]
         if getattr(term, "adaptive_contrast", False):
             # Its critic tells (x, e) from noise, where the bound is on the rate itself.
-            term, playing = dataclasses.replace(term, adaptive_contrast=False), None
+            plain: dict[str, Any] = {"adaptive_contrast": False}
+            term, playing = dataclasses.replace(term, **plain), None
         samples, pairs = self._samples, Pairs(self._model, term, self._seed)
         found = [
             Candidate(
@@ -191,8 +194,8 @@ class Bounds:
                 lambda parts: mixture.log_ratio(parts[0]),
             ),
         ):
-            ratios = (pairs.ratios(part, of, 1) for part in (samples.choose, samples.read))
-            found.append(Candidate(method, *ratios, normalised=True))
+            choose, read = (pairs.ratios(part, of, 1) for part in (samples.choose, samples.read))
+            found.append(Candidate(method, choose, read, normalised=True))
         return found
 
 

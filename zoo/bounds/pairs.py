@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -11,11 +11,23 @@ import tensorflow as tf
 from zoo.bounds.examples import Examples
 from zoo.bounds.variational import Ratios
 from zoo.critics.fresh import Draw, Parts
-from zoo.terms.critic import CriticTerm
+from zoo.terms.critic import Pair
 
 _BATCH = 256
 _DRAWS = 8  # of z for each example; images are drawn once
 _STREAM = 7_000  # of a seed: noise of its own for each set of examples
+
+
+class Compared(Protocol):
+    """What `Pairs` asks of a term."""
+
+    @property
+    def space(self) -> str:
+        """The variables that are compared: "x", "z" or "xz"."""
+
+    def pair(self, joints: Any) -> Pair:
+        """Returns samples of the two distributions."""
+        ...
 
 
 class Pairs:
@@ -31,7 +43,7 @@ class Pairs:
       seed: of all noise.
     """
 
-    def __init__(self, model: Any, term: CriticTerm, seed: int = 0):
+    def __init__(self, model: Any, term: Compared, seed: int = 0):
         self._model = model
         self._term = term
         self._seed = seed

@@ -42,8 +42,8 @@ def sw_upper(q: Any, p: Any, projections: int = 50, blocks: int = 16, seed: int 
 
         limit = SW(q_N, p_M) + t_{B-1} s / sqrt(B)        s: deviation of the blocks' distances
 
-    which is exact where the distance is linear in the samples. Near q = p it is not: there blocks
-    are noisier than B times the samples' noise explains, and the limit is too high.
+    which is Student's interval where the distance is linear in the samples. Near q = p it is
+    quadratic, blocks differ by more than that, and the limit is too high.
 
     Args:
       q: [N, ...], samples of q.

@@ -73,9 +73,7 @@ class Candidate:
         return not any(np.any(np.isnan(v)) for v in parts)
 
 
-def lower_bound(
-    name: str, candidates: Sequence[Candidate], reverse: bool = False
-) -> Bound:
+def lower_bound(name: str, candidates: Sequence[Candidate], reverse: bool = False) -> Bound:
     """Bounds a divergence from below by its variational form.
 
         D(a||b) >= 1/N sum_i S_i,   S_i = mean_r at_a(V(a_ir)) + mean_r at_b(V(b_ir))

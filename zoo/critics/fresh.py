@@ -104,7 +104,7 @@ class Fitter:
             variable.assign(value)
         best, kept, waited, lowered = self._loss(choose), network.get_weights(), 0, False
         index = 0
-        for index in range(rounds):  # noqa: B007
+        for index in range(rounds):
             self._round(tf.constant(index * STEPS))
             loss = self._loss(choose)
             if math.isfinite(loss) and loss < best:
@@ -193,19 +193,17 @@ def free(critic: keras.Model) -> keras.Model | None:
     """
 
     def bare(layer: keras.layers.Layer) -> keras.layers.Layer:
-        inner = getattr(layer, "layer", None)
         if not isinstance(layer, keras.layers.SpectralNormalization):
             return layer.__class__.from_config(layer.get_config())
+        inner: Any = layer.layer
         return inner.__class__.from_config({**inner.get_config(), "name": layer.name})
 
     try:
         copy = keras.models.clone_model(critic, clone_function=bare)
-    except ValueError:
+    except (TypeError, ValueError):
         return None
     for layer, other in zip(critic.layers, copy.layers, strict=True):
-        source = (
-            layer.layer if isinstance(layer, keras.layers.SpectralNormalization) else layer
-        )
+        source = layer.layer if isinstance(layer, keras.layers.SpectralNormalization) else layer
         other.set_weights(source.get_weights())
     return copy
 

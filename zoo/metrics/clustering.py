@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ def cluster_accuracy(codes: Any, labels: Any) -> Measured:
 
     The best matching is found exactly (Kuhn 1955). As in Yang et al. "Image clustering using
     local discriminant models." 2010: a code or class without a partner is wrong throughout.
+    Of few examples the best matching is too good in expectation. Chosen on one half of them and
+    read on the other, it is not good enough: the interval spans both.
 
     Args:
       codes: [N] code values, or [N, K] their probabilities, whose largest counts.
@@ -37,14 +40,16 @@ def cluster_accuracy(codes: Any, labels: Any) -> Measured:
     values = codes.argmax(axis=1) if codes.ndim == 2 else codes
     used, rows = np.unique(values, return_inverse=True)
     classes, columns = np.unique(labels, return_inverse=True)
-    table = np.zeros((len(used), len(classes)), np.int64)
-    np.add.at(table, (rows, columns), 1)
-    # the matching whose cells hold the most examples
-    matched = np.zeros(table.shape, bool)
-    matched[linear_sum_assignment(table, maximize=True)] = True
-    hits = matched[rows, columns].astype(np.float64)
+    best = _matched(rows, columns, len(used), len(classes))
+    hits = best[rows, columns].astype(np.float64)
+    # each half under the best matching of the other; in random halves, as examples may be sorted
+    half = np.random.default_rng(0).permutation(len(rows)) % 2
+    others = np.stack(
+        [_matched(rows[half != h], columns[half != h], len(used), len(classes)) for h in (0, 1)]
+    )
+    crossed = others[half, rows, columns].astype(np.float64)
     chance = np.bincount(columns).max() / len(labels)
-    return Measured.of_mean(
+    found = Measured.of_mean(
         hits,
         "share of examples whose code is its class's, under the best one-to-one matching",
         (
@@ -53,3 +58,17 @@ def cluster_accuracy(codes: Any, labels: Any) -> Measured:
         ),
         units="share",
     )
+    least = Measured.of_mean(crossed, "").interval
+    if found.interval is None or least is None:
+        return found
+    low, high = found.interval
+    return dataclasses.replace(found, interval=(max(0.0, min(low, least[0])), min(1.0, high)))
+
+
+def _matched(rows: np.ndarray, columns: np.ndarray, codes: int, classes: int) -> np.ndarray:
+    """Returns the best matching, bool [codes, classes]: its cells hold the most examples."""
+    table = np.zeros((codes, classes), np.int64)
+    np.add.at(table, (rows, columns), 1)
+    matched = np.zeros(table.shape, bool)
+    matched[linear_sum_assignment(table, maximize=True)] = True
+    return matched

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from typing import Any
 
@@ -11,11 +12,11 @@ import tensorflow as tf
 
 from zoo.conditionals import stateless_seed
 from zoo.errors import InputError
+from zoo.metrics import log_mean
 from zoo.metrics.batches import in_full_batches
 from zoo.metrics.log_joint import check_densities, log_joint
 from zoo.metrics.measured import Measured
 
-FEW = 10  # an effective sample size below which an estimate rests on a handful of draws
 _BATCH = 32  # images that are looked at together
 
 
@@ -28,44 +29,35 @@ class ImportanceSampling:
       elbo: 1/S sum_s log w_s, [N]; of the same draws, so never above log_likelihood.
       effective: (sum w)^2 / sum w^2, [N], between 1 and S.
       samples: S.
+      rises: [3, N], by how much log_likelihood rose with the last doublings of the draws, as
+        `zoo.metrics.log_mean.rises` returns them.
     """
 
     log_likelihood: np.ndarray
     elbo: np.ndarray
     effective: np.ndarray
     samples: int
+    rises: np.ndarray
 
-    @property
-    def bias(self) -> float:
-        """About how far the mean of log_likelihood is too low, to first order.
-
-        E log(mean w) - log E w ~= -Var(w) / (2 S E[w]^2) ~= -(1/ESS - 1/S) / 2
-        """
-        return float(np.mean(1.0 / self.effective - 1.0 / self.samples) / 2)
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What there is to say about the weights: nothing, if they are even enough."""
-        poor = float(np.mean(self.effective < FEW))
-        if poor <= 0.01:
-            return ()
-        return (
-            f"The effective sample size is below {FEW} of {self.samples} for {poor:.0%} of the "
-            f"examples, median {np.median(self.effective):.1f}: log p(x) is underestimated by "
-            f"{self.bias:.2g} nats or more; raise the samples or use annealed importance sampling",
-        )
+    @functools.cached_property
+    def bias(self) -> log_mean.Bias:
+        """How far the mean of log_likelihood is too low, and how far the interval reaches."""
+        return log_mean.bias(self.rises, self.effective, self.samples)
 
     @property
     def measured(self) -> Measured:
-        """The mean log likelihood."""
+        """The mean log likelihood; only a bound from below where its bias is unknown."""
         kind = f"importance sampling, {self.samples} draws from q(z|x)"
-        return Measured.of_mean(self.log_likelihood, kind, self.notes)
+        return self.bias.measured(self.log_likelihood, kind)
 
     @property
     def posterior_accuracy(self) -> Measured:
-        """E_q(x) KL(q(z|x)||p(z|x)) = E_q(x)[ log p(x) - ELBO(x) ]; 0 for the true posterior."""
+        """E_q(x) KL(q(z|x)||p(z|x)) = E_q(x)[ log p(x) - ELBO(x) ]; 0 for the true posterior.
+
+        As the mean of `elbo` is unbiased, it is too low by what `log_likelihood` is.
+        """
         kind = f"log p(x) - ELBO(x), both of {self.samples} draws from q(z|x)"
-        return Measured.of_mean(self.log_likelihood - self.elbo, kind, self.notes)
+        return self.bias.measured(self.log_likelihood - self.elbo, kind)
 
 
 def importance_sampling(
@@ -81,8 +73,10 @@ def importance_sampling(
         log p(x) = log E_q(z|x)[ w ],   w = p(x|z) p(z) / q(z|x)
                 ~= log 1/S sum_s w_s                              Burda et al. 2016, eq. 8
 
-    Weights are summed in log space as they come: no more than `rows` codes and their decoded
-    images are in memory. For grey images and a Bernoulli decoder p(x|z) is no density of x.
+    In expectation it is too low, by what `zoo.metrics.log_mean.bias` estimates where the weights
+    tell; where they do not, the result is a bound from below. Weights are summed in log space as
+    they come: no more than `rows` codes and their decoded images are in memory. For grey images and
+    a Bernoulli decoder p(x|z) is no density of x.
 
     Args:
       model: has `encode(x)` and `decode(z)`, tfd distributions, and a `prior`.
@@ -101,50 +95,59 @@ def importance_sampling(
         )
     draws = min(rows // _BATCH, samples)
     steps = math.ceil(samples / draws)
+    total = draws * steps
     program = _program(model, draws, steps, jit_compile)
     found: list[np.ndarray] = []
     for index, (x, count) in enumerate(in_full_batches(images, _BATCH)):
         if not index:
             check_densities(model, tf.constant(x[:1]))
-        block = program(tf.constant(x), stateless_seed([seed, index]))
-        found.append(np.stack(block)[:, :count].astype(np.float64))
+        *means, log_sums = program(tf.constant(x), stateless_seed([seed, index]))
+        of_batch = np.concatenate([np.stack(means), log_mean.rises(log_sums, total)])
+        found.append(of_batch[:, :count].astype(np.float64))
     if not found:
         raise InputError("Importance sampling was asked of no images: give some.")
-    log_likelihood, elbo, log_squares = np.concatenate(found, axis=1)
-    total = draws * steps
+    log_likelihood, elbo, log_squares, *rises = np.concatenate(found, axis=1)
     # ESS = (sum w)^2 / sum w^2
-    effective = total * np.exp(2 * log_likelihood - log_squares)
-    return ImportanceSampling(log_likelihood, elbo, np.clip(effective, 1.0, total), total)
+    effective = np.clip(total * np.exp(2 * log_likelihood - log_squares), 1.0, total)
+    return ImportanceSampling(log_likelihood, elbo, effective, total, np.stack(rises))
 
 
 def _program(model: Any, draws: int, steps: int, jit_compile: bool) -> Any:
-    """Returns a compiled function: x, seed -> log mean w, mean log w, log mean w^2, [B] each."""
+    """Returns a compiled function: x, seed -> log mean w, mean log w, log mean w^2, [B] each, ...
+
+    ... and the log of the sum of w in each block of draws, [8, B].
+    """
 
     @tf.function(jit_compile=jit_compile)
-    def estimate(x: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    def estimate(x: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, ...]:
         posterior = model.encode(x)
 
-        def more(step: Any, log_sum: Any, total: Any, log_squares: Any) -> tuple[Any, ...]:
+        def more(step: Any, log_sums: Any, total: Any, log_squares: Any) -> tuple[Any, ...]:
             z = posterior.sample(draws, seed=tf.random.fold_in(seed, step))
             log_likelihood, log_prior = log_joint(model, x, z)
             # log w = log p(x|z) + log p(z) - log q(z|x)
             log_w = log_likelihood + log_prior - posterior.log_prob(z)
+            # draw s is in block s mod 8
+            block = (step * draws + tf.range(draws)) % log_mean.BLOCKS
+            inside = tf.equal(block[:, tf.newaxis], tf.range(log_mean.BLOCKS))[:, :, tf.newaxis]
+            of_blocks = tf.where(inside, log_w[:, tf.newaxis], -math.inf)
             return (
                 step + 1,
-                _log_add(log_sum, tf.reduce_logsumexp(log_w, axis=0)),
+                _log_add(log_sums, tf.reduce_logsumexp(of_blocks, axis=0)),
                 total + tf.reduce_mean(log_w, axis=0),
                 _log_add(log_squares, tf.reduce_logsumexp(2.0 * log_w, axis=0)),
             )
 
         none = tf.fill([x.shape[0]], -math.inf)
-        _, log_sum, total, log_squares = tf.while_loop(
+        _, log_sums, total, log_squares = tf.while_loop(
             lambda step, *_: step < steps,
             more,
-            (0, none, tf.zeros_like(none), none),
+            (0, tf.fill([log_mean.BLOCKS, x.shape[0]], -math.inf), tf.zeros_like(none), none),
             maximum_iterations=steps,
         )
         log_count = math.log(draws * steps)
-        return log_sum - log_count, total / steps, log_squares - log_count
+        log_mean_w = tf.reduce_logsumexp(log_sums, axis=0) - log_count
+        return log_mean_w, total / steps, log_squares - log_count, log_sums
 
     return estimate
 

@@ -13,7 +13,7 @@ from zoo.conditionals import stateless_seed
 from zoo.errors import InputError
 from zoo.metrics import hamiltonian
 from zoo.metrics.log_joint import check_continuous, check_densities, log_joint
-from zoo.metrics.log_likelihood import FEW
+from zoo.metrics.log_mean import FEW
 
 
 @dataclasses.dataclass(frozen=True)

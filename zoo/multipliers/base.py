@@ -13,11 +13,15 @@ import tensorflow as tf
 
 from zoo.errors import InputError
 
+# In slacks. A critic sees all there is of two distributions that hardly overlap, and the first
+# hundred steps of a run would wind the multiplier up to where codes tell nothing of the images.
+MOST = 1.0
+
 
 class Violation(NamedTuple):
     """Scaled violations g = (D - eps) / scale of the learned constraints, [m] each.
 
-    Where a critic estimates D all three are averages, floored at D = 0.
+    Where a critic estimates D all three are averages, floored at D = 0 and at most `MOST`.
     """
 
     now: Any  # g_t
@@ -42,10 +46,11 @@ class MultiplierRule(keras.layers.Layer):
     divided by s; with the objective multiplied by s, so is lambda; mu takes the same path.
 
     Violations count by their moving average, which starts at the first of them ([G] algorithm 1).
-    Where a critic estimates D, a lower bound that can be negative, the average is floored at D = 0:
+    Where a critic estimates D, a lower bound that can be negative, the average is floored at D = 0
+    and cut at one slack, `MOST`:
 
         xi_0 = g_0,   xi_t = smoothing xi_{t-1} + (1 - smoothing) g_t
-        g <- max( xi_t, floor_i / scale_i ),   floor_i = -eps_i
+        g <- min( 1, max( xi_t, floor_i / scale_i ) ),   floor_i = -eps_i
 
     All state is in float32 weights, so that it is saved and restored bit for bit.
 
@@ -177,9 +182,11 @@ class MultiplierRule(keras.layers.Layer):
         previous = tf.where(self.seen > 0.0, tf.convert_to_tensor(self.average), g)
         average = self.smoothing * previous + (1 - self.smoothing) * g
         least = self.floor / self.scale
-        floored, before = tf.maximum(average, least), tf.maximum(previous, least)
-        now = tf.where(tf.math.is_finite(least), floored, g)
-        return Violation(now, floored, before), average
+        by_critic = tf.math.is_finite(least)
+        most = tf.where(by_critic, MOST, math.inf)
+        clipped, before = (tf.clip_by_value(a, least, most) for a in (average, previous))
+        now = tf.where(by_critic, clipped, g)
+        return Violation(now, clipped, before), average
 
     def _weight(self, name: str, *shape: int) -> Any:
         # Replicas are given the same violations, and agree.

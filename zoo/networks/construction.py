@@ -134,6 +134,12 @@ def shape(image_shape: Sequence[int]) -> tuple[int, ...]:
     return sizes
 
 
+def with_squares(latent: Any) -> Any:
+    """Returns (z, z^2), in which the log ratio of normals with diagonal covariances is linear."""
+    square = keras.layers.Multiply(name="square")([latent, latent])
+    return keras.layers.Concatenate(name="with_squares")([latent, square])
+
+
 def known_activation(name: str) -> str:
     """Returns the name of a Keras activation, having checked it."""
     known = [n for n, f in vars(keras.activations).items() if inspect.isfunction(f)]

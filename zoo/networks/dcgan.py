@@ -23,7 +23,7 @@ import keras
 
 from zoo import errors
 from zoo.networks.batch_normalization import BatchNormalization
-from zoo.networks.construction import Layers, Role, positive, shape
+from zoo.networks.construction import Layers, Role, positive, shape, with_squares
 from zoo.networks.group_normalization import in_groups
 
 WIDTH = 32
@@ -126,13 +126,18 @@ def critic_z(
     *,
     spectral_norm: bool = False,
     width: int = WIDTH,
+    squares: bool = False,
     precision: str = "float32",
     seed: int | None = None,
 ) -> keras.Model:
-    """Returns the critic [B, K] -> [B] with two dense layers of 16 * width units."""
+    """Returns the critic [B, K] -> [B] with two dense layers of 16 * width units.
+
+    With `squares` it sees z and z^2.
+    """
     layers = Layers("dcgan/critic_z", seed, precision, spectral_norm)
     latent = keras.Input((positive("latent_dim", latent_dim),), name="latent")
-    features = _dense(layers, latent, 16 * positive("width", width), "latent_0")
+    seen = with_squares(latent) if squares else latent
+    features = _dense(layers, seen, 16 * positive("width", width), "latent_0")
     features = _dense(layers, features, 16 * width, "latent_1")
     return layers.model(latent, layers.scalar(features))
 

@@ -14,7 +14,7 @@ import keras
 
 from zoo import errors
 from zoo.networks import translation
-from zoo.networks.construction import Layers, Role, known_activation, positive, shape
+from zoo.networks.construction import Layers, Role, known_activation, positive, shape, with_squares
 
 HIDDEN = (1024, 1024)
 JIT_COMPILE = True  # XLA fuses its elementwise work
@@ -141,13 +141,15 @@ def critic_z(
     spectral_norm: bool = False,
     hidden: Sequence[int] = HIDDEN,
     activation: str = "leaky_relu",
+    squares: bool = False,
     precision: str = "float32",
     seed: int | None = None,
 ) -> keras.Model:
-    """Returns the critic [B, K] -> [B], a float32 logit per example."""
+    """Returns the critic [B, K] -> [B], a float32 logit per example; `squares`: of z and z^2."""
     layers = Layers("mlp/critic_z", seed, precision, spectral_norm)
     latent = keras.Input((positive("latent_dim", latent_dim),), name="latent")
-    return layers.model(latent, layers.scalar(_stack(layers, latent, hidden, activation)))
+    seen = with_squares(latent) if squares else latent
+    return layers.model(latent, layers.scalar(_stack(layers, seen, hidden, activation)))
 
 
 @Role

@@ -37,6 +37,7 @@ class Prior(keras.layers.Layer):
     """
 
     is_data = False
+    built: bool
     # What to do where a term needs samples that carry gradients, and `pathwise` is False.
     remedy = "use a prior whose samples are reparameterised"
 

@@ -29,7 +29,8 @@ def model():
 
 
 @pytest.mark.parametrize(
-    ("total", "every", "steps"), [(500, 100, 100), (5000, 100, 200), (10**6, 100, 50_000), (90, 100, 100)]
+    ("total", "every", "steps"),
+    [(500, 100, 100), (5000, 100, 200), (10**6, 100, 50_000), (90, 100, 100)],
 )
 def test_interval(total, every, steps):
     assert interval(total, every) == steps
@@ -68,15 +69,13 @@ def test_a_tolerance_relative_to_best_is_as_sure_as_the_difference(model):
 
 
 def test_a_beaten_critic_moves_the_aim():
-    """A critic that is 0 reads no JS, of codes shifted by 1.5; the multiplier's aim knows better."""
+    """A critic that is 0 reads no JS of codes shifted by 1.5; the aim knows better."""
     built = zoo.build(zoo.Objective(-1, 0, (C_X, "JS(q(z)||p(z)) <= 0.02")), **SMALL)
     last = built.encoder.network.layers[-1]
-    kernel, bias = last.get_weights()
+    kernel, _ = last.get_weights()
     last.set_weights([0 * kernel, np.repeat([1.5, 0.0], 3).astype(np.float32)])
     critic = built.critics["JS_z"]
-    critic.get_layer("logit").set_weights(
-        [0 * w for w in critic.get_layer("logit").get_weights()]
-    )
+    critic.get_layer("logit").set_weights([0 * w for w in critic.get_layer("logit").get_weights()])
     examples = [Examples(images(n, seed)) for seed, n in enumerate((300, 100, 100))]
     margins = Margins(built, batches, Samples(*examples))
     first = margins(np.array([0.0]))

@@ -224,7 +224,7 @@ def test_few_batches_decide_nothing(batches):
     assert found["verdict"] == "undecided"
     assert "too few held-out examples" in found["reason"]
     assert found["constraints"][0]["value"] is not None
-    assert "7 batches give no intervals: 8 would, so certify on more examples or smaller batches" in found["notes"]
+    assert any(note.startswith("7 batches give no intervals: 8 would") for note in found["notes"])
 
 
 def test_no_images():

@@ -46,10 +46,11 @@ def planted(constraint, mean=0.0, scale=1.0, reads=0.0, latent_dim=2, **options)
     family = model.encoder.family
     # scale = floor + softplus(initial_raw_scale + raw)
     raw = math.log(math.expm1(max(scale - family.floor, 1e-12))) - family.initial_raw_scale
-    kernel, bias = last.get_weights()
+    kernel, _ = last.get_weights()
     last.set_weights([0.0 * kernel, np.repeat([mean, raw], latent_dim).astype(np.float32)])
     found = model.encode(images(1))
-    assert np.allclose(found.mean(), mean) and np.allclose(found.stddev(), scale, atol=2e-3)
+    assert np.allclose(found.mean(), mean)
+    assert np.allclose(found.stddev(), scale, atol=2e-3)
     for critic in model.critics.values():
         critic.set_weights([0.0 * weight for weight in critic.get_weights()])
         logit = critic.get_layer("logit")
@@ -115,14 +116,13 @@ def test_a_beaten_critic_is_named(data):
 def test_blind_kernel(data):
     """The kernel exp(-|d|^2 / dim^2) at 64 dimensions gives 2.5e-4 for codes at one point."""
     options = {"bandwidth": 64.0**2 / 2}
-    blind = planted(
-        f"{MMD} <= 5e-4", 0.0, 0.01, latent_dim=64, term_options={"MMD_z": options}
-    )
+    blind = planted(f"{MMD} <= 5e-4", 0.0, 0.01, latent_dim=64, term_options={"MMD_z": options})
     found = certified(blind, data)
     assert found["verdict"] == "uninformative"
     assert the(found)["upper"]["limit"] <= 5e-4
-    assert "admits codes collapsed to one point, for which this kernel gives 0.00025" in (
-        found["reason"]
+    assert (
+        "admits codes collapsed to one point, for which this kernel gives 0.00025"
+        in (found["reason"])
     )
     seeing = certified(planted(f"{MMD} <= 5e-4", 0.0, 0.01, latent_dim=64), data)
     assert seeing["verdict"] == "infeasible"

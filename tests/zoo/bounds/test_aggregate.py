@@ -1,4 +1,4 @@
-"""Upper bounds by the mixture of held-out posteriors: above the truth, and not far where it fits."""
+"""Upper bounds by the mixture of held-out posteriors: above the truth, near it where broad."""
 
 import math
 

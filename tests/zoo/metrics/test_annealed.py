@@ -1,8 +1,10 @@
 """Annealed importance sampling against closed forms, and its bracket around the truth."""
 
+import math
+
 import numpy as np
 import pytest
-from linear_gaussian import LinearGaussian
+from linear_gaussian import LinearGaussian, encoder_off
 
 from zoo.errors import InputError
 from zoo.metrics import Annealing, annealed_importance_sampling, bracket
@@ -21,7 +23,7 @@ def test_closed_form(start):
     assert np.all(np.abs(found.log_likelihood - model.log_p(x)) < 5 * error)
     assert np.mean(found.log_likelihood - model.log_p(x)) == pytest.approx(0, abs=0.12)
     assert 0.55 < found.acceptance < 0.75
-    assert found.measured.notes == ()
+    assert found.mean.notes == ()
     assert found.measured.size == 16
     assert f"from the {start}" in found.measured.estimator
 
@@ -40,6 +42,30 @@ def test_where_importance_sampling_fails():
     assert np.abs(np.mean(found.log_likelihood - model.log_p(x))) < 0.5
 
 
+def test_few_chains_give_a_bound():
+    model = LinearGaussian(widen=1.3, shift=0.3)
+    x = model.data(8)
+    found = annealed_importance_sampling(model, x, Annealing(8, 5, 2, **SLOW))
+    low, high = found.measured.interval
+    assert low == found.mean.interval[0]
+    assert high == math.inf
+    assert "unknown amount: 8 chains are too few to estimate it" in found.measured.notes[0]
+
+
+def test_many_chains_tell_their_bias():
+    model = encoder_off(2, 1.5, 1.0)
+    x = model.data(400)
+    found = annealed_importance_sampling(model, x, Annealing(64, 3, 2, **SLOW))
+    missing = float(np.mean(model.log_p(x) - found.log_likelihood))
+    told = found.measured
+    # 0.02 nats, of which 400 examples leave noise of a half
+    assert found.bias.value == pytest.approx(missing, abs=0.02)
+    assert 0.003 < found.bias.value < 0.06
+    assert f"by about {found.bias.value:.2g} nats" in told.notes[0]
+    assert told.interval[0] < model.log_likelihood < told.interval[1] < math.inf
+    assert told.interval[1] > found.mean.interval[1] + found.bias.value
+
+
 def test_the_bracket_contains_the_truth():
     model = LinearGaussian(noise=0.3, shift=0.4, widen=1.3)
     few = bracket(model, 16, Annealing(chains=4, temperatures=3, **SLOW))
@@ -50,6 +76,10 @@ def test_the_bracket_contains_the_truth():
     for found in (few, many):
         # Bounds of expectations: 64 chains leave noise of 0.1 at 3 temperatures, 0.02 at 50
         assert found.lower.value - 0.25 < truth < found.upper.value + 0.25
+        # ... and they say so: of neither does noise bound the other side.
+        assert found.lower.interval[1] == math.inf
+        assert found.upper.interval[0] == -math.inf
+        assert found.lower.interval[0] < truth < found.upper.interval[1]
     assert -0.1 < many.gap < 0.3 * few.gap
     assert many.lower.value == pytest.approx(truth, abs=0.1)
     assert many.upper.value == pytest.approx(truth, abs=0.1)

@@ -101,6 +101,16 @@ def test_estimates_of_a_critic_are_smoothed_then_floored(name):
     )
 
 
+@pytest.mark.parametrize("name", ["projected", "pi"])
+def test_estimates_of_a_critic_count_as_one_slack_at_most(name):
+    options = {"proportional": 0} if name == "pi" else {}
+    rule = multipliers.get(name, rate=1.0, smoothing=0, **options)
+    rule.start([0.5, 0.5], scale=2.0, floors=[-0.1, None])
+    _, mu = path(rule, np.array([[8.0] * 2, [1.0] * 2]))
+    # mu is lambda times the scale, 2: g = 4, which counts as 1, then 0.5.
+    np.testing.assert_allclose(mu, [[2.0, 5.0], [2.5, 5.5]])
+
+
 def test_clip_holds_and_lets_go_at_once(name):
     rule = started(name, rate=0.1, clip=[0.25, 4.0], smoothing=0, floors=None)
     assert rule.at_clip() == ["upper", None, None]
