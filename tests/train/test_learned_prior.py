@@ -21,7 +21,7 @@ def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("learned")
     images = np.random.default_rng(0).integers(0, 256, (400, 8, 8), dtype=np.uint8)
     np.save(path / "mine.npy", images)
-    flags = [*WAE, f"--constraint=2*{BOUNDED} <= 0.3", "--prior=mixture:3:equal"]
+    flags = [*WAE, f"--constraint={BOUNDED} <= 0.01", "--prior=mixture:3:equal"]
     done = run(*flags, *SHORT, "--steps=10", "--workdir=mixture", cwd=path)
     assert done.returncode == 0, done.stderr
     done = run("--model=vae", "--prior=vamp:4", *SHORT, "--steps=10", "--workdir=vamp", cwd=path)
