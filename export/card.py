@@ -11,7 +11,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from export.signatures import Signatures
-from zoo import priors
+from zoo import divergences, priors
 from zoo.errors import InputError
 from zoo.model import LagrangianModel
 from zoo.version import __version__
@@ -127,8 +127,9 @@ def _numbers(record: Mapping[str, Any]) -> str:
     for name, value in record.items():
         for key, number in value.items() if isinstance(value, Mapping) else ((name, value),):
             if isinstance(number, float):
-                rows.append((f"`{key}`".replace("|", r"\|"), f"{number:.4g}"))
-    return _table(("quantity", "nats per example, but mse"), rows)
+                unit = "" if name in ("mse", "multipliers") else divergences.axis(key)
+                rows.append((f"`{key}`".replace("|", r"\|"), f"{number:.4g}", unit))
+    return _table(("quantity", "value", "unit"), rows)
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from train.documents import dicts, parsed
+from zoo import imports
 from zoo.errors import InputError
 
 CONFIG, WEIGHTS, MEANS = "config.json", "model.weights.h5", "means.json"
@@ -169,7 +170,18 @@ def _known(part: dict[str, Any]) -> bool:
     if set(part) == {"class_name", "parameters"}:  # of a prior, which zoo.priors reads
         return True
     package, name = _class_of(part)
+    if _imported(part):
+        return True
     return name in (_registered() if package == "zoo" else _KERAS.get(package, ()))
+
+
+def _imported(part: dict[str, Any]) -> bool:
+    """Whether a class is one that a module the user named by --import registered with Keras."""
+    import keras
+
+    kind = keras.saving.get_custom_objects().get(str(part.get("registered_name")))
+    module, name = str(getattr(kind, "__module__", "")), getattr(kind, "__name__", "")
+    return (module, name) == (part.get("module"), part["class_name"]) and imports.belongs(module)
 
 
 def _class_of(part: dict[str, Any]) -> tuple[str, str]:

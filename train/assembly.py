@@ -7,21 +7,19 @@ from typing import Any
 
 from train import data
 from train.config import RunConfig
-from zoo.algebra import TractableForm
+from zoo.algebra import RATIOS_OF_IMAGES, TractableForm
 from zoo.errors import InputError
 
 # On batches of 128 with Adam: a stronger or faster penalty shakes the loss's scale from step to
 # step, and latents collapse; its own defaults are for exact constraints.
 RULE_OPTIONS = {"augmented": {"penalty": 0.5, "smoothing": 0.99}}
-# Density ratios of images and what is decoded; RATE_ratio has images on both sides.
-_RATIOS_OF_IMAGES = {"Dx_qp", "Dx_pq", "J_qp", "J_pq", "RATE_p"}
 # Between two looks of the host; more gain nothing, and Ctrl-C waits for them.
 MOST_STEPS = 50
 
 
 def compares_images(form: TractableForm) -> bool:
     """Whether a term compares images by samples: MMD_x, JS_xz and their like, J_pq, Dx_qp."""
-    if _RATIOS_OF_IMAGES & set(form.affine):
+    if any(name in form.affine for name in RATIOS_OF_IMAGES):
         return True
     return any(
         constraint.term in form.affine

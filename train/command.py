@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import itertools
-import os
 import signal
 import sys
-import tempfile
 from collections.abc import Callable
 from typing import Any
 
 from absl import flags
 
+from zoo import imports
 from zoo.errors import InputError
+from zoo.quiet import quiet
 
 DONE, FAILED, WRONG_INPUT = 0, 1, 2
+IMPORT = "A module of yours, such as my_parts, that registers what a run is made of."
 
 
 class RunError(RuntimeError):
@@ -32,7 +33,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 def run(main: Callable[[], int | None], usage: str) -> None:
-    """Parses the flags, calls `main` and exits.
+    """Parses the flags, imports the modules that --import names, calls `main` and exits.
 
     Exit codes: 0 done; 2 the command or its input was wrong; 1 the run failed; 130 and 143 Ctrl-C
     and SIGTERM ended it. All but the first print one sentence on stderr.
@@ -45,6 +46,7 @@ def run(main: Callable[[], int | None], usage: str) -> None:
             sys.exit(DONE)
         if extra:
             raise InputError(f"{extra[0]!r} is not a flag: write flags like --model=alice.")
+        imports.load(imported())
         code = main()
     except (flags.Error, InputError) as error:
         sys.exit(_say(error, WRONG_INPUT))
@@ -76,26 +78,18 @@ def import_tensorflow(begin: Callable[[], Any] | None = None) -> Any:
     They are printed after all if the import fails. Devices that `begin` makes exist from the
     start: it is called first, and what it returns is returned.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    sys.stderr.flush()
-    shown = os.dup(2)
-    with tempfile.TemporaryFile() as lines:
-        os.dup2(lines.fileno(), 2)
-        try:
-            import tensorflow as tf
+    with quiet():
+        import tensorflow as tf
 
-            begun = begin() if begin else None
-            tf.config.list_logical_devices()
-            return begun
-        except InputError:
-            raise
-        except BaseException:
-            lines.seek(0)
-            os.write(shown, lines.read())
-            raise
-        finally:
-            os.dup2(shown, 2)
-            os.close(shown)
+        begun = begin() if begin else None
+        tf.config.list_logical_devices()
+        return begun
+
+
+def imported() -> list[str]:
+    """Returns the modules that --import names, each once; none where a command has no such flag."""
+    names: Any = flags.FLAGS["import"].value if "import" in flags.FLAGS else None
+    return list(dict.fromkeys(names or []))
 
 
 def _say(error: object, code: int) -> int:

@@ -17,6 +17,7 @@ from zoo.errors import InputError
 _POINT, _FRONT = "#3b6fb6", "#d9772b"
 # Of no use in a table: they say how others were measured.
 _ASIDE = ("classifier_accuracy",)
+_NO_DIVERGENCES = ("REC_", "RATE")  # of terms; all others are
 _MAYBE = (float, None)
 _CERTIFICATE = {
     "model": str,
@@ -155,7 +156,7 @@ def constrained(runs: Sequence[Run]) -> dict[str, list[tuple[Run, float]]]:
         found[label] = [(r, v) for r in runs if (v := r.value(metric)) is not None]
     for run in runs:
         for name, value in run.constraints.items():
-            if "(" in name or name.startswith(("MMD", "JS", "D")):
+            if not name.startswith(_NO_DIVERGENCES):
                 found.setdefault(name, []).append((run, value))
     for label, same in (
         ("-ELBO", ("KL(q(x,z)||p(x,z))",)),

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from train import documents
-from zoo import family, prior_names, slack
+from zoo import family, imports, prior_names, slack
 from zoo.errors import InputError, unknown
 from zoo.objective import Objective
 
@@ -59,6 +59,7 @@ _FORMS: dict[str, Any] = {
     "dict[str, Any]": dict,
     "dict[str, Any] | None": ({"*": _BEST}, None),
     "dict[str, dict[str, Any]]": {"*": dict},
+    "list[str]": [str],
 }
 PRECISIONS = ("auto", "float32", "bfloat16")
 SWITCH = ("auto", "on", "off")
@@ -74,7 +75,8 @@ class RunConfig:
     `objective` is an `Objective.to_config()`. Learning rates and critic_steps None mean the model's
     defaults.
     `best` is what the first phase measured: for each learned constraint its eps_hat on
-    validation data, its eps, and the checkpoint it came from ([U] section 6).
+    validation data, its eps, and the checkpoint it came from ([U] section 6). `imports` are the
+    user's modules that the run is made with: names alone, which nothing here imports.
 
     Raises:
       InputError: a value is out of range; the message names the flag.
@@ -120,6 +122,7 @@ class RunConfig:
     checkpoint_every: int = 1000
     keep: int = 3
     on_nan: str = "stop"
+    imports: list[str] = dataclasses.field(default_factory=list)
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -182,6 +185,9 @@ class RunConfig:
             raise unknown("rule", self.rule, RULES)
         if self.on_nan not in ON_NAN:
             raise unknown("on_nan", self.on_nan, ON_NAN)
+        for name in self.imports:
+            if not imports.is_name(name):
+                raise InputError(f"--import={name} is not the name of a module.")
 
     @property
     def paired(self) -> bool:
@@ -229,16 +235,22 @@ class RunConfig:
         """Reads `to_json`; `source` is named in errors.
 
         Raises:
-          InputError: the text is not a run's configuration.
+          InputError: the text is not a run's configuration, or it names modules of the user's that
+            are not imported.
         """
         try:
-            config = cls(**documents.parsed(text))
+            values = documents.parsed(text)
+            missing = imports.missing(_modules(values))
+        except ValueError as error:
+            raise _strange(source, error) from None
+        if missing:
+            raise imports.needed(missing, source)
+        try:
+            config = cls(**values)
             config.declared.tractable()
             return config
         except (ValueError, TypeError, AttributeError) as error:
-            raise InputError(
-                f"{source} is not a run's configuration ({error}): use another --workdir."
-            ) from None
+            raise _strange(source, error) from None
 
     def differences(self, other: RunConfig) -> list[str]:
         """Returns what makes `other` a different run, as "flag: ours, theirs"."""
@@ -248,6 +260,16 @@ class RunConfig:
             for name in ours
             if name not in EXTENDABLE and ours[name] != theirs[name]
         ]
+
+
+def _modules(values: Any) -> list[str]:
+    """Returns the modules that a configuration names, none where it is not in order."""
+    named: Any = values.get("imports") if isinstance(values, dict) else None
+    return named if documents.fits(named, [str]) and all(map(imports.is_name, named)) else []
+
+
+def _strange(source: str, error: Exception) -> InputError:
+    return InputError(f"{source} is not a run's configuration ({error}): use another --workdir.")
 
 
 def parse_term_options(texts: Sequence[str]) -> dict[str, dict[str, Any]]:

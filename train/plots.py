@@ -14,6 +14,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Circle
 
 from train import figures
+from zoo import divergences
 from zoo.errors import InputError
 
 TILE = 56  # small images are enlarged, by a whole factor, to at least this many pixels a side
@@ -23,7 +24,7 @@ MARGIN = 116  # for the names of the rows
 PAIR_COLUMNS = 8
 PANEL_COLUMNS = 3
 
-_UNITLESS = ("mse", "MMD_")
+_UNITLESS = ("mse", "lambda: ")
 
 
 def samples(images: Any, path: str | os.PathLike[str]) -> None:
@@ -119,7 +120,7 @@ def terms(records: Sequence[Mapping[str, Any]], path: str | os.PathLike[str]) ->
     Args:
       records: rows of metrics.jsonl, e.g. {"step": 100, "split": "train", "loss": 101.2,
         "terms": {"REC_x": 90.1}, "multipliers": {"RATE": 1.0}}; loss and terms in nats per
-        example, but MMD, mse and multipliers without unit.
+        example or the units of `zoo.divergences`, mse and multipliers without unit.
       path: the PNG file.
     """
     panels = _panels(records)
@@ -277,7 +278,7 @@ def _panels(
 
 
 def _unit(name: str) -> str:
-    return "" if name.startswith((*_UNITLESS, "lambda: ")) else "nats per example"
+    return "" if name.startswith(_UNITLESS) else divergences.axis(name)
 
 
 def _tiles(images: Any) -> np.ndarray:

@@ -34,6 +34,7 @@ flags.DEFINE_multi_string("set", [], "One of the model's own parameters, e.g. be
 flags.DEFINE_string("alpha_q", None, "Instead of --model: the weight of I_q(x;z).")
 flags.DEFINE_string("alpha_p", None, "Instead of --model: the weight of I_p(x;z).")
 flags.DEFINE_multi_string("constraint", [], "Instead of --model: e.g. 'JS(q(x,z)||p(x,z))'.")
+flags.DEFINE_multi_string("import", [], command.IMPORT)
 flags.DEFINE_string("dataset", "mnist_5k", "mnist_5k, a TFDS name, a folder, .npz or .npy.")
 flags.DEFINE_string("data_dir", None, "Where TFDS data lies; TFDS_DATA_DIR if not given.")
 flags.DEFINE_bool("skip_bad", False, "Leave out image files of a folder that cannot be read.")
@@ -113,11 +114,12 @@ def config_from_flags() -> RunConfig:
         _FLAGS.constraint,
         _FLAGS.slack,
     )
-    apart = {"objective", "best", "term_options", "network_options"}
+    apart = {"objective", "best", "term_options", "network_options", "imports"}
     names = set(RunConfig.__dataclass_fields__) - apart
     values: dict[str, Any] = {name: _FLAGS[name].value for name in names}
     if not values["steps"] and not values["epochs"]:
         values["steps"] = DEFAULT_STEPS
+    values["imports"] = command.imported()
     values["term_options"] = parse_term_options(_FLAGS.term_option)
     values["network_options"] = parse_network_options(_FLAGS.network_option)
     return RunConfig(objective=objective.to_config(), **values)

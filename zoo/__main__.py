@@ -7,7 +7,7 @@ import json
 import signal
 import sys
 
-from zoo import derivation, family
+from zoo import derivation, family, imports
 from zoo.affine import number_text
 from zoo.errors import InputError
 from zoo.objective import Objective
@@ -68,6 +68,14 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument(
         "--reverse_rate", action="store_true", help="estimate RATE_p by density ratio"
     )
+    result.add_argument(
+        "--import",
+        action="append",
+        default=[],
+        dest="imports",
+        metavar="MODULE",
+        help="a module of yours, such as my_parts, that registers divergences",
+    )
     result.add_argument("--json", action="store_true", help="print JSON, for machines")
     return result
 
@@ -103,6 +111,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs the command; returns 0, or 2 with one sentence on stderr if its input is wrong."""
     try:
         options = parser().parse_args(arguments)
+        imports.load(options.imports)
         objective = chosen(options)
         if objective is not None and options.json:
             print(json.dumps(derivation.as_json(objective), indent=2))

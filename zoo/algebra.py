@@ -81,6 +81,16 @@ KL_TERM = {
     "KL(p(x,z)||q(x,z))": "J_pq",
 }
 MARGINAL_TERMS = ("Dz_qp", "Dx_qp", "Dx_pq", "Dz_pq")
+# Terms that compare data with what is decoded by samples, for want of a density of either;
+# RATE_ratio has the same images on both sides.
+RATIOS_OF_IMAGES = (
+    *(
+        name
+        for name, target in TERMS.items()
+        if any(c and atom[2:] in ("x)", "x,z)") for (_, atom), c in zip(BASIS, target, strict=True))
+    ),
+    "RATE_p",
+)
 
 KL_EXPRESSIONS: dict[str, Vector] = {
     "I_q(x;z)": information("q"),

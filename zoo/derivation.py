@@ -95,7 +95,8 @@ def explain(objective: Objective) -> str:
     for constraint in objective.constraints:
         expansion = constraint_vector(constraint)
         if expansion is None:
-            lines.append(f"   {constraint.expression} is not a KL: it is added as it is")
+            what = f" ({constraint.facts.describes})" if constraint.facts else ""
+            lines.append(f"   {constraint.expression} is not a KL: it is added as it is{what}")
         else:
             lines.append(f"   {constraint.expression} = {_vector_text(expansion)}")
     lines.append(f"   sum of the KL part = {_vector_text(kl_vector(objective))}")

@@ -1,14 +1,30 @@
-"""The divergences a constraint may name, as facts the algebra needs (no TensorFlow).
+"""The divergences a constraint may name, as facts that every other part reads (no TensorFlow).
 
-The estimator of divergence NAME on space s is the term NAME_s of `zoo.terms`.
+The estimator of divergence NAME on space s is the term NAME_s of `zoo.terms`. The facts of those
+that come with the zoo stand in the table below, because declaring an objective imports no
+TensorFlow; `zoo.terms.divergence` enters those of a user's own.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
+from typing import Literal, get_args
 
-from zoo.errors import unknown
+from zoo.errors import InputError, unknown
+
+# What an estimate is, in expectation over held-out samples, of the term: its value, a bound on it
+# from below or from above, or neither.
+Side = Literal["exact", "lower", "upper", "neither"]
+
+NATS = "nats"  # per example
+SPACES = ("x", "z", "xz")
+
+_NAME = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*")
+_OTHER_TERMS = ("RATE", "REC")  # what a name may not be: their terms are no divergences
+# "MMD_z", "CHI2_x_pq" or "MMD(q(z)||p(z))"
+_NAMED = re.compile(rf"({_NAME.pattern})(?:_(?:{'|'.join(SPACES)})(?:_(?:qp|pq))?$|\()")
 
 
 @dataclass(frozen=True)
@@ -16,31 +32,109 @@ class Divergence:
     """A divergence D(a||b): non-negative, zero if and only if a = b.
 
     Attributes:
+      name: in constraints, in capitals.
+      symmetric: whether D(a||b) = D(b||a).
+      describes: what it is, in a few words.
       largest: what it cannot exceed, None if it can be of any size.
-      from_below: whether a critic estimates it by a lower bound, which can be negative.
+      side: from which side the estimate bounds it, with the estimator's default options.
+      critic: whether a critic estimates it, by a supremum: such an estimate can be negative.
+      lipschitz: whether that supremum is over critics of bounded slope: they are then spectrally
+        normalised unless the user says otherwise.
+      saturates: whether a sure critic gives the players no gradient: a strong one is no use.
+      unit: NATS, or a unit of the divergence itself, such as "squared distance"; "" for none.
+
+    Raises:
+      InputError: a value is out of its range.
     """
 
     name: str
     symmetric: bool
     describes: str
     largest: float | None = None
-    from_below: bool = False
+    side: Side = "neither"
+    critic: bool = False
+    lipschitz: bool = False
+    saturates: bool = False
+    unit: str = NATS
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name) or self.name in _OTHER_TERMS:
+            raise InputError(
+                f"A divergence cannot be called {self.name!r}: use capitals and digits, as in "
+                f"ENERGY, and none of {', '.join(_OTHER_TERMS)}."
+            )
+        if self.side not in get_args(Side):
+            raise unknown(f"side of {self.name}", str(self.side), get_args(Side))
+        if self.largest is not None and not 0.0 < self.largest < math.inf:
+            raise InputError(
+                f"The largest value of {self.name} is {self.largest!r}: give a number above 0, or "
+                "None if it can be of any size."
+            )
 
 
 _BOUND = "by a critic's variational bound"
 _TABLE = (
+    # By density ratio, whose value bounds nothing; the algebra finds exact terms where it can.
     Divergence("KL", False, "Kullback-Leibler, E_a[log a - log b]"),
-    Divergence("JS", True, "Jensen-Shannon, in [0, log 2], by a critic", math.log(2), True),
-    Divergence("MMD", True, "squared maximum mean discrepancy, by a kernel"),
-    Divergence("FKL", False, f"KL(a||b), {_BOUND}", from_below=True),
-    Divergence("RKL", False, f"KL(b||a), {_BOUND}", from_below=True),
-    Divergence("CHI2", False, f"Pearson chi-squared, E_b[(a/b - 1)^2], {_BOUND}", from_below=True),
-    Divergence("H2", True, f"squared Hellinger, E_b[(sqrt(a/b) - 1)^2], {_BOUND}", 2.0, True),
-    Divergence("TV", True, f"total variation, E_b|a/b - 1| / 2, {_BOUND}", 1.0, True),
-    Divergence("W1", True, "Wasserstein-1, by a 1-Lipschitz critic", from_below=True),
-    Divergence("SW", True, "squared sliced Wasserstein-2, by random projections"),
+    Divergence(
+        "JS", True, "Jensen-Shannon, in [0, log 2], by a critic", math.log(2), "lower", critic=True
+    ),
+    Divergence(
+        "MMD",
+        True,
+        "squared maximum mean discrepancy, by a kernel",
+        side="exact",
+        unit="squared kernel distance",
+    ),
+    Divergence("FKL", False, f"KL(a||b), {_BOUND}", side="lower", critic=True),
+    Divergence("RKL", False, f"KL(b||a), {_BOUND}", side="lower", critic=True),
+    Divergence(
+        "CHI2",
+        False,
+        f"Pearson chi-squared, E_b[(a/b - 1)^2], {_BOUND}",
+        side="lower",
+        critic=True,
+        unit="",
+    ),
+    Divergence(
+        "H2",
+        True,
+        f"squared Hellinger, E_b[(sqrt(a/b) - 1)^2], {_BOUND}",
+        2.0,
+        "lower",
+        critic=True,
+        unit="",
+    ),
+    Divergence(
+        "TV",
+        True,
+        f"total variation, E_b|a/b - 1| / 2, {_BOUND}",
+        1.0,
+        "lower",
+        critic=True,
+        saturates=True,
+        unit="",
+    ),
+    # The critic in play has slopes that nothing holds to 1, so that it bounds nothing.
+    Divergence(
+        "W1",
+        True,
+        "Wasserstein-1, by a 1-Lipschitz critic",
+        critic=True,
+        lipschitz=True,
+        unit="distance",
+    ),
+    # Optimal transport is jointly convex: between samples it costs more, on average.
+    Divergence(
+        "SW",
+        True,
+        "squared sliced Wasserstein-2, by random projections",
+        side="upper",
+        unit="squared distance",
+    ),
 )
 DIVERGENCES = {divergence.name: divergence for divergence in _TABLE}
+_OWNERS = dict.fromkeys(DIVERGENCES, "zoo")  # name -> the class that registered it
 
 
 def divergence(name: str) -> Divergence:
@@ -52,4 +146,40 @@ def divergence(name: str) -> Divergence:
     try:
         return DIVERGENCES[name.upper()]
     except KeyError:
-        raise unknown("divergence", name, DIVERGENCES) from None
+        error = unknown("divergence", name, DIVERGENCES)
+        raise InputError(
+            f"{error} A divergence of your own needs --import=MODULE, the module that registers it."
+        ) from None
+
+
+def register(facts: Divergence, owner: str) -> None:
+    """Adds a divergence to those that constraints may name.
+
+    Args:
+      facts: of the divergence.
+      owner: the class that estimates it, "my_parts.Energy". A class may register its divergence
+        again, as a notebook's cell does that is run twice.
+
+    Raises:
+      InputError: another class has registered that name.
+    """
+    before = _OWNERS.get(facts.name, owner)
+    if before != owner:
+        raise InputError(
+            f"{owner} cannot be called {facts.name}, which is a divergence of {before}: choose "
+            "another name."
+        )
+    DIVERGENCES[facts.name], _OWNERS[facts.name] = facts, owner
+
+
+def unit(name: str) -> str:
+    """Returns the unit of a term ("MMD_z") or of what is constrained ("MMD(q(z)||p(z))")."""
+    found = _NAMED.match(name)
+    known = DIVERGENCES.get(found[1]) if found else None
+    return NATS if known is None else known.unit
+
+
+def axis(name: str) -> str:
+    """Returns `unit` as the axis of a plot has it."""
+    found = unit(name)
+    return f"{found} per example" if found == NATS else found

@@ -10,10 +10,8 @@ import tensorflow as tf
 
 from zoo.affine import Affine, Number, rational
 from zoo.algebra import TractableForm
-from zoo.divergences import DIVERGENCES
 from zoo.errors import InputError
 from zoo.normalization import ratio_estimates
-from zoo.objective import Constraint
 
 
 class Lagrangian:
@@ -46,7 +44,7 @@ class Lagrangian:
                     f"best: give a number, like '{expression} <= 5e-4'."
                 )
         self._by_critic = tuple(
-            c for c in self.learned if _from_below(c) or ratio_estimates(objective, c)
+            c for c in self.learned if (c.facts and c.facts.critic) or ratio_estimates(objective, c)
         )
         self.offsets = np.array([_at_zero(form.affine[t]) for t in self.terms], np.float32)
         self.slopes = np.array(
@@ -104,10 +102,6 @@ class Lagrangian:
         what a multiplier of 1 does in nats, and would drown the other terms.
         """
         return (self.fixed_size or 1.0) + tf.reduce_sum(tf.abs(multipliers))
-
-
-def _from_below(constraint: Constraint) -> bool:
-    return constraint.divergence in DIVERGENCES and DIVERGENCES[constraint.divergence].from_below
 
 
 def _at_zero(number: Number) -> float:

@@ -8,7 +8,6 @@ from typing import Any
 
 from zoo.affine import Affine
 from zoo.algebra import KL_TERM
-from zoo.divergences import DIVERGENCES
 from zoo.objective import Constraint, Objective
 
 # By what a critic sees: pairs tell samples from data by either part, and by how they go together.
@@ -26,7 +25,6 @@ RATIOS = {
     "RATE_ratio": "xz",
     "RATE_p": "xz",
 }
-_BOUNDED = ("TV", "W1")
 # Where a learned multiplier follows what critics of codes read; see `constrains_codes`.
 CRITIC_STEPS = 3
 CRITIC_LEARNING_RATE = 1e-3
@@ -49,7 +47,7 @@ def beside_cycles(objective: Objective) -> bool:
 
     There is nothing of the other set in REC_x and REC_z: a translation is the critics' alone.
     """
-    seen = {c.space for c in objective.constraints if _by_critic(c.divergence)}
+    seen = {c.space for c in objective.constraints if _by_critic(c)}
     return {"REC_x", "REC_z"} <= set(objective.tractable().affine) and {"x", "z"} <= seen
 
 
@@ -66,7 +64,7 @@ def constrains_codes(objective: Objective) -> bool:
     more on digits), no tolerance is met, and the decoder learns nothing. TV's bound and W1 need a
     critic of bounded slope: TV's has no gradient where the critic is sure.
     """
-    if any(c.divergence in _BOUNDED for c in objective.constraints):
+    if any(c.facts and (c.facts.lipschitz or c.facts.saturates) for c in objective.constraints):
         return False
     critics = list(_critics(objective))
     return any(learned for _, learned in critics) and all(s == "z" for s, _ in critics)
@@ -97,11 +95,11 @@ def normalises_critics(objective: Objective) -> bool:
     slope. At a weight of 1 a bounded pull would be lost beside a hundred nats of REC_x. Critics of
     codes alone under a learned multiplier are not: see `constrains_codes`.
     """
-    games = [c for c in objective.constraints if _by_critic(c.divergence)]
+    games = [c for c in objective.constraints if _by_critic(c)]
     if any(c.learned for c in games):
         return not constrains_codes(objective)
     if _critics_judge(objective):
-        return any(c.divergence == "W1" for c in games)
+        return any(c.facts is not None and c.facts.lipschitz for c in games)
     distortion = objective.tractable().affine.get("REC_x")
     if not isinstance(distortion, Fraction):
         return False
@@ -133,12 +131,12 @@ def _critics_judge(objective: Objective) -> bool:
 def _critics(objective: Objective) -> Iterator[tuple[str, bool]]:
     """Yields what each critic sees, and whether a learned multiplier weighs what it reads."""
     for constraint in objective.constraints:
-        if _by_critic(constraint.divergence):
+        if _by_critic(constraint):
             yield constraint.space, constraint.learned
     for term, coefficient in objective.tractable().affine.items():
         if term in RATIOS and objective.estimators.get(term, "ratio") == "ratio":
             yield RATIOS[term], isinstance(coefficient, Affine) and bool(coefficient.slopes)
 
 
-def _by_critic(divergence: str) -> bool:
-    return divergence in DIVERGENCES and DIVERGENCES[divergence].from_below
+def _by_critic(constraint: Constraint) -> bool:
+    return constraint.facts is not None and constraint.facts.critic

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from zoo import grammar
 from zoo.affine import Affine, Number, NumberLike, exact, number_text, variable
+from zoo.divergences import Divergence, divergence
 from zoo.errors import InputError, unknown
 from zoo.grammar import Tolerance
 
@@ -93,11 +94,14 @@ class Constraint:
         return self.at_most is not None
 
     @property
+    def facts(self) -> Divergence | None:
+        """What is known of its divergence; None for a likelihood term."""
+        return divergence(self.divergence) if self.space else None
+
+    @property
     def term(self) -> str:
         """Name of the term that estimates a divergence other than KL: "MMD_z", "CHI2_x_pq"."""
-        from zoo.divergences import DIVERGENCES
-
-        suffix = "" if DIVERGENCES[self.divergence].symmetric else f"_{self.direction}"
+        suffix = "" if divergence(self.divergence).symmetric else f"_{self.direction}"
         return f"{self.divergence}_{self.space}{suffix}"
 
     def __str__(self) -> str:

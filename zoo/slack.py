@@ -8,7 +8,6 @@ from fractions import Fraction
 
 from zoo.affine import exact
 from zoo.derivation import effective_alpha
-from zoo.divergences import DIVERGENCES
 from zoo.errors import InputError
 from zoo.normalization import ratio_estimates
 from zoo.objective import Constraint, Objective
@@ -19,7 +18,6 @@ _NONE = Fraction(0)
 _SHARE = 0.1
 # What stands for the largest value of a KL by a critic, in nats, where there is none.
 _NAT = 1.0
-_NATS = ("FKL", "RKL", "CHI2")
 
 
 def needs_best(objective: Objective) -> bool:
@@ -101,9 +99,10 @@ def slacks(objective: Objective, best: Mapping[str, float]) -> list[float]:
             found.append(constraint.at_most.at(reached) - reached)
         else:
             eps = abs(constraint.at_most.at(reached or 0.0))
-            known = DIVERGENCES.get(constraint.divergence)
-            largest = (known.largest if known else None) or 0.0
-            if constraint.divergence in _NATS or ratio_estimates(objective, constraint):
+            facts = constraint.facts
+            largest = (facts.largest if facts else None) or 0.0
+            by_critic = facts is not None and facts.critic and not facts.lipschitz
+            if (by_critic and not largest) or ratio_estimates(objective, constraint):
                 largest = _NAT
             found.append(_SHARE * (max(eps, largest) or 1.0))
     return found

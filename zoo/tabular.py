@@ -90,7 +90,7 @@ class EnumeratedJoints(SampledJoints):
         Raises:
           InputError: the term's critic is no log ratio.
         """
-        if name.startswith(("W1", "TV")):
+        if not getattr(terms.find(name), "log_ratio", False):
             raise InputError(f"{name} has no exact critic in a table: use another divergence.")
         pairs = [self.decoder.event_shape[-1], self.encoder.event_shape[-1]]
         q, p = (tf.reshape(weights, pairs) for weights in (self.q_weights, self.p_weights))
@@ -309,7 +309,7 @@ def build(
     for name in Lagrangian(objective.tractable()).terms:
         if space := terms.critic_space(name):
             critics[name] = _critic(space, sizes)
-            if name.startswith("JS"):
+            if terms.find(name).divergence == "JS":
                 options[name] = {"surrogate": "saturating"}
             elif name in objective.estimators:
                 # A table's z cannot move in Stein's direction.

@@ -1,7 +1,9 @@
 """Checkpoints of strange_checkpoints: every one is refused by name, and nothing of it is built."""
 
+import importlib
 import json
 import os
+import sys
 
 import keras
 import numpy as np
@@ -10,6 +12,7 @@ import strange_checkpoints
 
 import zoo
 from train import archive, checkpoints
+from zoo import imports
 from zoo.errors import InputError
 
 
@@ -130,3 +133,25 @@ def test_means_are_numbers(path):
         path.write_bytes(strange_checkpoints.archived({**parts, "means.json": text}))
         with pytest.raises(InputError, match="cannot be read"):
             checkpoints.means(path)
+
+
+def test_classes_of_an_imported_module_are_known(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(imports, "_loaded", [])
+    (tmp_path / "my_layers.py").write_text(
+        "import keras\n\n\n"
+        "@keras.saving.register_keras_serializable('mine')\n"
+        "class Twice(keras.layers.Layer):\n"
+        "    def call(self, x):\n"
+        "        return 2 * x\n"
+    )
+    part = {"module": "my_layers", "class_name": "Twice", "registered_name": "mine>Twice"}
+    assert not archive._known({**part, "config": {}})
+    importlib.import_module("my_layers")
+    # Imported by something else: the user has not named it.
+    assert not archive._known({**part, "config": {}})
+    imports.load(["my_layers"])
+    assert archive._known({**part, "config": {}})
+    for strange in ({"module": "os"}, {"class_name": "Other"}, {"registered_name": "mine>Other"}):
+        assert not archive._known({**part, **strange, "config": {}})
+    del sys.modules["my_layers"]

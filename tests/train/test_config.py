@@ -1,4 +1,6 @@
 import dataclasses
+import json
+import sys
 
 import pytest
 
@@ -50,6 +52,28 @@ def test_bad_values_name_the_flag(values, words):
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"objective": 3}', '{"objective": {}, "x": 1}'])
 def test_strange_configurations_are_one_sentence(text):
+    with pytest.raises(InputError, match=r"config\.json is not a run's configuration"):
+        RunConfig.from_json(text, "config.json")
+
+
+def test_modules_are_named_and_not_imported(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "my_strange.py").write_text("raise AssertionError('imported')")
+    text = RunConfig(VAE, imports=["my_strange"]).to_json()
+    with pytest.raises(
+        InputError, match=r"^config\.json needs the module my_strange: add --import"
+    ):
+        RunConfig.from_json(text, "config.json")
+    monkeypatch.setitem(sys.modules, "my_strange", sys)
+    config = RunConfig.from_json(text, "config.json")
+    assert config.differences(RunConfig(VAE)) == ["imports: ['my_strange'] here, [] there"]
+    # A configuration of before there were any
+    assert RunConfig.from_json(json.dumps({"objective": VAE}), "config.json").imports == []
+
+
+@pytest.mark.parametrize("named", ["my_parts", [1], [["my_parts"]], ["a b"], [""], {"a": 1}, None])
+def test_strange_names_of_modules_are_no_configuration(named):
+    text = json.dumps({"objective": VAE, "imports": named})
     with pytest.raises(InputError, match=r"config\.json is not a run's configuration"):
         RunConfig.from_json(text, "config.json")
 

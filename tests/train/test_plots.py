@@ -126,7 +126,7 @@ def test_terms_panels(tmp_path, drawn):
         "loss": "nats per example",
         "REC_x": "nats per example",
         "RATE": "nats per example",
-        "MMD_z": "",
+        "MMD_z": "squared kernel distance",
         "mse": "",
         learned: "",
     }

@@ -15,9 +15,9 @@ from zoo.bounds.examples import CHOSEN_ON, FITTED_TO, READ_ON, Examples, Samples
 from zoo.bounds.functionals import FUNCTIONALS
 from zoo.bounds.kernel_power import mmd_power
 from zoo.bounds.of_terms import Bounds
-from zoo.divergences import DIVERGENCES
 from zoo.errors import InputError
 from zoo.objective import Constraint
+from zoo.terms.mmd import MMD
 
 
 def bounded(
@@ -49,7 +49,7 @@ def bounded(
         c = sides.of_constraint(model, index, measured, bounds, other, declared.get(name))
         c["uninformative"] = uninformative(model, constraint, c["tolerance_here"])
         c["loose"] = _loose(c, measured)
-        c["faults"] = _faults(c, constraint)
+        c["faults"] = _faults(model, index, c)
         c["power"] = _power(model, index, bounds, c, repeats)
         c["decides"] = verdict.decides(c, examples)
         found.append(c)
@@ -92,11 +92,13 @@ def _bounds(
 
 def uninformative(model: Any, constraint: Constraint, eps: float) -> str | None:
     """Says which failures of q(z) a tolerance of MMD admits, if it admits any."""
-    if constraint.divergence != "MMD" or constraint.space != "z":
+    if constraint.space != "z" or priors.is_data(model.prior):
         return None
-    if priors.is_data(model.prior):
+    if constraint.term not in model.lagrangian.terms:
         return None
-    term = model.term("MMD_z")
+    term = model.term(constraint.term)
+    if not isinstance(term, MMD):
+        return None
     power = mmd_power(model.prior, term.kernel, term.bandwidth, term.scales)
     return power.uninformative(eps)
 
@@ -112,18 +114,22 @@ def _loose(c: Mapping[str, Any], measured: Measurements) -> str | None:
     return said
 
 
-def _faults(c: Mapping[str, Any], constraint: Constraint) -> str | None:
-    """Says that the critic in play reads what the divergence cannot be."""
-    known = DIVERGENCES.get(constraint.divergence)
-    if c["interval"] is None or c["side"] == "exact" or known is None:
+def _faults(model: Any, index: int, c: Mapping[str, Any]) -> str | None:
+    """Says that the critic in play, or another estimator, reads what the divergence cannot be."""
+    constraint, column = model.lagrangian.learned[index], model.lagrangian.slopes[:, index]
+    facts = constraint.facts
+    if c["interval"] is None or c["side"] == "exact" or facts is None:
         return None
+    names = [n for n, weight in zip(model.lagrangian.terms, column, strict=True) if weight]
+    critic = any(model.term(name).needs_critic for name in names)
     low, high = c["interval"]
-    largest = known.largest if known.largest is not None else math.inf
+    largest = facts.largest if facts.largest is not None else math.inf
     if high < 0.0 or low > largest:
         allowed = "0 or more" if math.isinf(largest) else f"between 0 and {largest:.3g}"
+        reader = "critic" if critic else "estimator"
         return (
-            f"The critic in play reads {c['value']:.3g} for {constraint.expression}, which is "
-            f"{allowed}: the critic is at fault"
+            f"The {reader} in play reads {c['value']:.3g} for {constraint.expression}, which is "
+            f"{allowed}: the {reader} is at fault"
         )
     return None
 

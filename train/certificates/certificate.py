@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,8 +40,8 @@ def certify(
     A constraint that is estimated without bias has an interval, of the mean over batches of equal
     size (a smaller last batch is left out of it). One that a critic estimates has a lower bound by
     fresh critics, and on z an upper bound by the densities of the posteriors; see `zoo.bounds`.
-    Nats per example; MMD and distances in their own units. Numbers that are not finite are null,
-    and a note says so.
+    Nats per example, or the units of `zoo.divergences`. Numbers that are not finite are null, and a
+    note says so.
 
     Args:
       model: a LagrangianModel.
@@ -113,6 +113,8 @@ def certify(
     converged, settled = convergence.convergence(constraints)
     information = _information(model, batches, seed, points)
     learned = bool(names)
+    terms = {name: model.term(name) for name in measured.terms}
+    unbiased = {name for name, term in terms.items() if term.divergence and term.side == "exact"}
     return {
         "model": model.objective.name,
         "objective": model.objective.to_config(),
@@ -130,7 +132,7 @@ def certify(
         "terms": {
             name: {
                 **sides.value_of(values),
-                "side": model.term(name).side,
+                "side": terms[name].side,
                 "coefficient": _finite(coefficients.get(name)),
             }
             for name, values in measured.terms.items()
@@ -146,7 +148,7 @@ def certify(
             "left_out": measured.left_out,
             "seed": seed,
         },
-        "notes": [*model.objective.tractable().notes, *_notes(measured)],
+        "notes": [*model.objective.tractable().notes, *_notes(measured, unbiased)],
     }
 
 
@@ -179,7 +181,7 @@ def _tolerance(name: str, text: str) -> Any:
     return Constraint(name, at_most=text).at_most
 
 
-def _notes(measured: Any) -> list[str]:
+def _notes(measured: Any, unbiased: Collection[str]) -> list[str]:
     from zoo.metrics.intervals import MIN_VALUES
 
     broken = {name: int(np.sum(~np.isfinite(v))) for name, v in measured.terms.items()}
@@ -194,9 +196,9 @@ def _notes(measured: Any) -> list[str]:
             f"{measured.count} batches give no intervals: {MIN_VALUES} would, so certify on more "
             "examples or smaller batches"
         )
-    negative = [n for n, v in measured.terms.items() if n.startswith("MMD") and v.mean() < 0]
+    negative = [n for n, v in measured.terms.items() if n in unbiased and v.mean() < 0]
     sentences += [
-        f"{name} is below 0, as an unbiased estimate of a small squared distance often is"
+        f"{name} is below 0, as an unbiased estimate of a small divergence often is"
         for name in negative
     ]
     return sentences

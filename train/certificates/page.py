@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from train.certificates import collapse, oscillation, price, slices
+from zoo import divergences
 
 
 def number(value: float | None) -> str:
@@ -57,10 +58,22 @@ def _measured_on(certificate: Mapping[str, Any]) -> str:
     left_out = f", {data['left_out']} images left out" if data["left_out"] else ""
     return (
         f"Step {certificate['step']}, on held-out data: {data['batches']} batches of "
-        f"{data['batch_size']}{left_out}. Values are nats per example, those of MMD and of "
-        "distances in their own units. A constraint holds if its upper limit is within the "
-        "tolerance and is violated if its lower limit is above it; each limit is right in 97.5% "
-        "of repeats."
+        f"{data['batch_size']}{left_out}. Values are nats per example{_units(certificate)}. A "
+        "constraint holds if its upper limit is within the tolerance and is violated if its lower "
+        "limit is above it; each limit is right in 97.5% of repeats."
+    )
+
+
+def _units(certificate: Mapping[str, Any]) -> str:
+    """Says which values have other units than nats, ", `SW_z` in units of squared distance"."""
+    found: dict[str, list[str]] = {}
+    for name in (*(c["expression"] for c in certificate["constraints"]), *certificate["terms"]):
+        unit = divergences.unit(name)
+        if unit != divergences.NATS:
+            found.setdefault(unit, []).append(_code(name))
+    return "".join(
+        f", {' and '.join(names)} {f'in units of {unit}' if unit else 'without unit'}"
+        for unit, names in found.items()
     )
 
 

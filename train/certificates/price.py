@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from zoo import divergences
+
 POINTS = 5000  # the N x N densities take seconds for each model
 _UNKNOWN = {"run": None, "neutral": None, "difference": None, "interval": None}
-_NATS = ("KL(", "JS(", "FKL(", "RKL(", "REC_", "RATE")
 
 
 def price(
@@ -131,7 +132,8 @@ def _moved(of: Mapping[str, Any]) -> bool:
 
 
 def _unit(expression: str) -> str:
-    return " nats" if expression.startswith(_NATS) else ""
+    unit = divergences.unit(expression)
+    return f" {unit}" if unit == divergences.NATS else ""
 
 
 def _combined(

@@ -29,9 +29,9 @@ def of_constraint(
         D_j = sum_i C_ij term_i
 
     Terms that are estimated without bias are added in every batch, and their mean has an interval.
-    Each other term has bounds of its own (`zoo.bounds`), and D_j those that add up, a negative
-    C_ij turning a term's upper bound into one from below. A sum of two limits holds at least as
-    often as each.
+    Each other term has bounds of its own (`zoo.bounds`), or where none are known there the one that
+    its estimate is by itself, and D_j those that add up, a negative C_ij turning a term's upper
+    bound into one from below. A sum of two limits holds at least as often as each.
 
     Where the tolerance is relative to a best and `neutral` is given, both runs are measured on the
     same batches with the same noise, and D - factor best is compared with the offset: what one set
@@ -82,7 +82,11 @@ def of_constraint(
             shift = factor * float(best.mean())
             parts = [_interval(difference, shift, measured, "against the neutral run")]
             found |= _here(float(best.mean()), declared)
-    parts += [(c, _or_none(bounds, name)) for name, c in column.items() if sides[name] != "exact"]
+    parts += [
+        (c, _or_one_sided(bounds, name, measured, sides[name]))
+        for name, c in column.items()
+        if sides[name] != "exact"
+    ]
     found |= {side: _json(_added(parts, side)) for side in _OTHER}
     return found
 
@@ -162,6 +166,17 @@ def _or_none(bounds: Bounds | None, name: str) -> TermBounds:
         return TermBounds() if bounds is None else bounds.of(name)
     except InputError:
         return TermBounds()
+
+
+def _or_one_sided(
+    bounds: Bounds | None, name: str, measured: Measurements, side: str
+) -> TermBounds:
+    """Returns the bounds on a term; of one that none are known of, what its side makes of it."""
+    found = _or_none(bounds, name)
+    if found != TermBounds() or side not in _OTHER or name not in measured.terms:
+        return found
+    _, both = _interval(measured.terms[name], 0.0, measured, "")
+    return TermBounds(**{side: getattr(both, side)})
 
 
 def _added(parts: list[tuple[float, TermBounds]], side: Side) -> Bound | None:

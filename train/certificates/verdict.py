@@ -88,6 +88,8 @@ def complaint(c: Mapping[str, Any]) -> str:
     if c["status"] == "not refuted":
         return _not_refuted(c)
     if c["status"] == "undecided":
+        if low is None and high is None and c["interval"] is not None:
+            return f"{name} is undecided: no bound on it is known, and its estimate is none."
         if low is None and high is None:
             return f"{name} is undecided: there are too few held-out examples for an interval."
         return " ".join([_between(c), *([c["decides"]] if c["decides"] else [])])
@@ -135,6 +137,8 @@ def _between(c: Mapping[str, Any]) -> str:
         return (
             f"{name} is undecided: its interval, {_range(low, high)}, contains the tolerance {eps}."
         )
+    if low is None or high is None:
+        return f"{name} is undecided: it is {_range(low, high)}, where {eps} is allowed."
     loose = f"; {c['loose']}" if c["loose"] else ""
     return f"{name} is undecided: it is {_range(low, high)}, and {eps} is between{loose}."
 

@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from zoo.divergences import divergence
 from zoo.errors import unknown
 
 Values = Callable[[np.ndarray], np.ndarray]
@@ -31,7 +32,6 @@ class Functional:
         r is: then E_b[e^V] = 1 needs no samples. None where it does.
       density_a, density_b: the same divergence of two known densities, V = log a/b, in a form
         whose expectations use E_a[e^-V] = E_b[e^V] = 1; None for at_a and at_b.
-      largest: what the divergence cannot exceed.
     """
 
     name: str
@@ -40,7 +40,12 @@ class Functional:
     normalised_b: float | None = None
     density_a: Values | None = None
     density_b: Values | None = None
-    largest: float = math.inf
+
+    @property
+    def largest(self) -> float:
+        """What the divergence cannot exceed."""
+        largest = divergence(self.name).largest
+        return math.inf if largest is None else largest
 
     @property
     def of_densities(self) -> tuple[Values, Values]:
@@ -95,21 +100,18 @@ _TABLE = (
         "H2",
         at_a=lambda v: -_expm1(-0.5 * v),
         at_b=lambda v: -_expm1(0.5 * v),
-        largest=2.0,
     ),
     # f(u) = |u - 1| / 2:        f' = sign(u - 1) / 2 = f*(f')
     Functional(
         "TV",
         at_a=lambda v: 0.5 * np.sign(v),
         at_b=lambda v: -0.5 * np.sign(v),
-        largest=1.0,
     ),
     # log 2 - 1/2 [ E_a softplus(-V) + E_b softplus(V) ]
     Functional(
         "JS",
         at_a=lambda v: 0.5 * (math.log(2.0) - _softplus(-v)),
         at_b=lambda v: 0.5 * (math.log(2.0) - _softplus(v)),
-        largest=math.log(2.0),
     ),
 )
 FUNCTIONALS = {functional.name: functional for functional in _TABLE}

@@ -1,21 +1,21 @@
 """What a term is, what it may ask of the joints, and the registry that finds it by name.
 
-To add a divergence, write one file in this folder with a class of this form; `MMD` is the example,
-and `JensenShannon` that of a divergence with a critic:
+A divergence is a class of this form; `MMD` is the example, and `JensenShannon` that of a divergence
+with a critic:
 
 ```python
-@base.register("ENERGY")
+@terms.divergence("ENERGY", describes="energy distance", symmetric=True, side="exact")
 @dataclasses.dataclass(frozen=True)
-class Energy(base.Term):
-    spaces = ("x", "z", "xz")  # it can be asked for as ENERGY_x, ENERGY_z and ENERGY_xz
-    space: str  # the one it was asked for
+class Energy(terms.Term):
+    space: str  # "x", "z" or "xz": it is asked for as ENERGY_x, ENERGY_z or ENERGY_xz
     option: float = 1.0  # everything else is an option
 
     def __call__(self, joints, training=True): ...
 ```
 
-An asymmetric one has `directions = ("qp", "pq")` and a field `direction` too, and is asked for as
-NAME_x_qp, NAME_x_pq and so on.
+An asymmetric one has a field `direction` too, "qp" or "pq", and is asked for as NAME_x_qp,
+NAME_x_pq and so on. The facts of the divergences that come with the zoo stand in
+`zoo.divergences`, and `estimates` reads them there.
 """
 
 from __future__ import annotations
@@ -26,17 +26,14 @@ import itertools
 from collections.abc import Callable
 from typing import Any, ClassVar, Literal, Protocol
 
-from zoo import errors
+from zoo import divergences, errors
+from zoo.divergences import Side
 from zoo.terms.estimate import Estimate
 
 # How a term's surrogate depends on the prior: not at all; on its density, or on moments in closed
 # form, so that any prior that learns gets the gradient; on samples, which must then carry it; or in
 # a way that is right for a fixed prior alone.
 Reading = Literal["none", "density", "samples", "fixed"]
-
-# What an estimate is, in expectation over held-out samples, of the term: its value, a bound on it
-# from below or from above, or neither.
-Side = Literal["exact", "lower", "upper", "neither"]
 
 
 class Joints(Protocol):
@@ -134,9 +131,13 @@ class Term(abc.ABC):
     Subclasses are frozen dataclasses. Their fields are the options, except `space`, `direction` and
     `critic`. A term whose class does not say from which side it estimates is taken to say nothing:
     certificates then look for bounds elsewhere.
+
+    Attributes:
+      divergence: what is estimated, by its name in a constraint; None for what is no divergence.
     """
 
     registered: ClassVar[str]
+    divergence: ClassVar[str | None] = None
     estimator_name: ClassVar[str | None] = None  # for a term that several classes estimate
     spaces: ClassVar[tuple[str, ...]] = ()  # () if its name does not say the space
     directions: ClassVar[tuple[str, ...]] = ()  # () if its name does not say the direction
@@ -150,7 +151,9 @@ class Term(abc.ABC):
     @property
     def side(self) -> Side:
         """From which side the estimate's expectation bounds the term."""
-        return "neither"
+        return (
+            "neither" if self.divergence is None else divergences.divergence(self.divergence).side
+        )
 
     @abc.abstractmethod
     def __call__(self, joints: Joints, training: bool = True) -> Estimate:
@@ -196,6 +199,27 @@ def register(name: str, estimator: str | None = None) -> Callable[[type[Term]], 
         return cls
 
     return decorate
+
+
+def estimates(name: str) -> Callable[[type[Term]], type[Term]]:
+    """Returns the class decorator of what estimates the divergence `name` of `zoo.divergences`.
+
+    Directions, side and critic follow from the facts; spaces are all, unless the class has fewer.
+    """
+    facts = divergences.divergence(name)
+
+    def decorate(cls: type[Term]) -> type[Term]:
+        cls.divergence, cls.needs_critic = facts.name, facts.critic
+        cls.directions = () if facts.symmetric else ("qp", "pq")
+        cls.spaces = cls.spaces or divergences.SPACES
+        return register(facts.name)(cls)
+
+    return decorate
+
+
+def find(name: str, estimator: str | None = None) -> type[Term]:
+    """Returns the class of the term `name`; arguments and errors as in `critic_space`."""
+    return _find(name, estimator)[0]
 
 
 def available() -> set[str]:

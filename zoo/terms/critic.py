@@ -58,7 +58,8 @@ class CriticTerm(base.Term):
 
     needs_critic = True
     gathers: ClassVar[bool] = False  # whether the estimate is no mean over examples
-    divergence: ClassVar[str]  # what is estimated of a and b, by its name in a constraint
+    divergence: ClassVar[str]  # of a and b
+    log_ratio: ClassVar[bool] = True  # whether the best critic is log a/b
 
     space: str
     critic: Any = None

@@ -57,7 +57,7 @@ def _total_variation(v_a: Any, v_b: Any, e_a: Expectation, e_b: Expectation) -> 
     return bound, bound
 
 
-DIVERGENCES = {
+BOUNDS = {
     "FKL": _forward_kl,
     "RKL": _reverse_kl,
     "CHI2": _chi_squared,
@@ -130,26 +130,21 @@ def f_divergence(
     Raises:
       InputError: if there is no such divergence.
     """
-    if name not in DIVERGENCES:
-        raise errors.unknown("f-divergence", name, DIVERGENCES)
+    if name not in BOUNDS:
+        raise errors.unknown("f-divergence", name, BOUNDS)
     critic_q = tf.cast(tf.convert_to_tensor(critic_q), tf.float32)
     critic_p = tf.cast(tf.convert_to_tensor(critic_p), tf.float32)
-    bound, surrogate = DIVERGENCES[name](critic_q, critic_p, expect_q, expect_p)
+    bound, surrogate = BOUNDS[name](critic_q, critic_p, expect_q, expect_p)
     return Estimate(value=bound, surrogate=surrogate, critic_loss=-bound)
 
 
 @dataclasses.dataclass(frozen=True)
 class _FDivergence(CriticTerm):
-    """Subclasses are registered by a name in `DIVERGENCES`."""
+    """Subclasses are registered by a name in `BOUNDS`."""
 
-    spaces = ("x", "z", "xz")
     gathers = True
 
     direction: str = "qp"
-
-    @property
-    def side(self) -> base.Side:
-        return "lower"
 
     def compare(self, pair: Pair, critic_a: Any, critic_b: Any) -> Estimate:
         if self.direction == "qp":
@@ -158,23 +153,17 @@ class _FDivergence(CriticTerm):
         return f_divergence(-critic_b, -critic_a, self.registered, pair.expect_b, pair.expect_a)
 
 
-@base.register("FKL")
+@base.estimates("FKL")
 class ForwardKL(_FDivergence):
     """FKL(a||b) = KL(a||b) by its variational bound; penalties as in `CriticTerm`."""
 
-    directions = ("qp", "pq")
-    divergence = "FKL"
 
-
-@base.register("RKL")
+@base.estimates("RKL")
 class ReverseKL(_FDivergence):
     """RKL(a||b) = KL(b||a) by its variational bound; penalties as in `CriticTerm`."""
 
-    directions = ("qp", "pq")
-    divergence = "RKL"
 
-
-@base.register("CHI2")
+@base.estimates("CHI2")
 class ChiSquared(_FDivergence):
     """CHI2(a||b) = E_b[ (a/b - 1)^2 ], Pearson's; penalties as in `CriticTerm`.
 
@@ -182,20 +171,15 @@ class ChiSquared(_FDivergence):
     loss has no minimum and training breaks down, so let b be the wider one.
     """
 
-    directions = ("qp", "pq")
-    divergence = "CHI2"
 
-
-@base.register("H2")
+@base.estimates("H2")
 class SquaredHellinger(_FDivergence):
     """H2 = E_p[ (sqrt(q/p) - 1)^2 ], in [0, 2]; penalties as in `CriticTerm`."""
 
-    divergence = "H2"
 
-
-@base.register("TV")
+@base.estimates("TV")
 class TotalVariation(_FDivergence):
     """TV = 1/2 E_p|q/p - 1|, in [0, 1]; penalties as in `CriticTerm`."""
 
     gathers = False
-    divergence = "TV"
+    log_ratio = False  # it is infinite

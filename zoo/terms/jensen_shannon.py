@@ -79,7 +79,7 @@ def jensen_shannon(
     return Estimate(value=value, surrogate=0.5 * exchanged, critic_loss=loss)
 
 
-@base.register("JS")
+@base.estimates("JS")
 @dataclasses.dataclass(frozen=True)
 class JensenShannon(CriticTerm):
     """JS between q and p on x, on z, or on both; the critic's penalties are those of `CriticTerm`.
@@ -87,18 +87,11 @@ class JensenShannon(CriticTerm):
     The option `surrogate` is that of `jensen_shannon`.
     """
 
-    spaces = ("x", "z", "xz")
-    divergence = "JS"
-
     surrogate: str = "non_saturating"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _check(self.surrogate)
-
-    @property
-    def side(self) -> base.Side:
-        return "lower"
 
     def compare(self, pair: Pair, critic_a: Any, critic_b: Any) -> Estimate:
         return jensen_shannon(critic_a, critic_b, self.surrogate, pair.expect_a, pair.expect_b)

@@ -118,7 +118,7 @@ def mmd_weighted(
     return tf.tensordot(difference, tf.linalg.matvec(gram, difference), axes=1)
 
 
-@base.register("MMD")
+@base.estimates("MMD")
 @dataclasses.dataclass(frozen=True)
 class MMD(base.Term):
     """MMD between q and p on x, on z, or on both side by side; options as in `mmd`.
@@ -129,8 +129,6 @@ class MMD(base.Term):
     diagonal normal as well, encoder and decoder descend `mmd_of_normals`, whose expectation is the
     same. On joints that weigh their samples both sides are exact: `mmd_weighted`.
     """
-
-    spaces = ("x", "z", "xz")
 
     space: str
     kernel: str = "rbf"
@@ -162,7 +160,7 @@ class MMD(base.Term):
     @property
     def side(self) -> base.Side:
         # The V-statistic is biased upwards, by the pairs of a sample with itself.
-        return "upper" if self.estimator == "v" else "exact"
+        return "upper" if self.estimator == "v" else super().side
 
     def reads_prior(self, prior: Any) -> base.Reading:
         return "samples" if self._normal_prior(prior) is None else "density"

@@ -97,7 +97,7 @@ def sliced_wasserstein_weighted(
     return tf.reduce_mean(costs)
 
 
-@base.register("SW")
+@base.estimates("SW")
 @dataclasses.dataclass(frozen=True)
 class SlicedWasserstein(base.Term):
     """SW between q and p on x, on z, or on both side by side, in new directions at every step.
@@ -105,18 +105,11 @@ class SlicedWasserstein(base.Term):
     On joints that weigh their samples it is `sliced_wasserstein_weighted`.
     """
 
-    spaces = ("x", "z", "xz")
-
     space: str
     projections: int = 50
 
     def __post_init__(self) -> None:
         _check(self.projections)
-
-    @property
-    def side(self) -> base.Side:
-        # Optimal transport is jointly convex: between samples it costs more, on average.
-        return "upper"
 
     def __call__(self, joints: base.Joints, training: bool = True) -> Estimate:
         q, p = (kernels.flatten(*parts) for parts in joints.samples(self.space))

@@ -49,7 +49,7 @@ def wasserstein(
     return Estimate(value=difference, surrogate=difference, critic_loss=-difference)
 
 
-@base.register("W1")
+@base.estimates("W1")
 @dataclasses.dataclass(frozen=True)
 class Wasserstein(CriticTerm):
     """W1 between q and p on x, on z, or on both, in Euclidean distance over all their elements.
@@ -59,8 +59,7 @@ class Wasserstein(CriticTerm):
     the slopes exceed 1. Spectrally normalised critics can have it 0.
     """
 
-    spaces = ("x", "z", "xz")
-    divergence = "W1"
+    log_ratio = False
 
     gradient_penalty: float = 10.0
 

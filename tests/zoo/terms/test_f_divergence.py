@@ -8,9 +8,9 @@ import tensorflow as tf
 
 from zoo import terms
 from zoo.errors import InputError
-from zoo.terms.f_divergence import DIVERGENCES
+from zoo.terms.f_divergence import BOUNDS
 
-NAMES = list(DIVERGENCES)
+NAMES = list(BOUNDS)
 SPACES = ["x", "z", "xz"]
 ASYMMETRIC = ["FKL", "RKL", "CHI2"]
 
