@@ -33,6 +33,7 @@ _TRAINING = (
     "network",
     "latent_dim",
     "latents",
+    "prior",
     "likelihood",
     "likelihood_scale",
     "batch_size",

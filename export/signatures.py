@@ -42,8 +42,11 @@ class Signatures:
 
     def __init__(self, model: LagrangianModel):
         self.model = model
+        # As it is now: a VampPrior's components are numbers in the graph, and need no encoder.
         self.prior = _without_draws(model.prior)
-        self.translates = isinstance(model.prior, priors.Empirical)
+        with model.averaged():
+            self._generating_prior = _without_draws(model.prior)
+        self.translates = priors.is_data(model.prior)
         self.absent: dict[str, str] = {}
         self._has_kl = self._closed_form()
         self._sizes: dict[str, Any] = {
@@ -112,7 +115,7 @@ class Signatures:
         return {"images": self.model.decoder.mean(z)}
 
     def generate(self, noise: tf.Tensor) -> Tensors:
-        z = transports.sample(self.prior, noise)
+        z = transports.sample(self._generating_prior, noise)
         return {"images": self._generator.mean(z)}
 
     def reconstruct(self, images: tf.Tensor) -> Tensors:

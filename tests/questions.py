@@ -8,7 +8,7 @@ from PIL import Image
 from scipy import special, stats
 
 import zoo
-from zoo import slack
+from zoo import priors, slack
 from zoo.conditionals import ImplicitConditional
 
 DRAWS = 4
@@ -117,7 +117,7 @@ def answer(model, name, given):
         return {"elbo": model.decode(code(model, x, noise)).log_prob(x) - kl}
     if base == "anomaly_score":
         score = -model.decode(posterior.mean()).log_prob(x)
-        if model.encoder.has_density and type(model.prior).__name__ != "Empirical":
+        if model.encoder.has_density and not priors.is_data(model.prior):
             score += posterior.kl_divergence(model.prior)
         return {"score": score}
     assert base == "log_likelihood"

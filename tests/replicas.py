@@ -65,6 +65,8 @@ CASES = {
     "avb": Case(
         "avb", {"noise_dim": 4, "term_options": {"RATE_ratio": {"adaptive_contrast": True}}}
     ),
+    "vae, learned mixture": Case("vae", {"prior": "mixture:3"}),
+    "aae, VampPrior": Case("aae", {"prior": "vamp:3"}),
     **{name: Case((f"{name}(q(z)||p(z))",)) for name in ("FKL", "RKL", "CHI2", "H2", "TV")},
     "W1_x, penalty": Case(("W1(q(x)||p(x))",), NORMAL),
     "infogan": Case("infogan", {"latents": LATENTS, "history": 20}, critic_steps=2),

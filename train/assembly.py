@@ -103,6 +103,7 @@ def build_model(
         spectral_norm=config.spectral_norm,
         share_features=config.share_features,
         latents=config.latents,
+        prior=None if config.prior == "standard_normal" else config.prior,
         latent_shape=latent_shape,
         noise_dim=config.noise_dim,
         term_options=_term_options(config),

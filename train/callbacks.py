@@ -209,8 +209,7 @@ class Recorder(keras.callbacks.Callback):
         """Writes a checkpoint, unless something in it is not finite."""
         model = self.model
         parts = {
-            "encoder": model.encoder.trainable_variables,
-            "decoder": model.decoder.trainable_variables,
+            **{name: part.trainable_variables for name, part in model.parts.items()},
             **{f"critic of {n}": c.trainable_variables for n, c in model.critics.items()},
             "optimizer": model.optimizer.variables,
             "critics' optimizer": model.critic_optimizer.variables,

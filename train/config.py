@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from train import documents
-from zoo import family, imports, slack
+from zoo import family, imports, prior_names, slack
 from zoo.errors import InputError, unknown
 from zoo.objective import Objective
 
@@ -92,6 +92,7 @@ class RunConfig:
     network_options: dict[str, Any] = dataclasses.field(default_factory=dict)
     latent_dim: int = 16
     latents: str | None = None
+    prior: str = "standard_normal"
     noise_dim: int = 64
     likelihood: str = "auto"
     likelihood_scale: str | None = None
@@ -156,6 +157,14 @@ class RunConfig:
         for term in self.term_options:
             if term not in terms:
                 raise unknown(f"term of {self.declared.name}", term, sorted(terms))
+        if self.prior != "standard_normal":
+            prior_names.parse(self.prior)
+            for flag, given in (("latents", self.latents), ("pair", self.paired)):
+                if given:
+                    raise InputError(
+                        f"--prior={self.prior} does not go with --{flag}, whose latents have "
+                        "a prior of their own: leave one of the two out."
+                    )
         if not 0 <= self.seed < 2**31:
             raise InputError(f"--seed={self.seed} must be from 0 to {2**31 - 1}.")
         if self.precision not in PRECISIONS:

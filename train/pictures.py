@@ -26,7 +26,7 @@ def draw(model: Any, dataset: Dataset, images: Any, workdir: Workdir) -> None:
       images: batches of test images in the order of their labels.
       workdir: gets plots/*.png.
     """
-    if isinstance(model.prior, priors.Empirical):
+    if priors.is_data(model.prior):
         _draw_translations(model, images, workdir)
         return
     latent_dim = model.encoder.event_shape[0]

@@ -54,6 +54,12 @@ flags.DEFINE_string(
 flags.DEFINE_multi_string("network_option", [], "E.g. hidden=[64,64], or critic_x.width=64.")
 flags.DEFINE_integer("latent_dim", 16, "The length of z.")
 flags.DEFINE_string("latents", None, "z as named blocks, e.g. 'categorical(10), noise(62)'.")
+flags.DEFINE_string(
+    "prior",
+    "standard_normal",
+    "p(z): standard_normal; mixture:K, K learned normals; mixture:K:equal, the same with weights "
+    "1/K; vamp:K, the posteriors at K learned pseudo-inputs.",
+)
 flags.DEFINE_integer("noise_dim", 64, "The length of an implicit encoder's noise.")
 flags.DEFINE_string("likelihood", "auto", "Of p(x|z): bernoulli, normal, laplace or MODULE:NAME.")
 flags.DEFINE_string("likelihood_scale", None, "A number, learned or per_element.")

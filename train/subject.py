@@ -255,7 +255,7 @@ class Subject:
         """Whether z is images of a second data set."""
         from zoo import priors
 
-        return isinstance(self.model.prior, priors.Empirical)
+        return priors.is_data(self.model.prior)
 
     @property
     def between_vectors(self) -> Any:

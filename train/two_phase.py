@@ -134,8 +134,8 @@ def neutral_model(config: RunConfig, workdir: Workdir) -> Any:
 
 def warm_start(model: Any, source: Any) -> None:
     """Gives `model` the weights of `source`, where both have the part."""
-    model.encoder.set_weights(source.encoder.get_weights())
-    model.decoder.set_weights(source.decoder.get_weights())
+    for name, part in model.parts.items():
+        part.set_weights(source.parts[name].get_weights())
     for name, critic in model.critics.items():
         if name in source.critics:
             critic.set_weights(source.critics[name].get_weights())

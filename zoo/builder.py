@@ -60,7 +60,9 @@ def build(
       likelihood: the family of p(x|z): "bernoulli", "normal", "laplace", one with options, or one
         of your own; see `zoo.likelihoods.register`.
       posterior: the family of q(z|x); "normal" has a scale for every element.
-      prior: p(z), any tfd distribution over [latent_dim]; standard normal if None.
+      prior: p(z), any tfd distribution over [latent_dim], whose trainable variables are trained;
+        a layer that learns, such as `zoo.priors.MixturePrior(50)`, or its text, "mixture:50",
+        "vamp:500"; standard normal if None.
       noise_dim: the length of the noise that an implicit encoder turns into z.
       precision: of the products in training, "float32" or "bfloat16"; sums, weights and log
         densities are float32.
@@ -98,12 +100,18 @@ def build(
         likelihood = likelihoods.family(likelihood)
     network_options = {**critic_options(objective, network), **(network_options or {})}
     make = Parts(network, network_options, {"precision": precision, "seed": seed})
+    if isinstance(prior, str):
+        prior = priors.named(prior, latent_dim, seed)
     if latent_shape is not None:
+        if prior is not None:
+            raise InputError("Where z is images its prior is their data set: leave out prior=.")
         encoder, decoder, prior = _between_images(
             make, image_shape, tuple(int(size) for size in latent_shape), likelihood, objective
         )
     else:
         prior, encoded = _latent(latents, latent_dim, prior, posterior)
+    learned = isinstance(prior, priors.Prior)
+    latent_event = (latent_dim,) if learned else priors.event_shape(prior)
     spaces = {
         name: terms.critic_space(
             name, options.get(name, {}).get("estimator", objective.estimators.get(name))
@@ -117,13 +125,13 @@ def build(
     if spectral_norm is None:
         spectral_norm = normalises_critics(objective)
     critics = {
-        name: make.critic(space, image_shape, priors.event_shape(prior), spectral_norm)
+        name: make.critic(space, image_shape, latent_event, spectral_norm)
         for name, space in spaces.items()
         if space
     }
     shared = _shared(objective, spaces, latent_shape) if share_features else None
     if latent_shape is None:
-        latent_dim = priors.latent_dim(prior)
+        (latent_dim,) = latent_event
         if objective.implicit_encoder:
             network_of = make("implicit_encoder", image_shape, latent_dim, noise_dim)
             encoder = ImplicitConditional(network_of, noise_dim, name="encoder")
@@ -245,7 +253,7 @@ def _latent(
         blocks = latents_of(text)
         return blocks.prior, blocks.posterior
     prior = priors.standard_normal(latent_dim) if prior is None else prior
-    if priors.latent_dim(prior) != latent_dim:
+    if not isinstance(prior, priors.Prior) and priors.latent_dim(prior) != latent_dim:
         raise InputError(
             f"The prior is over {priors.latent_dim(prior)} dimensions and latent_dim is "
             f"{latent_dim}: make them equal."

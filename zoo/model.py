@@ -48,19 +48,22 @@ class LagrangianModel(LagrangianStep):
       encoder: q(z|x), a Conditional, or an ImplicitConditional where no term needs its density,
         or a FeatureConditional of one of the critics.
       decoder: p(x|z).
-      prior: p(z), any tfd distribution over vectors [K], or `priors.Empirical` where z is a data
-        set; batches are then (x, z).
+      prior: p(z), any tfd distribution over vectors [K], whose trainable variables are trained; a
+        layer that learns, `priors.Prior`; or `priors.Empirical` where z is a data set, and batches
+        are (x, z).
       critics: term name -> Keras model giving one logit per example, for terms that need one.
       term_options: term name -> options of its estimator.
       multiplier_rule: how learned multipliers move; `zoo.multipliers.default` if None.
       slacks: the slack of each learned constraint, the unit of its violation.
-      ema: decay of moving averages of encoder and decoder, which `sample` uses; None for none.
+      ema: decay of moving averages of encoder, decoder and prior, which `sample` uses; None for
+        none.
       history: how many generated images critics are shown again, 0 for none; see `History`.
       seed: all noise is a function of it and the step.
 
     Raises:
       InputError: the objective is not admissible, a critic is missing, the parts' shapes do not
-        fit, or a term needs what a part cannot do; see `zoo.capabilities`.
+        fit, a term needs what a part cannot do (`zoo.capabilities`), or one does not give a prior
+        that learns its gradient (`priors.check_learned`).
     """
 
     def __init__(
@@ -83,14 +86,16 @@ class LagrangianModel(LagrangianStep):
         self.lagrangian = Lagrangian(objective.tractable())
         self.encoder = encoder
         self.decoder = decoder
-        self.prior = prior
+        self.prior_layer = priors.as_prior(prior)
         self.critics = dict(critics or {})
         self.term_options = {name: dict(o) for name, o in (term_options or {}).items()}
         self.seed = int(seed)
         if isinstance(self.encoder, FeatureConditional):
             self.encoder.read(self.critics)
+        self.prior_layer.attach(self.encoder)
         self._check_shapes()
         self._terms = {name: self._term(name) for name in self.lagrangian.terms}
+        priors.check_learned(self.prior_layer, self._terms)
         for name in (*self.critics, *self.term_options):
             if name not in self._terms:
                 raise InputError(
@@ -128,11 +133,10 @@ class LagrangianModel(LagrangianStep):
         )
         self.feed = None
         self.ema, self.remembers = ema, history
-        statistics = encoder.non_trainable_variables + decoder.non_trainable_variables
-        averaged = self.primal_variables + statistics
+        averaged = self.primal_variables + self.statistics
         self.averages = None if ema is None else Averages(ema, averaged)
         generated = {"x_p": self.decoder.event_shape}
-        if isinstance(prior, priors.Empirical):
+        if self.prior_layer.is_data:
             generated["z_q"] = self.encoder.event_shape
         self.histories = {
             name: History(history, shape, name=f"history_{name}")
@@ -145,6 +149,11 @@ class LagrangianModel(LagrangianStep):
         self.built = True
 
     # The two conditionals and the prior
+
+    @property
+    def prior(self) -> Any:
+        """p(z), a tfd distribution at the present weights of `prior_layer`."""
+        return self.prior_layer.distribution
 
     def encode(self, x: Any) -> Any:
         """Returns q(z|x), a tfd distribution, for images x [B, ...] with values in [0, 1]."""
@@ -165,12 +174,12 @@ class LagrangianModel(LagrangianStep):
         Where p(x|z) has no mean, x ~ p(x|z).
         """
         seeds = stateless_seed([self.seed, seed])
-        z = self.prior.sample(n, seed=seeds)
         with self.averaged():
+            z = self.prior.sample(n, seed=seeds)
             return self.decoder.mean_or_sample(self.decode(z), seeds + 1)
 
     def averaged(self) -> AbstractContextManager[None]:
-        """Returns a context in which encoder and decoder have their averaged weights, if any."""
+        """Returns a context in which all parts but critics have averaged weights, if any."""
         return contextlib.nullcontext() if self.averages is None else self.averages.in_place()
 
     def call(self, x: Any, training: bool = False) -> tf.Tensor:
@@ -180,7 +189,7 @@ class LagrangianModel(LagrangianStep):
     def _batch(self, data: Any) -> tuple[tf.Tensor, tf.Tensor | None]:
         x, z, _ = keras.utils.unpack_x_y_sample_weight(data)
         x = _checked(x, self.encoder.condition_shape, "images")
-        if not isinstance(self.prior, priors.Empirical):
+        if not self.prior_layer.is_data:
             return x, None
         if z is None:
             raise InputError("The prior is a data set: give batches (x, z) of both.")
@@ -194,17 +203,15 @@ class LagrangianModel(LagrangianStep):
 
     def _monitors(self) -> dict[str, terms.Term]:
         """Returns what evaluation reads even where the objective does not train it."""
-        names = ("REC_x", "REC_z" if isinstance(self.prior, priors.Empirical) else "RATE")
+        names = ("REC_x", "REC_z" if self.prior_layer.is_data else "RATE")
         found = {name: self._term(name) for name in names}
         return {n: t for n, t in found.items() if not lacking(t, *self._offered)}
 
     @property
     def capabilities(self) -> dict[str, Capabilities]:
         """What q(z|x), p(x|z) and p(z) can do."""
-        trained = {id(variable) for variable in self.primal_variables}
-        variables = getattr(self.prior, "trainable_variables", ())
         of_prior = probes.of_prior(self.prior)
-        learned = any(id(variable) in trained for variable in variables)
+        learned = bool(self.prior_layer.trainable_variables)
         return {
             ENCODER: self.encoder.capabilities,
             DECODER: self.decoder.capabilities,
@@ -235,7 +242,7 @@ class LagrangianModel(LagrangianStep):
             "objective": self.objective.to_config(),
             "encoder": serialise(self.encoder),
             "decoder": serialise(self.decoder),
-            "prior": priors.serialise(self.prior),
+            "prior": priors.to_config(self.prior_layer),
             "critics": {name: serialise(critic) for name, critic in self.critics.items()},
             "term_options": self.term_options,
             "multiplier_rule": serialise(self.multipliers),
@@ -256,7 +263,7 @@ class LagrangianModel(LagrangianStep):
                 "objective": Objective.from_config(config["objective"]),
                 "encoder": read(config["encoder"]),
                 "decoder": read(config["decoder"]),
-                "prior": priors.deserialise(config["prior"]),
+                "prior": priors.from_config(config["prior"], custom_objects),
                 "critics": {name: read(critic) for name, critic in config["critics"].items()},
                 "multiplier_rule": read(config["multiplier_rule"]),
             }

@@ -20,6 +20,7 @@ from zoo.lagrangian import Lagrangian
 from zoo.means import Means
 from zoo.objective import Objective
 from zoo.optimizers import FusedAdam, adam, descend
+from zoo.priors import Prior
 from zoo.replicas import ReplicatedModel
 
 _TRAIN, _TEST = 0, 1
@@ -45,7 +46,7 @@ class LagrangianStep(ReplicatedModel):
     objective: Objective
     encoder: BaseConditional
     decoder: BaseConditional
-    prior: Any
+    prior_layer: Prior
     critics: dict[str, keras.Model]
     lagrangian: Lagrangian
     multipliers: multipliers.MultiplierRule
@@ -113,8 +114,19 @@ class LagrangianStep(ReplicatedModel):
         return self.adam(learning_rate)
 
     @property
+    def parts(self) -> dict[str, keras.layers.Layer]:
+        """The layers of the primal player by name; the critics are the other player's."""
+        return {"encoder": self.encoder, "decoder": self.decoder, "prior": self.prior_layer}
+
+    @property
     def primal_variables(self) -> list[Any]:
-        return self.encoder.trainable_variables + self.decoder.trainable_variables
+        """The trainable variables of all parts, each once, though parts may share layers."""
+        return _distinct(v for part in self.parts.values() for v in part.trainable_variables)
+
+    @property
+    def statistics(self) -> list[Any]:
+        """What parts keep and nothing trains, such as moving averages of activations."""
+        return _distinct(v for part in self.parts.values() for v in part.non_trainable_variables)
 
     @property
     def critic_variables(self) -> list[Any]:
@@ -287,7 +299,7 @@ class LagrangianStep(ReplicatedModel):
         `z` are samples of the prior, where that is a data set of its own; `relaxed` as in
         `SampledJoints`.
         """
-        parts = self.encoder, self.decoder, self.prior
+        parts = self.encoder, self.decoder, self.prior_layer.distribution
         replica = replicas.present()
         return SampledJoints(x, *parts, seed, training, z, self.histories, replica, relaxed)
 
@@ -339,6 +351,10 @@ class LagrangianStep(ReplicatedModel):
     def _step_seed(self, stream: int, step: Any) -> tf.Tensor:
         """Returns the noise seed of this step."""
         return tf.random.experimental.stateless_fold_in([self.seed, stream], tf.cast(step, "int32"))
+
+
+def _distinct(variables: Iterable[Any]) -> list[Any]:
+    return list({id(variable): variable for variable in variables}.values())
 
 
 def _critic_loss(estimates: Mapping[str, terms.Estimate], replica_count: Any) -> tf.Tensor | None:

@@ -66,7 +66,7 @@ def _samples(model: Any, batches: Callable[..., Any]) -> Samples | None:
     terms = [model.term(name) for name in lagrangian.constrained_terms]
     if not any(getattr(term, "divergence", None) in FUNCTIONALS for term in terms):
         return None
-    paired = isinstance(model.prior, priors.Empirical)
+    paired = priors.is_data(model.prior)
     held_out = Examples.of(batches(), CHOSEN_ON, paired)
     half = len(held_out) // 2
     if half < 20:
@@ -158,7 +158,7 @@ class Margins:
 def _whole(model: Any) -> list[int]:
     """Returns the learned constraints on MMD_z alone, which all codes at once tell best."""
     lagrangian = model.lagrangian
-    if isinstance(model.prior, priors.Empirical):
+    if priors.is_data(model.prior):
         return []
     return [
         j

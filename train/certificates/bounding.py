@@ -72,7 +72,7 @@ def _bounds(
     sides = {model.term(name).side for name in lagrangian.constrained_terms}
     if sides <= {"exact"} and "MMD_z" not in lagrangian.constrained_terms:
         return None
-    paired = isinstance(model.prior, priors.Empirical)
+    paired = priors.is_data(model.prior)
     read = Examples.of(batches, READ_ON, paired)
     try:
         if training is None:
@@ -92,7 +92,7 @@ def _bounds(
 
 def uninformative(model: Any, constraint: Constraint, eps: float) -> str | None:
     """Says which failures of q(z) a tolerance of MMD admits, if it admits any."""
-    if constraint.space != "z" or isinstance(model.prior, priors.Empirical):
+    if constraint.space != "z" or priors.is_data(model.prior):
         return None
     if constraint.term not in model.lagrangian.terms:
         return None

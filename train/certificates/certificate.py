@@ -221,7 +221,7 @@ def _information(
     from zoo import priors
     from zoo.metrics import mutual_information
 
-    if isinstance(model.prior, priors.Empirical):
+    if priors.is_data(model.prior):
         return None
     if not (model.encoder.has_density and model.decoder.has_density):
         return None

@@ -41,7 +41,7 @@ def collapse(
     from zoo import priors
     from zoo.metrics import active_units
 
-    if isinstance(model.prior, priors.Empirical):
+    if priors.is_data(model.prior):
         return None
     try:
         means = _means(model, images, most)

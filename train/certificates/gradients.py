@@ -55,7 +55,7 @@ def gradients(
     """
     lagrangian = model.lagrangian
     gradient = _traced(model)
-    pairs = isinstance(model.prior, priors.Empirical)
+    pairs = priors.is_data(model.prior)
     total: Any = 0.0
     products = np.zeros(2 * [len(lagrangian.terms)])
     count = size = 0

@@ -64,7 +64,7 @@ def measure(
 
     rows: list[dict[str, float]] = []
     size = left_out = 0
-    pairs = isinstance(model.prior, priors.Empirical)
+    pairs = priors.is_data(model.prior)
     for index, batch in enumerate(batches):
         x, z = batch if isinstance(batch, tuple) else (batch, None)
         size = size or len(x)

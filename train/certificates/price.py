@@ -163,7 +163,7 @@ def _information(
     from zoo import priors
     from zoo.metrics import mutual_information
 
-    if isinstance(model.prior, priors.Empirical):
+    if priors.is_data(model.prior):
         return None
     parts = (model.encoder, model.decoder, neutral.encoder, neutral.decoder)
     if not all(part.has_density for part in parts):

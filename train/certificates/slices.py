@@ -41,7 +41,7 @@ def slices(model: Any, batches: Iterable[Any], labels: Any, seed: int = 0) -> di
     """
     from zoo import priors
 
-    lagrangian, paired = model.lagrangian, isinstance(model.prior, priors.Empirical)
+    lagrangian, paired = model.lagrangian, priors.is_data(model.prior)
     labels = np.asarray(labels)
     columns = [
         {n: float(c) for n, c in zip(lagrangian.terms, column, strict=True) if c}

@@ -168,7 +168,7 @@ class Bounds:
     def _explicit(self) -> bool:
         """Whether q(z|x) and p(z) are densities of vectors."""
         prior = self._model.prior
-        return bool(self._model.encoder.has_density) and not isinstance(prior, priors.Empirical)
+        return bool(self._model.encoder.has_density) and not priors.is_data(prior)
 
     @functools.cached_property
     def _aggregate(self) -> Aggregate:
@@ -204,7 +204,7 @@ def mmd_of_codes(model: Any, examples: Examples, seed: int, term: MMD) -> Measur
 
     Batches of n out of N codes have sqrt(N / n) times its noise.
     """
-    if isinstance(model.prior, priors.Empirical) or len(examples) < 4:
+    if priors.is_data(model.prior) or len(examples) < 4:
         return None
     q, _ = Pairs(model, _On("z"), seed).samples(examples)
     options = {option: getattr(term, option) for option in ("kernel", "bandwidth", "scales")}

@@ -28,7 +28,7 @@ import abc
 import dataclasses
 import itertools
 from collections.abc import Callable
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 from zoo import capabilities, divergences, errors
 from zoo.divergences import Side
@@ -40,6 +40,10 @@ DIFFERENTIATED = {
     "z": frozenset({"z_q", "z_p"}),
     "xz": frozenset({"z_q", "x_p", "z_p"}),
 }
+# How a term's surrogate depends on the prior: not at all; on its density, or on moments in closed
+# form, so that any prior that learns gets the gradient; on samples, which must then carry it; or in
+# a way that is right for a fixed prior alone.
+Reading = Literal["none", "density", "samples", "fixed"]
 
 
 class Joints(Protocol):
@@ -187,6 +191,10 @@ class Term(abc.ABC):
     @abc.abstractmethod
     def __call__(self, joints: Joints, training: bool = True) -> Estimate:
         """Returns the term's estimate on `joints`; `training` is passed on to the critic."""
+
+    def reads_prior(self, prior: Any) -> Reading:
+        """Returns how the surrogate's gradient reaches the variables of `prior`, a distribution."""
+        return "samples"
 
     @classmethod
     def options(cls) -> tuple[str, ...]:

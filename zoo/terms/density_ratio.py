@@ -176,6 +176,9 @@ class RateByRatio(CriticTerm):
     def needs(self) -> Needs:
         return {ENCODER: ("moments",), PRIOR: ("density",)} if self.adaptive_contrast else {}
 
+    def reads_prior(self, prior: Any) -> base.Reading:
+        return "density" if self.adaptive_contrast else "samples"
+
     def pair(self, joints: base.Joints) -> Pair:
         if not self.adaptive_contrast:
             q, product = (joints.x_q, joints.z_q), (joints.x_q, joints.z_p)

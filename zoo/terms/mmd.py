@@ -167,6 +167,9 @@ class MMD(base.Term):
         self._exact(prior)  # raises where the embedding asked for is none
         return self.needs, self.differentiates
 
+    def reads_prior(self, prior: Any) -> base.Reading:
+        return "samples" if self._exact(prior) is None else "density"
+
     def __call__(self, joints: base.Joints, training: bool = True) -> Estimate:
         if joints.q_weights is not None:
             return Estimate.of(self._of_weights(joints))

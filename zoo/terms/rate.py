@@ -84,6 +84,9 @@ class Rate(base.Term):
             return {}, frozenset()
         return self.needs, self.differentiates
 
+    def reads_prior(self, prior: Any) -> base.Reading:
+        return "density"
+
     def __call__(self, joints: base.Joints, training: bool = True) -> Estimate:
         divergence = _closed_form(joints.posterior, joints.prior, self.estimator)
         if divergence is not None:

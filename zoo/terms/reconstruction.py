@@ -49,6 +49,9 @@ class ReconstructionOfX(base.Term):
     def side(self) -> base.Side:
         return "exact"
 
+    def reads_prior(self, prior: Any) -> base.Reading:
+        return "none"
+
     def __call__(self, joints: base.Joints, training: bool = True) -> Estimate:
         return Estimate.of(reconstruction(joints.log_p_x_given_z_q, joints.expect_q))
 
@@ -82,6 +85,10 @@ class ReconstructionOfZ(base.Term):
     @property
     def side(self) -> base.Side:
         return "exact"
+
+    def reads_prior(self, prior: Any) -> base.Reading:
+        # -I_p + C_z = REC_z - H_p(z), and the form leaves out the entropy as a constant.
+        return "fixed"
 
     def __call__(self, joints: base.Joints, training: bool = True) -> Estimate:
         if self.affine and training:

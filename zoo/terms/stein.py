@@ -116,7 +116,8 @@ def stein(
 class Stein(base.Term):
     """Dz_qp = KL(q(z)||p(z)) by Stein's direction, for priors with a smooth density.
 
-    Its value is not the KL but the squared Stein discrepancy; options as in `stein`.
+    Its value is not the KL but the squared Stein discrepancy; options as in `stein`. A prior that
+    learns descends the KL itself, whose gradient in p is that of -E_q log p(z).
     """
 
     directions = ("qp",)
@@ -133,6 +134,9 @@ class Stein(base.Term):
         kernels.kernel(self.kernel, self.scales)
         kernels.check_bandwidth(self.bandwidth)
         _check(self.statistic)
+
+    def reads_prior(self, prior: Any) -> base.Reading:
+        return "density"
 
     def __call__(self, joints: base.Joints, training: bool = True) -> Estimate:
         if joints.q_weights is not None:
@@ -151,7 +155,10 @@ class Stein(base.Term):
                 "use estimator='ratio'."
             )
         options = {option: getattr(self, option) for option in self.options()}
-        return stein(z_q, score, **options)
+        found = stein(z_q, score, **options)
+        # d KL(q||p) when p moves: -E_q[ d log p(z) ], at z that this does not move
+        of_prior = tf.reduce_mean(log_p - tf.stop_gradient(log_p))
+        return dataclasses.replace(found, surrogate=found.surrogate - of_prior)
 
 
 def _derivatives(k: kernels.Kernel, r2: Any, s2: Any) -> tuple[Any, Any, Any]:

@@ -1,0 +1,225 @@
+"""The prior as a layer: fixed, of a distribution's own variables, or of a class of the user's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow_probability as tfp
+
+from zoo.errors import InputError
+from zoo.priors import fixed, written
+
+tfd = tfp.distributions
+
+
+class Prior(keras.layers.Layer):
+    """p(z) as a layer: calling it returns a tfd distribution at the present weights.
+
+    To write a prior of your own, make weights in `make`, return a distribution from `call`, and
+    register the class with `keras.saving.register_keras_serializable`, so that models load:
+
+    ```python
+    @keras.saving.register_keras_serializable("mine")
+    class Shifted(zoo.priors.Prior):
+        def make(self, encoder):
+            self.mean = self.add_weight(shape=encoder.event_shape, name="mean")
+
+        def call(self):
+            return tfd.MultivariateNormalDiag(tf.convert_to_tensor(self.mean))
+    ```
+
+    `zoo.build(..., prior=Shifted())` trains its weights with those of encoder and decoder. The
+    distribution has batch shape [] and float32 events [K]; log densities are differentiable in
+    the weights.
+    """
+
+    is_data = False
+    built: bool
+    # What to do where a term needs samples that carry gradients, and `pathwise` is False.
+    remedy = "use a prior whose samples are reparameterised"
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(dtype="float32", **kwargs)
+        self._encoder: Callable[[], Any] | None = None
+
+    def make(self, encoder: Any) -> None:
+        """Makes the weights; `encoder` has `event_shape` [K] and `condition_shape` [H, W, C]."""
+
+    def call(self) -> Any:
+        """Returns p(z), a tfd distribution with batch shape [] and event shape [K]."""
+        raise NotImplementedError
+
+    def __call__(self) -> Any:  # Keras calls no layer without an input.
+        return self.distribution
+
+    @property
+    def distribution(self) -> Any:
+        """p(z) at the present weights."""
+        return self.call()
+
+    @property
+    def pathwise(self) -> bool:
+        """Whether the gradient of E_p f(z) in all the weights is that of f at samples z."""
+        return bool(self.distribution.reparameterization_type == tfd.FULLY_REPARAMETERIZED)
+
+    @property
+    def encoder(self) -> Any:
+        """q(z|x) of the model this is the prior of."""
+        if self._encoder is None:
+            raise InputError(f"The {type(self).__name__} {self.name!r} is in no model yet.")
+        return self._encoder()
+
+    def attach(self, encoder: Any) -> None:
+        """Makes the weights, and remembers q(z|x); a model does it once.
+
+        Raises:
+          InputError: another model has this layer.
+        """
+        if self._encoder is not None and self._encoder() is not encoder:
+            raise InputError(
+                f"The {type(self).__name__} {self.name!r} is the prior of another model: make one "
+                "for each."
+            )
+        # Behind a function: Keras would take its layers for this layer's, and save them twice.
+        self._encoder = lambda: encoder
+        if not self.built:
+            self.make(encoder)
+            self.built = True
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        del config["dtype"]
+        return config
+
+
+class FixedPrior(Prior):
+    """A tfd distribution that nothing trains; the same object at every call."""
+
+    def __init__(self, distribution: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        fixed.event_shape(distribution)
+        self._fixed = lambda: distribution
+        self.is_data = fixed.is_data(distribution)
+
+    def call(self) -> Any:
+        return self._fixed()
+
+
+@keras.saving.register_keras_serializable("zoo")
+class TrainedPrior(Prior):
+    """A tfd distribution whose variables are trained: weights of this layer take their place.
+
+    The distribution is made anew of the present weights at every call. A weight is as free as the
+    variable was: a scale may become negative, where an `add_weight` behind a softplus may not.
+
+    Args:
+      template: the distribution as `zoo.priors.written.template` writes it.
+      initial: the variables' first values, arrays or nested lists.
+    """
+
+    def __init__(self, template: dict[str, Any], initial: Sequence[Any], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._template = lambda: template
+        self._initial = [np.asarray(value, np.float32) for value in initial]
+        self._values = [
+            self.add_weight(
+                name=f"variable_{index}",
+                shape=value.shape,
+                initializer=keras.initializers.Constant(value),
+                autocast=False,
+            )
+            for index, value in enumerate(self._initial)
+        ]
+        fixed.event_shape(self.distribution)
+
+    def call(self) -> Any:
+        return written.from_template(self._template(), self._values)
+
+    def get_config(self) -> dict[str, Any]:
+        initial = [value.tolist() for value in self._initial]
+        return {**super().get_config(), "template": self._template(), "initial": initial}
+
+
+def as_prior(prior: Any) -> Prior:
+    """Returns the layer of a prior: itself, or that of a tfd distribution.
+
+    Trainable variables of a distribution become weights of the layer, which begin at their values;
+    the variables themselves stay as they are.
+
+    Raises:
+      InputError: it is neither, has not the shape of a prior, or has variables that cannot be
+        trained, such as those of a bijector.
+    """
+    if isinstance(prior, Prior):
+        return prior
+    fixed.event_shape(prior)
+    if not written.variables_of(prior):
+        return FixedPrior(prior)
+    kind = type(prior).__name__
+    try:
+        template, variables = written.template(prior)
+    except InputError as error:
+        raise InputError(
+            f"The prior, a {kind}, has variables that would not be trained ({error}): write a "
+            "subclass of zoo.priors.Prior with these weights, or pass their values."
+        ) from None
+    for variable in variables:
+        if keras.backend.standardize_dtype(variable.dtype) != "float32":
+            raise InputError(
+                f"The prior, a {kind}, has a trainable variable of dtype "
+                f"{keras.backend.standardize_dtype(variable.dtype)}: make it float32."
+            )
+    return TrainedPrior(template, [keras.ops.convert_to_numpy(v) for v in variables])
+
+
+def to_config(prior: Prior) -> dict[str, Any]:
+    """Returns a prior as plain data: a fixed one as `serialise` writes it, others as Keras does."""
+    if isinstance(prior, FixedPrior):
+        return written.serialise(prior.distribution)
+    return keras.saving.serialize_keras_object(prior)
+
+
+def from_config(config: dict[str, Any], custom_objects: Any = None) -> Any:
+    """Returns the distribution or the layer that `to_config` wrote.
+
+    Raises:
+      InputError: it is neither.
+    """
+    if not isinstance(config, dict) or "config" not in config:
+        return written.deserialise(config)
+    prior = keras.saving.deserialize_keras_object(config, custom_objects)
+    if not isinstance(prior, Prior):
+        raise InputError(f"The prior is a {type(prior).__name__}: it must be a zoo.priors.Prior.")
+    return prior
+
+
+def check_learned(prior: Prior, terms: Mapping[str, Any]) -> None:
+    """Checks that the trained terms give a learned prior the gradient of what they stand for.
+
+    Raises:
+      InputError: a term does not, or none reads the prior.
+    """
+    if not prior.trainable_variables:
+        return
+    kind = type(prior).__name__
+    reads = {name: term.reads_prior(prior.distribution) for name, term in terms.items()}
+    for name, how in reads.items():
+        if how == "fixed":
+            raise InputError(
+                f"{name} leaves out the entropy of p(z), which is no constant where the prior is "
+                f"learned, and this one is a {kind}: use a fixed prior, or an objective without "
+                f"{name}."
+            )
+        if how == "samples" and not prior.pathwise:
+            raise InputError(
+                f"{name} follows samples of the prior, and those of this {kind} do not carry the "
+                f"gradient in all its weights: {prior.remedy}."
+            )
+    if not {"density", "samples"} & set(reads.values()):
+        raise InputError(
+            f"None of the trained terms, {', '.join(reads)}, reads the prior, so that the {kind} "
+            "would never be trained: use a fixed prior, or an objective with RATE."
+        )
