@@ -133,7 +133,9 @@ def jit(config: RunConfig) -> bool:
     from zoo import networks
 
     layers = networks.get(config.network_name)
-    return layers.JIT_COMPILE if config.jit == "auto" else config.jit == "on"
+    # A user's own network may use what XLA cannot compile.
+    fast = bool(getattr(layers, "JIT_COMPILE", False))
+    return fast if config.jit == "auto" else config.jit == "on"
 
 
 def steps_per_execution(config: RunConfig) -> int:

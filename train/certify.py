@@ -143,5 +143,5 @@ if __name__ == "__main__":
     flags.DEFINE_integer(
         "power", 4, "Repeats of each planted difference, where only a lower bound exists."
     )
-    command.name_folders("runs", but=("--workdir", "--out", "--points", "--power"))
+    command.name_folders("runs", but=("--workdir", "--out", "--points", "--power", "--import"))
     command.run(main, __doc__)

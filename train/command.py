@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import os
 import signal
 import sys
 import tempfile
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from absl import flags
@@ -37,6 +39,9 @@ def run(main: Callable[[], int | None], usage: str) -> None:
     Exit codes: 0 done; 2 the command or its input was wrong; 1 the run failed; 130 and 143 Ctrl-C
     and SIGTERM ended it. All but the first print one sentence on stderr.
     """
+    flags.DEFINE_multi_string(
+        "import", [], "Import a module of your own first.", allow_override=True
+    )
     flags.DEFINE_bool("help", False, "Show this help.", short_name="h", allow_override=True)
     try:
         extra = flags.FLAGS(sys.argv)[1:]
@@ -45,6 +50,7 @@ def run(main: Callable[[], int | None], usage: str) -> None:
             sys.exit(DONE)
         if extra:
             raise InputError(f"{extra[0]!r} is not a flag: write flags like --model=alice.")
+        import_modules(flags.FLAGS["import"].value)
         code = main()
     except (flags.Error, InputError) as error:
         sys.exit(_say(error, WRONG_INPUT))
@@ -55,6 +61,32 @@ def run(main: Callable[[], int | None], usage: str) -> None:
     except KeyboardInterrupt:
         sys.exit(_say(Interrupted(signal.SIGINT), 128 + signal.SIGINT))
     sys.exit(code or DONE)
+
+
+def import_modules(names: Iterable[str]) -> None:
+    """Imports modules that the command line names, from where Python looks or this folder.
+
+    Raises:
+      InputError: there is no such module, or it raised an error.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # they may import TensorFlow
+    for name in names:
+        try:
+            importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            if error.name != name:
+                raise InputError(
+                    f"--import={name} imports {error.name}, which is missing."
+                ) from error
+            raise InputError(
+                f"--import={name}: there is no module {name}.py in {os.getcwd()} or on PYTHONPATH."
+            ) from None
+        except Exception as error:  # a user's module may raise anything
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            raise InputError(
+                f"--import={name} failed at {where.filename}:{where.lineno} "
+                f"({type(error).__name__}: {error})."
+            ) from error
 
 
 def name_folders(flag: str, but: tuple[str, ...] = ()) -> None:

@@ -41,7 +41,9 @@ flags.DEFINE_string("pair", None, "z is images: rotated, tilted, edges, coloured
 flags.DEFINE_string("binarization", "auto", "auto, dynamic, static or none.")
 flags.DEFINE_string("workdir", None, "The run's folder; runs/MODEL-DATASET if not given.")
 flags.DEFINE_string(
-    "network", "auto", "mlp or dcgan; resnet, unet, similarity or mlp where z is images."
+    "network",
+    "auto",
+    "mlp or dcgan; resnet, unet, similarity or mlp where z is images; or your own, my_parts:name.",
 )
 flags.DEFINE_multi_string("network_option", [], "E.g. hidden=[64,64], or critic_x.width=64.")
 flags.DEFINE_integer("latent_dim", 16, "The length of z.")
@@ -105,6 +107,9 @@ def config_from_flags() -> RunConfig:
         _FLAGS.constraint,
         _FLAGS.slack,
     )
+    module, colon, _ = _FLAGS.network.partition(":")
+    if colon:
+        command.import_modules([module])
     apart = {"objective", "best", "term_options", "network_options"}
     names = set(RunConfig.__dataclass_fields__) - apart
     values: dict[str, Any] = {name: _FLAGS[name].value for name in names}
