@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 from train import data
+from train.archive import Build
 from train.config import RunConfig
 from zoo.algebra import TractableForm
 from zoo.errors import InputError
@@ -84,6 +85,32 @@ def build_model(
     Raises:
       InputError: a name or option is unknown, or a term has no estimator.
     """
+    model = _built(config, image_shape, latent_shape, None, {"horizon": steps})
+    _compile(model, config)
+    return model
+
+
+def rebuilt(config: RunConfig, build: Build, compiled: bool = True) -> Any:
+    """Returns the model of a run as it was built when it began, its weights apart.
+
+    Raises:
+      InputError: as `build_model`.
+    """
+    speed = {"rate": build.rate}
+    model = _built(config, build.image_shape, build.latent_shape, build.precision, speed)
+    if compiled:
+        _compile(model, config)
+    return model
+
+
+def _built(
+    config: RunConfig,
+    image_shape: tuple[int, ...],
+    latent_shape: tuple[int, ...] | None,
+    fastest: str | None,
+    speed: dict[str, Any],
+) -> Any:
+    """Returns the model; `fastest` is the precision "auto" stands for, None for this machine's."""
     import zoo
     from zoo import likelihoods, multipliers, slack
     from zoo.affine import rational
@@ -94,21 +121,21 @@ def build_model(
     if rule == "auto":
         rule = multipliers.default(rational(objective.alpha_q), rational(objective.alpha_p))
     scale = {} if config.likelihood_scale is None else {"scale": _scale(config.likelihood_scale)}
-    model = zoo.build(
+    return zoo.build(
         objective,
         image_shape=image_shape,
         latent_dim=config.latent_dim,
         network=config.network_name,
         network_options=config.network_options,
         likelihood=likelihoods.family(config.likelihood_name, **scale),
-        precision=precision.best() if config.precision == "auto" else config.precision,
+        precision=(fastest or precision.best() if config.precision == "auto" else config.precision),
         spectral_norm=config.spectral_norm,
         share_features=config.share_features,
         latents=config.latents,
         latent_shape=latent_shape,
         noise_dim=config.noise_dim,
         term_options=_term_options(config),
-        multiplier_rule=multipliers.get(rule, horizon=steps, **RULE_OPTIONS.get(rule, {})),
+        multiplier_rule=multipliers.get(rule, **speed, **RULE_OPTIONS.get(rule, {})),
         slacks=[
             max(gamma, config.noise.get(constraint.expression, 0.0))
             for gamma, (_, constraint) in zip(
@@ -119,13 +146,15 @@ def build_model(
         history=config.history,
         seed=config.seed,
     )
+
+
+def _compile(model: Any, config: RunConfig) -> None:
     model.compile(
         optimizer=model.adam(config.learning_rate),
         critic_optimizer=model.adam(config.critic_learning_rate),
         critic_steps=config.critic_steps,
         jit_compile=jit(config),
     )
-    return model
 
 
 def jit(config: RunConfig) -> bool:

@@ -198,7 +198,7 @@ def train(config: RunConfig, workdir: Workdir, cluster: Cluster = ALONE) -> None
             means = checkpoints.means(checkpoint) if checkpoint else None
             with cluster.scope():
                 if checkpoint:
-                    model = workdir.load(checkpoint)
+                    model = workdir.load(checkpoint, config=config)
                 else:
                     model = assembly.build_model(
                         config, dataset.image_shape, total, getattr(dataset, "latent_shape", None)
@@ -207,9 +207,12 @@ def train(config: RunConfig, workdir: Workdir, cluster: Cluster = ALONE) -> None
         if assembly.jit(config) and not model.jit_compile:
             cluster.say("jit is off: XLA compiles no step that several replicas share")
         if config.best and not checkpoint:
+            first = two_phase.neutral_workdir(config, workdir)
+            began = cluster.from_chief(lambda: two_phase.begun(first).to_json().encode())
+            source = RunConfig.from_json(began, str(first.path))
             with cluster.file(lambda: two_phase.neutral_path(config, workdir)) as neutral:
                 assert neutral is not None
-                two_phase.warm_start(model, workdir.load(neutral))
+                two_phase.warm_start(model, first.load(neutral, compiled=False, config=source))
         start = int(model.step.numpy())
 
         def begun() -> bytes:

@@ -161,7 +161,7 @@ def build(
             "decoder", "decoder", latent_dim, image_shape, likelihood.params_per_element
         )
         p = Conditional(network_of, likelihood, image_shape, of_z, name="decoder")
-    return LagrangianModel(
+    built = LagrangianModel(
         objective,
         q,
         p,
@@ -175,6 +175,8 @@ def build(
         seed=seed,
         name=objective.name,
     )
+    built.precision = precision
+    return built
 
 
 def _shared(objective: Objective, spaces: Mapping[str, str | None], latent_shape: Any) -> str:
