@@ -68,6 +68,7 @@ def export_newest(
         )
     if not os.path.isdir(workdir):
         raise InputError(f"--workdir={workdir} is no folder: name the one that train.run made.")
+    Workdir(workdir).config()  # which says what is missing to load its checkpoints
     checkpoint = Workdir(workdir).latest_checkpoint()
     if checkpoint is None:
         raise InputError(f"--workdir={workdir} has no checkpoint yet: train it with train.run.")
@@ -137,6 +138,7 @@ def main() -> int:
 
 if __name__ == "__main__":
     flags.DEFINE_string("workdir", None, "The run's folder, as train.run made it.")
+    flags.DEFINE_multi_string("import", [], command.IMPORT)
     flags.DEFINE_string("out", None, "The folder to write to.")
     flags.DEFINE_string("part", "both", "What to export: both, encoder or decoder.")
     flags.DEFINE_bool("tflite", False, "The encoder as OUT/tflite/VERSION/model.tflite too.")

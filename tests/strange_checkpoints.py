@@ -46,7 +46,7 @@ def checkpoint():
 
 @functools.cache
 def keras_checkpoint():
-    """A checkpoint of it as they were before release 0.2: an archive of Keras."""
+    """A checkpoint of it as they were up to version 0.1.0: an archive of Keras."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.keras"
         model().save(path)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 BUILD, WEIGHTS, MEANS = "build.json", "model.weights.h5", "means.json"
 PARTS = frozenset({BUILD, WEIGHTS})
-# Before release 0.2 a checkpoint was an archive of Keras: of its config numbers alone are read.
+# Up to version 0.1.0 a checkpoint was an archive of Keras: numbers alone are read of its config.
 CONFIG = "config.json"
 _KERAS = frozenset({"metadata.json", CONFIG, WEIGHTS})
 _MOST_TEXT = 2**24  # bytes of a part other than the weights; those of large networks have 2**17
@@ -222,9 +222,10 @@ def misfit(weights: H5, needed: H5, ignored: tuple[str, ...]) -> str | None:
             return f"{name} has shape {found[name][0]} where {shape} is needed"
         if found[name][1] != kind:
             return f"{name} is {found[name][1]} where {kind} is needed"
-    extra = (name for name in found if name not in wanted and name.split("/")[0] not in ignored)
-    name = next(extra, None)
-    return None if name is None else f"its {name} is none of the model's"
+    for name in found:
+        if name not in wanted and name.split("/")[0] not in ignored:
+            return f"its {name} is none of the model's"
+    return None
 
 
 def _arrays(content: H5) -> dict[str, tuple[tuple[int, ...], str]]:

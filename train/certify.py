@@ -143,5 +143,6 @@ if __name__ == "__main__":
     flags.DEFINE_integer(
         "power", 4, "Repeats of each planted difference, where only a lower bound exists."
     )
+    flags.DEFINE_multi_string("import", [], command.IMPORT)
     command.name_folders("runs", but=("--workdir", "--out", "--points", "--power", "--import"))
     command.run(main, __doc__)

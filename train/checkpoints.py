@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from train.config import RunConfig
     from zoo.model import LagrangianModel
 
-_NAME = re.compile(r"step-(\d{8,})\.(?:zip|keras)")  # .keras before release 0.2
+_NAME = re.compile(r"step-(\d{8,})\.(?:zip|keras)")  # .keras up to version 0.1.0
 _OPTIMIZERS = ("optimizer", "critic_optimizer")
 
 

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import importlib
 import itertools
-import os
 import signal
 import sys
-import tempfile
-import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from absl import flags
 
+from zoo import imports
 from zoo.errors import InputError
+from zoo.quiet import quiet
 
 DONE, FAILED, WRONG_INPUT = 0, 1, 2
+IMPORT = "A module of yours, such as my_parts, that registers what a run is made of."
 
 
 class RunError(RuntimeError):
@@ -34,14 +33,11 @@ class Interrupted(KeyboardInterrupt):
 
 
 def run(main: Callable[[], int | None], usage: str) -> None:
-    """Parses the flags, calls `main` and exits.
+    """Parses the flags, imports the modules that --import names, calls `main` and exits.
 
     Exit codes: 0 done; 2 the command or its input was wrong; 1 the run failed; 130 and 143 Ctrl-C
     and SIGTERM ended it. All but the first print one sentence on stderr.
     """
-    flags.DEFINE_multi_string(
-        "import", [], "Import a module of your own first.", allow_override=True
-    )
     flags.DEFINE_bool("help", False, "Show this help.", short_name="h", allow_override=True)
     try:
         extra = flags.FLAGS(sys.argv)[1:]
@@ -50,7 +46,7 @@ def run(main: Callable[[], int | None], usage: str) -> None:
             sys.exit(DONE)
         if extra:
             raise InputError(f"{extra[0]!r} is not a flag: write flags like --model=alice.")
-        import_modules(flags.FLAGS["import"].value)
+        imports.load(imported())
         code = main()
     except (flags.Error, InputError) as error:
         sys.exit(_say(error, WRONG_INPUT))
@@ -61,32 +57,6 @@ def run(main: Callable[[], int | None], usage: str) -> None:
     except KeyboardInterrupt:
         sys.exit(_say(Interrupted(signal.SIGINT), 128 + signal.SIGINT))
     sys.exit(code or DONE)
-
-
-def import_modules(names: Iterable[str]) -> None:
-    """Imports modules that the command line names, from where Python looks or this folder.
-
-    Raises:
-      InputError: there is no such module, or it raised an error.
-    """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # they may import TensorFlow
-    for name in names:
-        try:
-            importlib.import_module(name)
-        except ModuleNotFoundError as error:
-            if error.name != name:
-                raise InputError(
-                    f"--import={name} imports {error.name}, which is missing."
-                ) from error
-            raise InputError(
-                f"--import={name}: there is no module {name}.py in {os.getcwd()} or on PYTHONPATH."
-            ) from None
-        except Exception as error:  # a user's module may raise anything
-            where = traceback.extract_tb(error.__traceback__)[-1]
-            raise InputError(
-                f"--import={name} failed at {where.filename}:{where.lineno} "
-                f"({type(error).__name__}: {error})."
-            ) from error
 
 
 def name_folders(flag: str, but: tuple[str, ...] = ()) -> None:
@@ -108,26 +78,18 @@ def import_tensorflow(begin: Callable[[], Any] | None = None) -> Any:
     They are printed after all if the import fails. Devices that `begin` makes exist from the
     start: it is called first, and what it returns is returned.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    sys.stderr.flush()
-    shown = os.dup(2)
-    with tempfile.TemporaryFile() as lines:
-        os.dup2(lines.fileno(), 2)
-        try:
-            import tensorflow as tf
+    with quiet():
+        import tensorflow as tf
 
-            begun = begin() if begin else None
-            tf.config.list_logical_devices()
-            return begun
-        except InputError:
-            raise
-        except BaseException:
-            lines.seek(0)
-            os.write(shown, lines.read())
-            raise
-        finally:
-            os.dup2(shown, 2)
-            os.close(shown)
+        begun = begin() if begin else None
+        tf.config.list_logical_devices()
+        return begun
+
+
+def imported() -> list[str]:
+    """Returns the modules that --import names, each once; none where a command has no such flag."""
+    names: Any = flags.FLAGS["import"].value if "import" in flags.FLAGS else None
+    return list(dict.fromkeys(names or []))
 
 
 def _say(error: object, code: int) -> int:

@@ -136,6 +136,7 @@ def show(found: dict[str, Any], names: list[str]) -> None:
 
 if __name__ == "__main__":
     flags.DEFINE_string("workdir", None, "The run's folder, as train.run made it.")
+    flags.DEFINE_multi_string("import", [], command.IMPORT)
     flags.DEFINE_string("metrics", None, "Names, by commas; all; help lists them.")
     flags.DEFINE_string("split", "test", "Whose images are looked at: test, validation or train.")
     flags.DEFINE_integer("points", 5000, "The most images looked at; as many samples are drawn.")

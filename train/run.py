@@ -25,7 +25,7 @@ from train.config import (
 )
 from train.strategy import ALONE, Cluster
 from train.workdir import Bystander, Workdir, unwritable
-from zoo import family, slack
+from zoo import family, imports, slack
 from zoo.errors import InputError
 
 _FLAGS = flags.FLAGS
@@ -34,6 +34,7 @@ flags.DEFINE_multi_string("set", [], "One of the model's own parameters, e.g. be
 flags.DEFINE_string("alpha_q", None, "Instead of --model: the weight of I_q(x;z).")
 flags.DEFINE_string("alpha_p", None, "Instead of --model: the weight of I_p(x;z).")
 flags.DEFINE_multi_string("constraint", [], "Instead of --model: e.g. 'JS(q(x,z)||p(x,z))'.")
+flags.DEFINE_multi_string("import", [], command.IMPORT)
 flags.DEFINE_string("dataset", "mnist_5k", "mnist_5k, a TFDS name, a folder, .npz or .npy.")
 flags.DEFINE_string("data_dir", None, "Where TFDS data lies; TFDS_DATA_DIR if not given.")
 flags.DEFINE_bool("skip_bad", False, "Leave out image files of a folder that cannot be read.")
@@ -109,7 +110,7 @@ def config_from_flags() -> RunConfig:
     )
     module, colon, _ = _FLAGS.network.partition(":")
     if colon:
-        command.import_modules([module])
+        imports.load([module])
     apart = {"objective", "best", "term_options", "network_options"}
     names = set(RunConfig.__dataclass_fields__) - apart
     values: dict[str, Any] = {name: _FLAGS[name].value for name in names}

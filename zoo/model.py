@@ -208,7 +208,9 @@ class LagrangianModel(LagrangianStep):
         x, z = self.decoder.event_shape, priors.event_shape(self.prior)
         patches = isinstance(self.prior, priors.Empirical)
         for name, critic in self.critics.items():
-            shapes = [{"x": x, "z": z}[part] for part in self._terms[name].space]
+            estimator = self.term_options.get(name, {}).get("estimator")
+            space = terms.critic_space(name, estimator or self.objective.estimators.get(name))
+            shapes = [{"x": x, "z": z}[part] for part in space or ""]
             what, gives = f"The critic of {name!r}", "one logit per example, [batch] or [batch, 1]"
             found = own.output_shape(critic, shapes, what, gives)
             if found not in ((), (1,)) and not (patches and len(found) == 1):

@@ -61,7 +61,7 @@ def state(model):
 
 @pytest.mark.parametrize("suffix", ["zip", "keras"])
 def test_one_of_ours_is_loaded(path, suffix, not_deserialised):
-    """Also one of Keras, as they were before release 0.2."""
+    """Also one of Keras, as they were up to version 0.1.0."""
     path = path.with_suffix(f".{suffix}")
     ours = strange_checkpoints
     path.write_bytes(ours.checkpoint() if suffix == "zip" else ours.keras_checkpoint())

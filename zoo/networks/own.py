@@ -13,7 +13,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from zoo import errors
+from zoo import errors, imports
 from zoo.networks.construction import Role
 
 # The functions of a network, and how many sizes each is given; see `zoo.networks.get`.
@@ -46,10 +46,7 @@ def find(name: str) -> Any:
     """
     module, _, attribute = name.partition(":")
     if sys.modules.get(module) is None:
-        raise errors.InputError(
-            f"The network {name!r} is in the module {module!r}, which is not imported: add "
-            f"--import={module}, or import it in Python."
-        )
+        raise imports.needed([module], f"The network {name!r}")
     parts = getattr(sys.modules[module], attribute, None)
     if parts is None:
         public = [each for each in vars(sys.modules[module]) if not each.startswith("_")]
@@ -83,7 +80,7 @@ class OwnRole(Role):
         self.role = role
         self._function = function
         # Keras' classes have a __new__ that takes anything.
-        target = function.__init__ if inspect.isclass(function) else function  # type: ignore[misc]
+        target = function.__init__ if inspect.isclass(function) else function
         parameters = list(inspect.signature(target).parameters.values())
         parameters = parameters[1:] if inspect.isclass(function) else parameters
         by_place = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
@@ -132,7 +129,8 @@ def output_shape(
 ) -> tuple[int, ...]:
     """Returns the shape of what a network gives for one example of inputs of `shapes`.
 
-    A subclassed model has no shapes, and no weights, before it is called: it is called on zeros.
+    A subclassed model has no shapes, and no weights, before it is called; a Functional one that
+    returns a dict has the shape of what is in it. So both are called on zeros.
 
     Args:
       what: "The encoder", for errors.
@@ -142,12 +140,6 @@ def output_shape(
       InputError: the network does not take such inputs, or does not return one tensor for each
         example.
     """
-    if is_functional(network):
-        found, output = network.input_shape, network.output_shape
-        found = [found] if len(shapes) == 1 else found
-        same = found == [(None, *shape) for shape in shapes]
-        if same and isinstance(output, tuple) and None not in output[1:]:
-            return output[1:]
     texts = [f"[{', '.join(map(str, ('batch', *shape)))}]" for shape in shapes]
     taken = texts[0] if len(texts) == 1 else f"[{', '.join(texts)}], a list,"
     zeros = [tf.zeros((_EXAMPLES, *shape)) for shape in shapes]
