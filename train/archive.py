@@ -84,7 +84,7 @@ class Build:
         encoded, decoded = (
             config[name]["config"]["event_shape"] for name in ("encoder", "decoder")
         )
-        paired = config["prior"].get("class_name") == "Empirical"
+        paired = config["prior"].get("class_name") == "zoo.Empirical"
         modules = [part.get("module") for part in documents.dicts(whole)]
         rounded = "zoo.networks.precision" in modules
         rate = config["multiplier_rule"]["config"]["rate"]

@@ -91,6 +91,21 @@ def test_the_logit_of_a_critic_may_have_an_axis(mine, images):
     assert column == scalar
 
 
+def test_averages_are_exported(mine, images, tmp_path):
+    """Of a class that Keras can copy; of another it is said."""
+    from export.saved_models import export_model
+
+    class Closed(mine.Net):
+        def get_config(self):
+            raise NotImplementedError
+
+    model = zoo.build("vae", decoder=mine.Net(SHAPE), ema=0.5, **SMALL)
+    export_model(model, tmp_path / "out")
+    model = zoo.build("vae", decoder=Closed(SHAPE), ema=0.5, **SMALL)
+    with pytest.raises(InputError, match=r"cannot be copied, which the export of averaged"):
+        export_model(model, tmp_path / "other")
+
+
 def test_an_implicit_encoder(mine, images):
     model = zoo.build("avb", encoder=mine.Net((3,)), noise_dim=5, **SMALL)
     model.compile(jit_compile=False)
@@ -154,6 +169,7 @@ CASES = [
     (lambda m: {"critics": {"JS_xz": m.Net()}, "spectral_norm": True}, "leave spectral_norm out"),
     (lambda m: {"network": "my_networks:nothing"}, "Unknown network of my_networks 'nothing'"),
     (lambda m: {"network": "my_networks:layers"}, "has none of the functions encoder"),
+    (lambda m: {"network": "os:path"}, "has none of the functions encoder"),
     (lambda m: {"network": "elsewhere:name"}, "needs the module elsewhere: add --import=elsewhere"),
 ]
 
