@@ -265,8 +265,15 @@ class Signatures:
         decoder = self.model.decoder
         if self.model.averages is None:
             return decoder
-        with self.model.averaged():
+        try:
             copy = type(decoder).from_config(decoder.get_config())
+        except (TypeError, NotImplementedError) as error:  # of a user's own subclass
+            raise InputError(
+                f"The decoder's network {decoder.network.name!r} cannot be copied, which the "
+                "export of averaged weights (--ema) needs: register its class with "
+                "keras.saving.register_keras_serializable, and give it get_config."
+            ) from error
+        with self.model.averaged():
             copy.set_weights(decoder.get_weights())
         return copy
 

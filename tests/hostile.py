@@ -13,6 +13,7 @@ import collections
 import contextlib
 import functools
 import io
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -98,8 +99,10 @@ def read_images(parts: tuple[list[tuple[str, bytes]], bool], run: Path) -> None:
 
 def read_checkpoint(content: bytes, run: Path) -> None:
     workdir = Workdir(run)
+    (run / "config.json").write_text(strange_checkpoints.CONFIG.to_json())
     workdir.checkpoints.mkdir()
-    (workdir.checkpoints / "step-00000001.keras").write_bytes(content)
+    suffix = "keras" if b"metadata.json" in content else "zip"
+    (workdir.checkpoints / f"step-00000001.{suffix}").write_bytes(content)
     path = workdir.latest_checkpoint()
     assert path is not None
     workdir.load(path)
@@ -174,7 +177,8 @@ def kinds() -> dict[str, Kind]:
     pictured = st.sampled_from(image_bases) | mangling.edited(image_bases) | st.binary(max_size=99)
     whole = strange_checkpoints.checkpoint()
     hostile = [content for _, content in strange_checkpoints.checkpoints(whole)]
-    config = strange_checkpoints.config_of(whole)
+    old = strange_checkpoints.keras_checkpoint()
+    build = json.loads(strange_checkpoints.members(whole)["build.json"])
     records = strangers.records()
     lines = [b"\n".join(map(mangling.dumped, records)), *map(mangling.dumped, records)]
     evaluated = mangling.dumped(strangers.EVALUATION)
@@ -213,8 +217,11 @@ def kinds() -> dict[str, Kind]:
         ),
         "checkpoint": Kind(
             st.sampled_from(hostile)
-            | mangling.edited([whole])
-            | mangling.values([config]).map(lambda c: strange_checkpoints.with_config(whole, c)),
+            | mangling.edited([whole, old])
+            | mangling.values([build]).map(lambda b: strange_checkpoints.with_build(whole, b))
+            | mangling.values([strange_checkpoints.config_of(old)]).map(
+                lambda c: strange_checkpoints.with_config(old, c)
+            ),
             read_checkpoint,
         ),
         "metrics.jsonl": Kind(

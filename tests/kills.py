@@ -152,7 +152,7 @@ def differing_state(one: Path, other: Path) -> list[str]:
 
 def state(run: Path) -> dict[str, bytes]:
     """Returns every array of a run's newest checkpoint, and that checkpoint's name."""
-    newest = max(run.glob("checkpoints/step-*.keras"))
+    newest = max(run.glob("checkpoints/step-*.zip"))
     found = {"checkpoint": newest.name.encode()}
     with zipfile.ZipFile(newest) as archive:
         file = h5py.File(io.BytesIO(archive.read("model.weights.h5")))

@@ -13,26 +13,44 @@ import h5py
 import mangling
 import numpy as np
 
-import zoo
+from train import assembly
 from train.checkpoints import Checkpoints
+from train.config import RunConfig
+from zoo import family
+
+# A small model with critics, averages and a history.
+CONFIG = RunConfig(
+    family.objective("alice").to_config(),
+    latent_dim=2,
+    network_options={"hidden": [4]},
+    ema=0.9,
+    history=2,
+    spectral_norm=True,
+    precision="float32",
+    steps=10,
+)
+
+
+@functools.cache
+def model():
+    return assembly.build_model(CONFIG, (4, 4, 1), 10)
 
 
 @functools.cache
 def checkpoint():
-    """A checkpoint of a small model with critics, averages and a history."""
-    model = zoo.build(
-        "alice",
-        image_shape=(4, 4, 1),
-        latent_dim=2,
-        network_options={"hidden": (4,)},
-        ema=0.9,
-        history=2,
-        spectral_norm=True,
-    )
-    model.compile()
+    """A checkpoint of that model."""
     with tempfile.TemporaryDirectory() as folder:
-        path = Checkpoints(Path(folder)).save(model, keep=1, best=None, means=[0.5])
+        path = Checkpoints(Path(folder)).save(model(), keep=1, best=None, means=[0.5])
         return path.read_bytes()
+
+
+@functools.cache
+def keras_checkpoint():
+    """A checkpoint of it as they were up to version 0.1.0: an archive of Keras."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.keras"
+        model().save(path)
+        return archived({**members(path.read_bytes()), "means.json": b"[0.5]"})
 
 
 def members(content):
@@ -59,36 +77,40 @@ def with_config(content, config):
     return archived({**members(content), "config.json": mangling.dumped(config)})
 
 
+def with_build(content, build):
+    return archived({**members(content), "build.json": mangling.dumped(build)})
+
+
 def _classes():
-    """What a config may ask Keras for, and must not get, by the words its refusal has."""
+    """What a config may ask Keras for, and must not get."""
 
     def keras(name, config, package="keras.layers"):
         return {"module": package, "class_name": name, "config": config, "registered_name": None}
 
-    return {
-        '"os" "system"': keras("system", {"command": "touch executed"}, "os"),
-        '"builtins" "function"': keras("function", "eval", "builtins"),
-        '"Lambda"': keras("Lambda", {"function": keras("__lambda__", {"value": "4wAAAA=="})}),
-        '"__lambda__"': {"class_name": "__lambda__", "config": {"value": "4wAAAA=="}},
-        '"TFSMLayer"': keras("TFSMLayer", {"filepath": "../../outside", "call_endpoint": "serve"}),
-        '"StringLookup"': keras("StringLookup", {"vocabulary": "/etc/passwd"}),
-        '"TorchModuleWrapper"': keras("TorchModuleWrapper", {"module": "x"}),
-        '"get_file"': keras("get_file", {"origin": "http://localhost/x"}, "keras.utils"),
-        '"load_model"': keras("load_model", {"filepath": "../x.keras"}, "keras.saving"),
-        '"Conditional"': {
+    return [
+        keras("system", {"command": "touch executed"}, "os"),
+        keras("function", "eval", "builtins"),
+        keras("Lambda", {"function": keras("__lambda__", {"value": "4wAAAA=="})}),
+        {"class_name": "__lambda__", "config": {"value": "4wAAAA=="}},
+        keras("TFSMLayer", {"filepath": "../../outside", "call_endpoint": "serve"}),
+        keras("StringLookup", {"vocabulary": "/etc/passwd"}),
+        keras("TorchModuleWrapper", {"module": "x"}),
+        keras("get_file", {"origin": "http://localhost/x"}, "keras.utils"),
+        keras("load_model", {"filepath": "../x.keras"}, "keras.saving"),
+        {
             **keras("Conditional", {}, "zoo.conditionals"),
             "registered_name": "evil>Conditional",
         },
-        '"antigravity" "Dense"': keras("Dense", {"units": 1}, "antigravity"),
-        '"zoo>run"': {**keras("run", {}, "zoo.model"), "registered_name": "zoo>run"},
-    }
+        keras("Dense", {"units": 1}, "antigravity"),
+        {**keras("run", {}, "zoo.model"), "registered_name": "zoo>run"},
+    ]
 
 
 def hostile_classes():
-    """Yields, in each place of a config, what must not be built: (place, words, checkpoint)."""
-    content = checkpoint()
+    """Yields, in each place of a config, what must not be built: (place, checkpoint)."""
+    content = keras_checkpoint()
     base = config_of(content)
-    for words, part in _classes().items():
+    for part in _classes():
         for place in (
             ("config", "encoder"),
             ("config", "encoder", "config", "network"),
@@ -103,7 +125,7 @@ def hostile_classes():
                 config["compile_config"]["loss"] = part
             else:
                 config = mangling.replaced(base, place, part)
-            yield ".".join(map(str, place)), words, with_config(content, config)
+            yield ".".join(map(str, place)), with_config(content, config)
 
 
 def _weights():
@@ -147,7 +169,7 @@ def hostile_weights():
 
 
 def hostile_archives():
-    """Yields (words, checkpoint) of archives that are none of Keras'."""
+    """Yields (words, checkpoint) of archives that are none of ours."""
     parts = members(checkpoint())
     link = zipfile.ZipInfo("assets")
     link.external_attr = 0o120777 << 16
@@ -157,30 +179,44 @@ def hostile_archives():
         ("assets/x", "it holds 'assets/x'"),
         (link, "it holds 'assets'"),
         ("model.weights.npz", "it holds 'model.weights.npz'"),
-        ("config.json", "it holds config.json twice"),
+        ("build.json", "it holds build.json twice"),
     ]
     for member, words in extra:
         yield words, archived(parts, more=[(member, b"/etc/passwd")])
     bomb = {**parts, "model.weights.h5": bytes(10**7)}
     yield "is packed", archived(bomb, zipfile.ZIP_DEFLATED)
-    yield "its config.json has", archived({**parts, "config.json": b" " * (2**24 + 1)})
+    yield "its build.json has", archived({**parts, "build.json": b" " * (2**24 + 1)})
+    old = members(keras_checkpoint())
+    yield "it holds 'build.json'", archived({**old, "build.json": parts["build.json"]})
+    yield "its config.json has", archived({**old, "config.json": b" " * (2**24 + 1)})
 
 
-def more_than_it_holds():
-    """A checkpoint of 50 kB whose network has billions of weights."""
-    config = config_of(checkpoint())
-    places = [path for path in mangling.paths(config) if path[-1:] == ("units",)]
-    return with_config(checkpoint(), mangling.replaced(config, places[0], 10**9))
+def hostile_builds():
+    """Yields (words, checkpoint) of what no model can be built from."""
+    parts = members(checkpoint())
+    build = json.loads(parts["build.json"])
+    for key, value, words in (
+        ("image_shape", [], "[] is no shape"),
+        ("image_shape", [4, -4, 1], "[4, -4, 1] is no shape"),
+        ("image_shape", [2**16, 2**16, 1], "too large"),
+        ("image_shape", "x", "it['image_shape'] is 'x'"),
+        ("latent_shape", [0], "[0] is no shape"),
+        ("precision", "float16", "'float16' is no precision"),
+        ("rate", None, "it['rate'] is None"),
+    ):
+        yield words, with_build(checkpoint(), {**build, key: value})
+    for text in (b"{}", b"[", b"[" * 100_000):
+        yield "cannot be read", archived({**parts, "build.json": text})
 
 
 def checkpoints(content):
     """Returns pairs (words, checkpoint) of all of these, and the whole one."""
     return [
         ("", content),
-        *((words, each) for _, words, each in hostile_classes()),
+        *(("", each) for _, each in hostile_classes()),
         *hostile_weights(),
         *hostile_archives(),
-        ("declares more weights", more_than_it_holds()),
-        ("", with_config(content, json.loads("[" * 50 + "]" * 50))),
-        ("", archived({**members(content), "config.json": b"[" * 100_000})),
+        *hostile_builds(),
+        ("", with_config(keras_checkpoint(), json.loads("[" * 50 + "]" * 50))),
+        ("", archived({**members(keras_checkpoint()), "config.json": b"[" * 100_000})),
     ]

@@ -1,74 +1,122 @@
-"""A checkpoint's archive as data: what it may hold, and build, when it comes from a stranger.
+"""A checkpoint's archive as data: what it may hold when it comes from a stranger.
 
-`keras.saving.load_model` imports any Keras class a config names, among them some that read files
-or load programs, and follows what shapes a config declares. Before it does, `check` reads the
-archive itself; while it does, `bounded` counts.
+A checkpoint is numbers. No class is named in it that would be built: the model is rebuilt from the
+run's config.json, and given the numbers if each has the shape it needs.
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
 import json
 import math
 import os
-import re
 import stat
-import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from train.documents import dicts, parsed
-from zoo import imports
+from train import documents
 from zoo.errors import InputError
 
-CONFIG, WEIGHTS, MEANS = "config.json", "model.weights.h5", "means.json"
-PARTS = frozenset({"metadata.json", CONFIG, WEIGHTS})
-_MOST_TEXT = 2**24  # bytes of a part other than the weights; those of large networks have 2**17
-_SLACK = 2**20  # bytes of variables that weights do not hold, such as the means of a record
+if TYPE_CHECKING:
+    from zoo.model import LagrangianModel
 
-_KERAS = {
-    "keras": {"DTypePolicy"},
-    "keras.initializers": {
-        "Constant",
-        "GlorotNormal",
-        "GlorotUniform",
-        "HeNormal",
-        "HeUniform",
-        "Ones",
-        "RandomNormal",
-        "RandomUniform",
-        "Zeros",
-    },
-    "keras.layers": {
-        "Activation",
-        "Add",
-        "Concatenate",
-        "Conv2D",
-        "Conv2DTranspose",
-        "Cropping2D",
-        "Dense",
-        "Flatten",
-        "GroupNormalization",
-        "InputLayer",
-        "Multiply",
-        "Reshape",
-        "SpectralNormalization",
-    },
-    "keras.optimizers": {"Adam"},
-    "keras.src.models.functional": {"Functional"},
-}
-_MODEL = ("zoo", "LagrangianModel")
-_DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+BUILD, WEIGHTS, MEANS = "build.json", "model.weights.h5", "means.json"
+PARTS = frozenset({BUILD, WEIGHTS})
+# Up to version 0.1.0 a checkpoint was an archive of Keras: numbers alone are read of its config.
+CONFIG = "config.json"
+_KERAS = frozenset({"metadata.json", CONFIG, WEIGHTS})
+_MOST_TEXT = 2**24  # bytes of a part other than the weights; those of large networks have 2**17
+_MOST_ELEMENTS = 2**27  # of one image
+_SLACK = 2**20  # bytes of variables that weights do not hold, such as the means of a record
+_SHAPE, _PRECISION = [int], ("float32", "bfloat16")
+
+
+@dataclasses.dataclass(frozen=True)
+class Build:
+    """What a model was built from beside its run's configuration.
+
+    Attributes:
+      image_shape: [H, W, C] of the data.
+      latent_shape: of the second data set, where z is images.
+      precision: what "auto" was on the machine that built it.
+      rate: of the multipliers' rule, which depends on the first length of the run.
+    """
+
+    image_shape: tuple[int, ...]
+    latent_shape: tuple[int, ...] | None
+    precision: str
+    rate: float
+
+    @classmethod
+    def of(cls, model: LagrangianModel) -> Build:
+        """Returns what `model` was built from."""
+        from zoo import priors
+
+        paired = isinstance(model.prior, priors.Empirical)
+        latent_shape = tuple(model.encoder.event_shape) if paired else None
+        image_shape = tuple(model.decoder.event_shape)
+        return cls(image_shape, latent_shape, model.precision, model.multipliers.rate)
+
+    def to_json(self) -> str:
+        return json.dumps(dataclasses.asdict(self))
+
+    @classmethod
+    def from_json(cls, text: bytes) -> Build:
+        """Reads `to_json`; raises ValueError for anything else."""
+        found = documents.parsed(text)
+        form = {"image_shape": _SHAPE, "latent_shape": (_SHAPE, None), "precision": str}
+        documents.require(found, {**form, "rate": float})
+        return cls._checked(*(found[field.name] for field in dataclasses.fields(cls)))
+
+    @classmethod
+    def from_keras(cls, text: bytes) -> Build:
+        """Reads it off the config of an archive of Keras; raises ValueError if it is not there."""
+        whole = documents.parsed(text)
+        part = {"config": {"event_shape": _SHAPE}}
+        rule = {"config": {"rate": float}}
+        form = {"encoder": part, "decoder": part, "prior": dict, "multiplier_rule": rule}
+        documents.require(whole, {"config": form})
+        config = whole["config"]
+        encoded, decoded = (
+            config[name]["config"]["event_shape"] for name in ("encoder", "decoder")
+        )
+        paired = config["prior"].get("class_name") == "zoo.Empirical"
+        modules = [part.get("module") for part in documents.dicts(whole)]
+        rounded = "zoo.networks.precision" in modules
+        rate = config["multiplier_rule"]["config"]["rate"]
+        return cls._checked(decoded, encoded if paired else None, _PRECISION[int(rounded)], rate)
+
+    @classmethod
+    def _checked(cls, image: list[int], latent: list[int] | None, name: str, rate: float) -> Build:
+        for shape in (image, latent):
+            if shape is not None and not (shape and all(0 < size < 2**31 for size in shape)):
+                raise ValueError(f"{str(shape)[:100]} is no shape")
+            if math.prod(shape or ()) > _MOST_ELEMENTS:
+                raise ValueError(f"images of shape {str(shape)[:100]} are too large")
+        if name not in _PRECISION:
+            raise ValueError(f"{name[:100]!r} is no precision")
+        return cls(tuple(image), None if latent is None else tuple(latent), name, float(rate))
+
+
+class H5(io.BytesIO):
+    """An HDF5 file in memory, for `save_weights` and `load_weights`.
+
+    Of a path Keras asks for its suffix; it reads and writes what else h5py can.
+    """
+
+    def __str__(self) -> str:
+        return WEIGHTS
 
 
 def damage(path: Path) -> str | None:
     """Returns what is wrong with an archive and its checksums, None if nothing is.
 
-    Keras stores the parts of an archive as they are: one that unpacks into more than its own size
-    is none of Keras'.
+    The parts of an archive are stored as they are: one that unpacks into more than its own size
+    is none of ours.
     """
     try:
         if not stat.S_ISREG(os.lstat(path).st_mode):
@@ -83,11 +131,12 @@ def damage(path: Path) -> str | None:
 
 def _foreign(archive: zipfile.ZipFile) -> str | None:
     names = archive.namelist()
-    if missing := PARTS - set(names):
+    parts = _KERAS if CONFIG in names else PARTS
+    if missing := parts - set(names):
         return f"it has no {min(missing)}"
     for info in archive.infolist():
         name = info.filename
-        if name not in PARTS | {MEANS}:
+        if name not in parts | {MEANS}:
             return f"it holds {name!r}"
         if names.count(name) > 1:
             return f"it holds {name} twice"
@@ -98,48 +147,36 @@ def _foreign(archive: zipfile.ZipFile) -> str | None:
     return None
 
 
-def check(path: Path) -> None:
-    """Reads an archive, whole by `damage`, and builds nothing.
+def read(path: Path) -> tuple[Build, bytes]:
+    """Returns what an archive, whole by `damage`, says of its model, and its weights, an HDF5 file.
 
     Raises:
-      InputError: its config names another class than those of zoo's models, or its weights are
-        more than arrays of numbers in their own file.
-      ValueError: its config is no JSON.
+      InputError: its weights are more than arrays of numbers in their own file.
+      ValueError: it does not say what its model was built from.
     """
     with zipfile.ZipFile(path) as archive:
-        config = parsed(archive.read(CONFIG))
+        old = CONFIG in archive.namelist()
+        text = archive.read(CONFIG if old else BUILD)
         weights = archive.read(WEIGHTS)
-    if not isinstance(config, dict) or _class_of(config) != _MODEL:
-        raise InputError(f"Checkpoint {path} is no model of zoo: delete it.")
-    for part in dicts(config):
-        if (module := _elsewhere(part)) is not None:
-            raise InputError(
-                f"Checkpoint {path} has a {part['class_name']} of the module {module!r}, which is "
-                f"not imported: add --import={module} if you know it, else delete the checkpoint."
-            )
-        if "class_name" in part and not _known(part):
-            raise InputError(
-                f"Checkpoint {path} asks for {_named(part)}, which no model of zoo is made of: "
-                "nothing of it was built; delete it."
-            )
+    build = Build.from_keras(text) if old else Build.from_json(text)
     if reason := _foreign_weights(weights):
         raise InputError(
             f"Checkpoint {path} holds {reason}, which is not how weights are written: "
             "nothing of it was read; delete it."
         )
+    return build, weights
 
 
 @contextlib.contextmanager
-def bounded(path: Path) -> Iterator[None]:
-    """Lets variables be made up to the size of the archive's weights, which hold them all.
+def bounded(path: Path, size: int) -> Iterator[None]:
+    """Lets variables be made up to the `size` in bytes of the archive's weights.
 
     Raises:
-      InputError: a config declares more; the variable is not made.
+      InputError: a model has more; the variable is not made.
     """
     import tensorflow as tf
 
-    with zipfile.ZipFile(path) as archive:
-        left = archive.getinfo(WEIGHTS).file_size + _SLACK
+    left = size + _SLACK
 
     def counted(make: Callable[..., Any], **options: Any) -> Any:
         nonlocal left
@@ -155,8 +192,8 @@ def bounded(path: Path) -> Iterator[None]:
         if left >= 0:
             raise
         raise InputError(
-            f"Checkpoint {path} declares more weights than it holds: none of them were made; "
-            "delete it."
+            f"The run's config.json declares more weights than checkpoint {path} holds: none of "
+            "them were read; use the config.json that it was written with."
         ) from None
 
 
@@ -171,74 +208,38 @@ def _bytes(value: Any, dtype: Any) -> int:
     return math.prod(value.shape) * tf.as_dtype(value.dtype).size
 
 
-def _known(part: dict[str, Any]) -> bool:
-    """Whether a dict that names a class names one that zoo's models are made of."""
-    if part["class_name"] == "__keras_tensor__":
-        return set(part) == {"class_name", "config"}
-    if set(part) == {"class_name", "parameters"}:  # of a prior, which zoo.priors reads
-        return True
-    if _own(part):
-        return True
-    package, name = _class_of(part)
-    if _imported(part):
-        return True
-    return name in (_registered() if package == "zoo" else _KERAS.get(package, ()))
+def misfit(weights: H5, needed: H5, ignored: tuple[str, ...]) -> str | None:
+    """Returns the first difference of one HDF5 file from another in names, shapes and types.
+
+    Args:
+      ignored: groups that the first may have beside those of the second.
+    """
+    found, wanted = _arrays(weights), _arrays(needed)
+    for name, (shape, kind) in wanted.items():
+        if name not in found:
+            return f"it has no {name}"
+        if found[name][0] != shape:
+            return f"{name} has shape {found[name][0]} where {shape} is needed"
+        if found[name][1] != kind:
+            return f"{name} is {found[name][1]} where {kind} is needed"
+    for name in found:
+        if name not in wanted and name.split("/")[0] not in ignored:
+            return f"its {name} is none of the model's"
+    return None
 
 
-def _imported(part: dict[str, Any]) -> bool:
-    """Whether a class is one that a module the user named by --import registered with Keras."""
-    import keras
+def _arrays(content: H5) -> dict[str, tuple[tuple[int, ...], str]]:
+    import h5py
 
-    kind = keras.saving.get_custom_objects().get(str(part.get("registered_name")))
-    module, name = str(getattr(kind, "__module__", "")), getattr(kind, "__name__", "")
-    return (module, name) == (part.get("module"), part["class_name"]) and imports.belongs(module)
+    arrays: dict[str, tuple[tuple[int, ...], str]] = {}
 
+    def visit(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset):
+            arrays[name] = tuple(item.shape), str(item.dtype)
 
-def _own(part: dict[str, Any]) -> bool:
-    """Whether it names a likelihood that a module of the user's, which is imported, registers."""
-    from zoo import likelihoods
-
-    names = (part.get(key) for key in ("module", "class_name", "registered_name"))
-    return likelihoods.is_registered(*map(str, names))
-
-
-def _elsewhere(part: dict[str, Any]) -> str | None:
-    """Returns the module of what `zoo.likelihoods.register` was given where it is not imported."""
-    module, name = part.get("module"), part.get("class_name")
-    if not isinstance(module, str) or part.get("registered_name") != f"{module}>{name}":
-        return None
-    known = module in sys.modules or module.split(".")[0] in ("zoo", "keras")
-    return None if known or not _DOTTED.fullmatch(module) else module
-
-
-def _class_of(part: dict[str, Any]) -> tuple[str, str]:
-    """Returns the package and name of the class Keras would build, "" for what is no text."""
-    module, name = part.get("module"), part.get("class_name")
-    registered = part.get("registered_name")
-    if not isinstance(module, str) or not isinstance(name, str):
-        return "", ""
-    if registered == f"zoo>{name}" and module.startswith("zoo."):
-        return "zoo", name
-    return (module, name) if registered in (None, name) else ("", "")
-
-
-def _registered() -> set[str]:
-    """Returns the names of what zoo has registered with Keras."""
-    import keras
-
-    import zoo.model  # noqa: F401, which registers it
-
-    known = keras.saving.get_custom_objects()
-    return {
-        name.removeprefix("zoo>")
-        for name, kind in known.items()
-        if name.startswith("zoo>") and kind.__module__.startswith("zoo.")
-    }
-
-
-def _named(part: dict[str, Any]) -> str:
-    names = [part.get(key) for key in ("module", "class_name", "registered_name")]
-    return " ".join(json.dumps(name)[:100] for name in names if name is not None)
+    with h5py.File(content, "r") as file:
+        file.visititems(visit)
+    return arrays
 
 
 def _foreign_weights(content: bytes) -> str | None:
@@ -256,7 +257,9 @@ def _foreign_weights(content: bytes) -> str | None:
         item = file[name]
         if isinstance(item, h5py.Group):
             return None
-        if not isinstance(item, h5py.Dataset) or item.dtype.kind not in "biuf":
+        numbers = isinstance(item, h5py.Dataset) and item.dtype.kind in "biuf"
+        # h5py has no bfloat16: two bytes of no kind.
+        if not numbers and not (isinstance(item, h5py.Dataset) and item.dtype.str == "|V2"):
             found.append(f"{name!r}, which is no array of numbers")
             return name
         size += math.prod(item.shape) * item.dtype.itemsize

@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 from train import data
+from train.archive import Build
 from train.config import RunConfig
 from zoo.algebra import RATIOS_OF_IMAGES, TractableForm
 from zoo.errors import InputError
@@ -82,6 +83,32 @@ def build_model(
     Raises:
       InputError: a name or option is unknown, or a term has no estimator.
     """
+    model = _built(config, image_shape, latent_shape, None, {"horizon": steps})
+    _compile(model, config)
+    return model
+
+
+def rebuilt(config: RunConfig, build: Build, compiled: bool = True) -> Any:
+    """Returns the model of a run as it was built when it began, its weights apart.
+
+    Raises:
+      InputError: as `build_model`.
+    """
+    speed = {"rate": build.rate}
+    model = _built(config, build.image_shape, build.latent_shape, build.precision, speed)
+    if compiled:
+        _compile(model, config)
+    return model
+
+
+def _built(
+    config: RunConfig,
+    image_shape: tuple[int, ...],
+    latent_shape: tuple[int, ...] | None,
+    fastest: str | None,
+    speed: dict[str, Any],
+) -> Any:
+    """Returns the model; `fastest` is the precision "auto" stands for, None for this machine's."""
     import zoo
     from zoo import likelihoods, multipliers, slack
     from zoo.affine import rational
@@ -92,14 +119,14 @@ def build_model(
     if rule == "auto":
         rule = multipliers.default(rational(objective.alpha_q), rational(objective.alpha_p))
     scale = {} if config.likelihood_scale is None else {"scale": _scale(config.likelihood_scale)}
-    model = zoo.build(
+    return zoo.build(
         objective,
         image_shape=image_shape,
         latent_dim=config.latent_dim,
         network=config.network_name,
         network_options=config.network_options,
         likelihood=likelihoods.family(config.likelihood_name, **scale),
-        precision=precision.best() if config.precision == "auto" else config.precision,
+        precision=(fastest or precision.best() if config.precision == "auto" else config.precision),
         spectral_norm=config.spectral_norm,
         share_features=config.share_features,
         latents=config.latents,
@@ -107,7 +134,7 @@ def build_model(
         latent_shape=latent_shape,
         noise_dim=config.noise_dim,
         term_options=_term_options(config),
-        multiplier_rule=multipliers.get(rule, horizon=steps, **RULE_OPTIONS.get(rule, {})),
+        multiplier_rule=multipliers.get(rule, **speed, **RULE_OPTIONS.get(rule, {})),
         slacks=[
             max(gamma, config.noise.get(constraint.expression, 0.0))
             for gamma, (_, constraint) in zip(
@@ -118,13 +145,15 @@ def build_model(
         history=config.history,
         seed=config.seed,
     )
+
+
+def _compile(model: Any, config: RunConfig) -> None:
     model.compile(
         optimizer=model.adam(config.learning_rate),
         critic_optimizer=model.critic_adam(config.critic_learning_rate),
         critic_steps=config.critic_steps,
         jit_compile=jit(config),
     )
-    return model
 
 
 def jit(config: RunConfig) -> bool:
@@ -132,7 +161,9 @@ def jit(config: RunConfig) -> bool:
     from zoo import networks
 
     layers = networks.get(config.network_name)
-    return layers.JIT_COMPILE if config.jit == "auto" else config.jit == "on"
+    # A user's own network may use what XLA cannot compile.
+    fast = bool(getattr(layers, "JIT_COMPILE", False))
+    return fast if config.jit == "auto" else config.jit == "on"
 
 
 def steps_per_execution(config: RunConfig) -> int:

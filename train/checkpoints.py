@@ -1,4 +1,4 @@
-"""A run's checkpoints: whole models, verified before they are used; a few of them are kept."""
+"""A run's checkpoints: weights, optimizers and step, verified before use; a few are kept."""
 
 from __future__ import annotations
 
@@ -17,20 +17,22 @@ from train.archive import damage
 from zoo.errors import InputError
 
 if TYPE_CHECKING:
+    from train.config import RunConfig
     from zoo.model import LagrangianModel
 
-_NAME = re.compile(r"step-(\d{8,})\.keras")
+_NAME = re.compile(r"step-(\d{8,})\.(?:zip|keras)")  # .keras up to version 0.1.0
+_OPTIMIZERS = ("optimizer", "critic_optimizer")
 
 
 class Checkpoints:
-    """The files step-*.keras of a folder, each written whole or not at all."""
+    """The files step-*.zip of a folder, each written whole or not at all."""
 
     def __init__(self, folder: Path):
         self.folder = folder
 
     def by_step(self) -> dict[int, Path]:
         """Returns the checkpoints, oldest first."""
-        found = self.folder.iterdir() if self.folder.is_dir() else ()
+        found = sorted(self.folder.iterdir()) if self.folder.is_dir() else ()
         steps = {int(m[1]): path for path in found if (m := _NAME.fullmatch(path.name))}
         return dict(sorted(steps.items()))
 
@@ -62,19 +64,22 @@ class Checkpoints:
     def save(
         self, model: LagrangianModel, keep: int, best: int | None, means: Sequence[float] | None
     ) -> Path:
-        """Writes the whole model; keeps the newest `keep` and that of the step `best`.
+        """Writes all that a model learned; keeps the newest `keep` and that of the step `best`.
 
         `means` are the model's metrics where a record is under way, None between records.
 
         Raises:
           OSError: it cannot be written; those there are stay.
         """
-        path = self.folder / f"step-{int(model.step.numpy()):08d}.keras"
-        partial = path.with_name(f".{path.stem}.partial.keras")
+        path = self.folder / f"step-{int(model.step.numpy()):08d}.zip"
+        weights = archive.H5()
+        partial = path.with_name(f".{path.stem}.partial.zip")
+        model.save_weights(weights)
         try:
-            model.save(partial)
-            if means is not None:
-                with zipfile.ZipFile(partial, "a") as opened:
+            with zipfile.ZipFile(partial, "w") as opened:
+                opened.writestr(archive.WEIGHTS, weights.getbuffer())
+                opened.writestr(archive.BUILD, archive.Build.of(model).to_json())
+                if means is not None:
                     opened.writestr(archive.MEANS, json.dumps([float(value) for value in means]))
             os.replace(partial, path)
         except OSError:
@@ -91,7 +96,7 @@ class Checkpoints:
         for later, path in self.by_step().items():
             if later > step:
                 path.unlink()
-        for path in self.folder.glob(".step-*.partial.keras"):
+        for path in self.folder.glob(".step-*.partial.*"):
             path.unlink()
 
 
@@ -113,38 +118,54 @@ def means(path: Path) -> list[float] | None:
     return found
 
 
-def load(path: Path, compiled: bool = True) -> LagrangianModel:
-    """Loads a checkpoint as it was saved, ready to continue; without optimizers if asked.
+def load(path: Path, config: RunConfig, compiled: bool = True) -> LagrangianModel:
+    """Rebuilds the model of a run and gives it what a checkpoint holds, ready to continue.
 
-    It may come from a stranger: only classes of zoo's models are built, and only from numbers
-    that are in it; see `train.archive`.
+    It may come from a stranger: nothing is built but what `config` names, and nothing is read but
+    arrays of numbers of the shapes which that needs; see `train.archive`.
+
+    Args:
+      config: of the run.
+      compiled: whether the optimizers are made and loaded too.
 
     Raises:
-      InputError: the file is not a readable checkpoint of such a model.
+      InputError: the file is not a readable checkpoint of such a model, or the model cannot be
+        built.
     """
-    import keras
-
-    import zoo.model
+    from train import assembly
 
     try:
-        archive.check(path)
-        with archive.bounded(path):
-            model = keras.saving.load_model(path, compile=compiled, safe_mode=True)
-    except InputError as error:
-        if str(path) in str(error):
-            raise
+        build, weights = archive.read(path)
+    except InputError:
+        raise
+    except Exception as error:  # zipfile raises many kinds on damaged archives
         raise _unreadable(path, error) from None
-    except Exception as error:  # Keras raises whatever the broken part raises
+    try:
+        with archive.bounded(path, len(weights)):
+            model: LagrangianModel = assembly.rebuilt(config, build, compiled)
+    except InputError:
+        raise
+    except Exception as error:  # a user's own network may raise anything
+        raise InputError(
+            f"The model of checkpoint {path} cannot be rebuilt from its run's config.json "
+            f"({type(error).__name__}: {error}): mend what that names."
+        ) from error
+    found, needed = archive.H5(weights), archive.H5()
+    model.save_weights(needed)
+    # Keras would leave an optimizer of another size as it is.
+    if reason := archive.misfit(found, needed, () if compiled else _OPTIMIZERS):
+        raise InputError(
+            f"Checkpoint {path} does not fit the model of its run's config.json ({reason}): use "
+            "the config.json and the modules that it was written with, or delete it."
+        )
+    try:
+        model.load_weights(found)
+    except Exception as error:  # a user's own layer may raise anything
         raise _unreadable(path, error) from None
-    if not isinstance(model, zoo.model.LagrangianModel):
-        raise InputError(f"Checkpoint {path} is a {type(model).__name__}, not a model of zoo.")
     return model
 
 
 def _unreadable(path: Path, error: BaseException) -> InputError:
-    # What Keras says of it names none of the values.
-    while error.__context__ is not None and not isinstance(error, InputError):
-        error = error.__context__
     reason = (str(error).splitlines() or [type(error).__name__])[0]
     return InputError(
         f"Checkpoint {path} cannot be read ({reason}): delete it, and the one before is used."

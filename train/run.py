@@ -26,7 +26,7 @@ from train.config import (
 )
 from train.strategy import ALONE, Cluster
 from train.workdir import Bystander, Workdir, unwritable
-from zoo import family, slack
+from zoo import family, imports, slack
 from zoo.errors import InputError
 
 _FLAGS = flags.FLAGS
@@ -49,7 +49,9 @@ flags.DEFINE_string("pair", None, "z is images: rotated, tilted, edges, coloured
 flags.DEFINE_string("binarization", "auto", "auto, dynamic, static or none.")
 flags.DEFINE_string("workdir", None, "The run's folder; runs/MODEL-DATASET if not given.")
 flags.DEFINE_string(
-    "network", "auto", "mlp or dcgan; resnet, unet, similarity or mlp where z is images."
+    "network",
+    "auto",
+    "mlp or dcgan; resnet, unet, similarity or mlp where z is images; or your own, my_parts:name.",
 )
 flags.DEFINE_multi_string("network_option", [], "E.g. hidden=[64,64], or critic_x.width=64.")
 flags.DEFINE_integer("latent_dim", 16, "The length of z.")
@@ -124,6 +126,9 @@ def config_from_flags() -> RunConfig:
         _FLAGS.reverse_rate,
     )
     apart = {"objective", "best", "term_options", "network_options", "imports"}
+    module, colon, _ = _FLAGS.network.partition(":")
+    if colon:
+        imports.load([module])
     names = set(RunConfig.__dataclass_fields__) - apart
     values: dict[str, Any] = {name: _FLAGS[name].value for name in names}
     if not values["steps"] and not values["epochs"]:
@@ -237,7 +242,7 @@ def train(config: RunConfig, workdir: Workdir, cluster: Cluster = ALONE) -> None
             means = checkpoints.means(checkpoint) if checkpoint else None
             with cluster.scope():
                 if checkpoint:
-                    model = workdir.load(checkpoint)
+                    model = workdir.load(checkpoint, config=config)
                 else:
                     model = assembly.build_model(
                         config, dataset.image_shape, total, getattr(dataset, "latent_shape", None)
@@ -246,9 +251,12 @@ def train(config: RunConfig, workdir: Workdir, cluster: Cluster = ALONE) -> None
         if assembly.jit(config) and not model.jit_compile:
             cluster.say("jit is off: XLA compiles no step that several replicas share")
         if config.best and not checkpoint:
+            first = two_phase.neutral_workdir(config, workdir)
+            began = cluster.from_chief(lambda: two_phase.begun(first).to_json().encode())
+            source = RunConfig.from_json(began, str(first.path))
             with cluster.file(lambda: two_phase.neutral_path(config, workdir)) as neutral:
                 assert neutral is not None
-                two_phase.warm_start(model, workdir.load(neutral))
+                two_phase.warm_start(model, first.load(neutral, compiled=False, config=source))
         start = int(model.step.numpy())
 
         def begun() -> bytes:

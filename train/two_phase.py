@@ -58,6 +58,14 @@ def neutral_workdir(config: RunConfig, workdir: Workdir) -> Workdir:
     return type(workdir)(config.best_from or workdir.path / "best")
 
 
+def begun(first: Workdir) -> RunConfig:
+    """Returns the configuration of the first phase as it was run."""
+    config = first.config()
+    if config is None:
+        raise InputError(f"{first.path} has no config.json, from which its model is rebuilt.")
+    return config
+
+
 def check_neutral(config: RunConfig, workdir: Workdir) -> None:
     """Raises InputError unless the first phase may start, continue, or is done elsewhere."""
     neutral = neutral_config(config)

@@ -7,12 +7,11 @@ import errno
 import json
 import os
 import stat
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from train import checkpoints, documents, records
+from train import archive, checkpoints, documents, records
 from train.config import RunConfig
 from train.lock import Lock
 from zoo.errors import InputError
@@ -142,15 +141,30 @@ class Workdir:
     def save(
         self, model: LagrangianModel, keep: int = 3, means: Sequence[float] | None = None
     ) -> Path:
-        """Writes the whole model, its optimizers and multipliers; see `Checkpoints.save`."""
+        """Writes weights, optimizers, multipliers and step; see `Checkpoints.save`."""
         learned = [constraint.expression for constraint in model.lagrangian.learned]
         tolerances = dict(zip(learned, model.lagrangian.tolerances.tolist(), strict=True))
         best = checkpoints.best_step(self.records(), tolerances, model.adversarial)
         return self._saved.save(model, keep, best, means)
 
-    def load(self, path: Path, compiled: bool = True) -> LagrangianModel:
-        """Loads a checkpoint, as `checkpoints.load` does."""
-        return checkpoints.load(path, compiled)
+    def load(
+        self, path: Path, compiled: bool = True, config: RunConfig | None = None
+    ) -> LagrangianModel:
+        """Rebuilds the run's model and loads a checkpoint into it, as `checkpoints.load` does.
+
+        Args:
+          config: of the run, where there is no config.json to read; None: read that.
+
+        Raises:
+          InputError: as `checkpoints.load`, or there is no config.json.
+        """
+        config = config or self.config()
+        if config is None:
+            raise InputError(
+                f"{self.path} has no config.json, from which the model of {path.name} is rebuilt: "
+                "copy that of the run."
+            )
+        return checkpoints.load(path, config, compiled)
 
     def record(self, row: Mapping[str, Any]) -> None:
         """Appends one line to metrics.jsonl.
@@ -199,8 +213,7 @@ class Bystander(Workdir):
         self, model: LagrangianModel, keep: int = 3, means: Sequence[float] | None = None
     ) -> Path:
         """Saves to nowhere: the sums of metrics over workers are made when they are saved."""
-        with tempfile.TemporaryDirectory() as folder:
-            model.save(Path(folder) / "model.keras")
+        model.save_weights(archive.H5())
         return self.checkpoints
 
     def record(self, row: Mapping[str, Any]) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 import keras
 
-from zoo import family, likelihoods, multipliers, networks, priors, terms
-from zoo.conditionals import Conditional, ImplicitConditional
+from zoo import family, likelihoods, multipliers, priors, terms
+from zoo.conditionals import BaseConditional, Conditional, ImplicitConditional
 from zoo.errors import InputError, unknown
 from zoo.features import FeatureConditional, features_of
 from zoo.lagrangian import Lagrangian
@@ -16,9 +16,8 @@ from zoo.latents import parse as latents_of
 from zoo.model import LagrangianModel
 from zoo.normalization import critic_options, normalises_critics, r1_gamma
 from zoo.objective import Objective
+from zoo.parts import Parts
 from zoo.terms.critic import PENALTIES
-
-HEAD = (128,)  # as InfoGAN's: Chen et al. 2016, appendix C.1
 
 
 def build(
@@ -27,6 +26,9 @@ def build(
     latent_dim: int = 16,
     network: str = "mlp",
     *,
+    encoder: keras.Model | None = None,
+    decoder: keras.Model | None = None,
+    critics: Mapping[str, keras.Model] | None = None,
     latents: str | None = None,
     latent_shape: Sequence[int] | None = None,
     likelihood: str | likelihoods.Family = "bernoulli",
@@ -51,7 +53,14 @@ def build(
       model: a name of `zoo.names()`, or any admissible `zoo.Objective`.
       image_shape: [H, W, C].
       latent_dim: K, the length of z.
-      network: "mlp" or "dcgan"; "resnet", "unet", "similarity" or "mlp" where z is images.
+      network: "mlp" or "dcgan"; "resnet", "unet", "similarity" or "mlp" where z is images; or your
+        own, "my_parts:name", see `zoo.networks.get`.
+      encoder, decoder: your own Keras models in place of the network's, Functional or subclassed:
+        [B, *image_shape] -> the parameters of q(z|x), 2 * latent_dim for a normal one, and
+        [B, K] -> [B, H, W, C * the parameters of an element of p(x|z)]. An implicit encoder takes
+        [x, noise] and returns z [B, K]. Where z is images, [B, *latent_shape] stands for [B, K].
+      critics: term name -> your own Keras model, {"JS_xz": model}: x, z or the list [x, z] to one
+        logit per example, [B] or [B, 1].
       latents: z as named blocks, "categorical(10), uniform(2), noise(62)", in place of latent_dim,
         posterior and prior; see `zoo.latents`.
       latent_shape: [H', W', C'] where z is images of a second data set, and batches are pairs
@@ -66,8 +75,9 @@ def build(
       noise_dim: the length of the noise that an implicit encoder turns into z.
       precision: of the products in training, "float32" or "bfloat16"; sums, weights and log
         densities are float32.
-      spectral_norm: whether critics are spectrally normalised; None: `zoo.normalization` says so,
-        or, of critics without company, that they pay R1.
+      spectral_norm: whether the network's critics are spectrally normalised; None:
+        `zoo.normalization` says so, or, of critics without company, that they pay R1. Your own
+        are as you make them.
       share_features: whether the encoder reads the features of the critic of images and trains
         its own last layers alone, as in InfoGAN; see `zoo.features`.
       network_options: the network's own options, e.g. {"hidden": (512, 512)}; each part takes
@@ -99,13 +109,16 @@ def build(
     if isinstance(likelihood, str):
         likelihood = likelihoods.family(likelihood)
     network_options = {**critic_options(objective, network), **(network_options or {})}
-    make = Parts(network, network_options, {"precision": precision, "seed": seed})
+    parts = {"encoder": encoder, "decoder": decoder, **(critics or {})}
+    given = {part: network_of for part, network_of in parts.items() if network_of is not None}
+    make = Parts(network, network_options, {"precision": precision, "seed": seed}, given)
     if isinstance(prior, str):
         prior = priors.named(prior, latent_dim, seed)
+    q: BaseConditional
     if latent_shape is not None:
         if prior is not None:
             raise InputError("Where z is images its prior is their data set: leave out prior=.")
-        encoder, decoder, prior = _between_images(
+        q, p, prior = _between_images(
             make, image_shape, tuple(int(size) for size in latent_shape), likelihood, objective
         )
     else:
@@ -118,45 +131,53 @@ def build(
         )
         for name in names
     }
+    needed = [name for name, space in spaces.items() if space]
+    for name in critics or {}:
+        if name not in needed and not needed:
+            raise InputError(f"{objective.name} has no critics: leave out critics=.")
+        if name not in needed:
+            raise unknown(f"critic of {objective.name}", str(name), needed)
     for name, space in spaces.items():
+        if space and spectral_norm:
+            make.require_normalised(name, space)
         gamma = r1_gamma(objective, space) if space and not spectral_norm else 0.0
         if gamma and not set(PENALTIES) & set(options.get(name, {})):
             options.setdefault(name, {})["r1_gamma"] = gamma
     if spectral_norm is None:
         spectral_norm = normalises_critics(objective)
-    critics = {
-        name: make.critic(space, image_shape, latent_event, spectral_norm)
+    played = {
+        name: make.critic(name, space, image_shape, latent_event, spectral_norm)
         for name, space in spaces.items()
         if space
     }
+    if share_features and encoder is not None:
+        raise InputError("share_features makes the encoder of a critic's features: drop encoder=.")
     shared = _shared(objective, spaces, latent_shape) if share_features else None
     if latent_shape is None:
         (latent_dim,) = latent_event
+        of_x = image_shape if make.given("encoder") else None
+        of_z = (latent_dim,) if make.given("decoder") else None
         if objective.implicit_encoder:
-            network_of = make("implicit_encoder", image_shape, latent_dim, noise_dim)
-            encoder = ImplicitConditional(network_of, noise_dim, name="encoder")
+            network_of = make("encoder", "implicit_encoder", image_shape, latent_dim, noise_dim)
+            q = ImplicitConditional(network_of, noise_dim, condition_shape=of_x, name="encoder")
         else:
             (outputs,) = encoded.params_shape((latent_dim,))
             if shared is None:
-                network_of = make("encoder", image_shape, outputs)
-                encoder = Conditional(network_of, encoded, (latent_dim,), name="encoder")
+                network_of = make("encoder", "encoder", image_shape, outputs)
+                q = Conditional(network_of, encoded, (latent_dim,), of_x, name="encoder")
             else:
-                network_of = make.head(features_of(critics[shared]), outputs)
-                encoder = FeatureConditional(
-                    network_of, encoded, (latent_dim,), shared, name="encoder"
-                )
-        decoder = Conditional(
-            make("decoder", latent_dim, image_shape, likelihood.params_per_element),
-            likelihood,
-            image_shape,
-            name="decoder",
+                network_of = make.head(features_of(played[shared]), outputs)
+                q = FeatureConditional(network_of, encoded, (latent_dim,), shared, name="encoder")
+        network_of = make(
+            "decoder", "decoder", latent_dim, image_shape, likelihood.params_per_element
         )
-    return LagrangianModel(
+        p = Conditional(network_of, likelihood, image_shape, of_z, name="decoder")
+    built = LagrangianModel(
         objective,
-        encoder,
-        decoder,
+        q,
+        p,
         prior,
-        critics=critics,
+        critics=played,
         term_options=options,
         multiplier_rule=multiplier_rule,
         slacks=slacks,
@@ -165,71 +186,8 @@ def build(
         seed=seed,
         name=objective.name,
     )
-
-
-# What `build` decides by arguments of its own, or by the likelihood.
-_DECIDED = {"precision", "seed", "spectral_norm", "squash"}
-
-
-class Parts:
-    """Makes the parts of one network by their roles, with those of the options each has.
-
-    An option "ROLE.OPTION" is for that role alone, and stronger than "OPTION". `common` are the
-    options of all parts that nobody chooses by name.
-    """
-
-    def __init__(self, network: str, options: Mapping[str, Any], common: Mapping[str, Any]):
-        self._network = network
-        self._roles = networks.roles(network)
-        self._options, self._common = dict(options), dict(common)
-        known = {name: set(role.options) - _DECIDED for name, role in self._roles.items()}
-        names = set().union(*known.values())
-        names |= {f"{role}.{option}" for role, own in known.items() for option in own}
-        for option in options:
-            if option not in names:
-                raise unknown(f"option of {network!r}", option, names)
-
-    def __call__(self, role: str, *sizes: Any, **more: Any) -> Any:
-        if role not in self._roles:
-            raise InputError(
-                f"The {self._network} network has no {role}: it has {', '.join(self._roles)}."
-            )
-        taken = {}
-        for name in self._roles[role].options:
-            for options, key in (
-                (self._common, name),
-                (self._options, name),
-                (self._options, f"{role}.{name}"),
-            ):
-                if key in options:
-                    taken[name] = options[key]
-        return self._roles[role](*sizes, **{**taken, **more})
-
-    def head(self, features: keras.Model, outputs: int) -> keras.Model:
-        """Returns the network from a critic's features to `outputs` parameters of q(z|x)."""
-        return networks.mlp.encoder(
-            features.output_shape[1:],
-            outputs,
-            hidden=HEAD,
-            activation="leaky_relu",
-            seed=self._common["seed"],
-        )
-
-    @property
-    def other_seed(self) -> int:
-        """A seed for a second network of a role, which would else begin as a copy of the first."""
-        return int(self._common["seed"]) + 1
-
-    def critic(
-        self, space: str, image_shape: tuple, latent_shape: tuple, spectral_norm: bool
-    ) -> Any:
-        """Returns a critic on x, z or both; one of images where z is images."""
-        if space == "z" and len(latent_shape) > 1:
-            seed = self.other_seed
-            return self("critic_x", latent_shape, spectral_norm=spectral_norm, seed=seed)
-        latent_size = latent_shape[0] if len(latent_shape) == 1 else latent_shape
-        sizes = {"x": (image_shape,), "z": (latent_size,), "xz": (image_shape, latent_size)}
-        return self(f"critic_{space}", *sizes[space], spectral_norm=spectral_norm)
+    built.precision = precision
+    return built
 
 
 def _shared(objective: Objective, spaces: Mapping[str, str | None], latent_shape: Any) -> str:
@@ -281,11 +239,13 @@ def _between_images(
         likelihood = type(likelihood)(**{**likelihood.get_config(), "shows": "mean"})
         options["squash"] = "sigmoid"
     per_element = likelihood.params_per_element
-    there = make("translator", image_shape, latent_shape, per_element, **options)
+    there = make("encoder", "translator", image_shape, latent_shape, per_element, **options)
     options["seed"] = make.other_seed
-    back = make("translator", latent_shape, image_shape, per_element, **options)
+    back = make("decoder", "translator", latent_shape, image_shape, per_element, **options)
+    of_x = image_shape if make.given("encoder") else None
+    of_z = latent_shape if make.given("decoder") else None
     return (
-        Conditional(there, likelihood, latent_shape, name="encoder"),
-        Conditional(back, likelihood, image_shape, name="decoder"),
+        Conditional(there, likelihood, latent_shape, of_x, name="encoder"),
+        Conditional(back, likelihood, image_shape, of_z, name="decoder"),
         priors.Empirical(latent_shape),
     )

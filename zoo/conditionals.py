@@ -14,6 +14,7 @@ from zoo import errors, probes
 from zoo.capabilities import IMPLICIT_ENCODER, Capabilities
 from zoo.implicit import Implicit
 from zoo.likelihoods import DECLARED, MEAN, Family
+from zoo.networks import own
 from zoo.replicas import ALONE, Replica
 
 
@@ -22,16 +23,26 @@ class BaseConditional(keras.layers.Layer):
 
     A conditional takes tensors, eager or traced, but no keras.Input: a distribution cannot be a
     node of a Functional model. Compose `conditional.network` there.
+
+    `condition_shape` is read off the network's input where it is not given, which takes a
+    Functional model.
     """
 
     network: keras.Model
     event_shape: tuple[int, ...]
 
-    def __init__(self, network: keras.Model | dict[str, Any], **kwargs: Any) -> None:
+    def __init__(
+        self,
+        network: keras.Model | dict[str, Any],
+        condition_shape: Sequence[int] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(dtype="float32", **kwargs)
         if isinstance(network, dict):
             network = keras.saving.deserialize_keras_object(network)
         self.network = network
+        given = condition_shape is not None
+        self._condition_shape = tuple(int(s) for s in condition_shape or ()) if given else None
 
     @property
     def capabilities(self) -> Capabilities:
@@ -60,6 +71,8 @@ class BaseConditional(keras.layers.Layer):
     @property
     def condition_shape(self) -> tuple[int, ...]:
         """The shape of one example of the condition."""
+        if self._condition_shape is not None:
+            return self._condition_shape
         return tuple(self.network.input_shape[1:])
 
     def mean(self, inputs: Any, training: bool = False) -> tf.Tensor:
@@ -96,6 +109,8 @@ class BaseConditional(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         del config["dtype"]
+        if self._condition_shape is not None:
+            config["condition_shape"] = list(self._condition_shape)
         return {**config, "network": keras.saving.serialize_keras_object(self.network)}
 
 
@@ -108,7 +123,8 @@ class Conditional(BaseConditional):
     is not given. Its variables are the network's and, where the family learns one scale for all
     elements, `raw_scale`.
 
-    The network computes in its own precision; the parameters are cast to float32 first thing, so
+    The network may be a Functional model, or any other with `condition_shape` given. It computes in
+    its own precision; the parameters are cast to float32 first thing, so
     log densities (nats, summed over the elements, [B]) are float32 throughout.
 
     Raises InputError if the network's output does not fit the family and `event_shape`.
@@ -119,9 +135,10 @@ class Conditional(BaseConditional):
         network: keras.Model | dict[str, Any],
         family: Family | dict[str, Any],
         event_shape: Sequence[int] | None = None,
+        condition_shape: Sequence[int] | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(network, **kwargs)
+        super().__init__(network, condition_shape, **kwargs)
         if isinstance(family, dict):
             family = keras.saving.deserialize_keras_object(family)
         if not isinstance(family, Family):
@@ -129,7 +146,7 @@ class Conditional(BaseConditional):
                 f"A Conditional's family is {family!r}: make one with zoo.likelihoods.family()."
             )
         self.family = family
-        self.event_shape = _event_shape(self.network, family, event_shape)
+        self.event_shape = self._event_shape(event_shape)
         self.raw_scale = None
         if family.learns_scale:
             self.raw_scale = self.add_weight(
@@ -191,6 +208,35 @@ class Conditional(BaseConditional):
             "event_shape": list(self.event_shape),
         }
 
+    def _event_shape(self, event_shape: Sequence[int] | None) -> tuple[int, ...]:
+        """Returns the variable's shape, having checked that the network's output fits it."""
+        event = None if event_shape is None else tuple(int(size) for size in event_shape)
+        needed = self.family.params_shape(event) if event else None
+        output = tuple(self.network.output_shape[1:]) if self._condition_shape is None else None
+        if output is None:
+            gives = f"[{', '.join(map(str, ('batch', *(needed or ['...']))))}]"
+            what, shapes = (
+                f"The {self.name}'s network {self.network.name!r}",
+                [self.condition_shape],
+            )
+            output = own.output_shape(self.network, shapes, what, gives)
+        if event_shape is not None:
+            if needed is None or event is None or output != needed:
+                raise errors.InputError(
+                    f"Network {self.network.name!r} returns shape {output} per example, but a "
+                    f"{self.family.name} variable of shape {event} needs {needed}: change the "
+                    "network's last layer."
+                )
+            return event
+        found = None if None in output else self.family.event_shape(output)
+        if found is None:
+            raise errors.InputError(
+                f"Network {self.network.name!r} returns shape {output} per example, but the "
+                f"{self.family.name} family reads {self.family.reads}: change the network's last "
+                "layer."
+            )
+        return found
+
 
 @keras.saving.register_keras_serializable("zoo")
 class ImplicitConditional(BaseConditional):
@@ -215,24 +261,19 @@ class ImplicitConditional(BaseConditional):
         network: keras.Model | dict[str, Any],
         noise_dim: int,
         draws: int = 64,
+        condition_shape: Sequence[int] | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(network, **kwargs)
+        super().__init__(network, condition_shape, **kwargs)
         for what, value, least in (("noise_dim", noise_dim, 1), ("draws", draws, 2)):
             if type(value) is not int or value < least:
                 raise errors.InputError(
                     f"{what} of an ImplicitConditional is {value!r}: give a whole number of "
                     f"{least} or more."
                 )
-        inputs = self.network.input_shape
-        if not isinstance(inputs, list) or len(inputs) != 2 or inputs[1][1:] != (noise_dim,):
-            raise errors.InputError(
-                f"Network {self.network.name!r} takes shape {inputs}: an implicit conditional's "
-                f"takes the condition and {noise_dim} numbers of noise, [x, e]."
-            )
         self.noise_dim = noise_dim
         self.draws = draws
-        self.event_shape = tuple(self.network.output_shape[1:])
+        self.event_shape = self._event_shape()
         self.built = True
 
     @property
@@ -248,7 +289,22 @@ class ImplicitConditional(BaseConditional):
 
     @property
     def condition_shape(self) -> tuple[int, ...]:
+        if self._condition_shape is not None:
+            return self._condition_shape
         return tuple(self.network.input_shape[0][1:])
+
+    def _event_shape(self) -> tuple[int, ...]:
+        if self._condition_shape is not None:
+            shapes = [self._condition_shape, (self.noise_dim,)]
+            what = f"The {self.name}'s network {self.network.name!r}"
+            return own.output_shape(self.network, shapes, what, "[batch, ...], one z for each x")
+        inputs = self.network.input_shape
+        if not isinstance(inputs, list) or len(inputs) != 2 or inputs[1][1:] != (self.noise_dim,):
+            raise errors.InputError(
+                f"Network {self.network.name!r} takes shape {inputs}: an implicit conditional's "
+                f"takes the condition and {self.noise_dim} numbers of noise, [x, e]."
+            )
+        return tuple(self.network.output_shape[1:])
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         def push(noise: tf.Tensor) -> tf.Tensor:
@@ -277,27 +333,3 @@ def stateless_seed(seed: Any) -> tf.Tensor:
             f"A seed has dtype {seed.dtype.name} and shape {seed.shape}: give two whole numbers."
         )
     return tf.cast(seed, tf.int32)
-
-
-def _event_shape(
-    network: keras.Model, family: Family, event_shape: Sequence[int] | None
-) -> tuple[int, ...]:
-    """Returns the variable's shape, having checked that the network's output fits it."""
-    output = tuple(network.output_shape[1:])
-    if event_shape is not None:
-        event = tuple(int(size) for size in event_shape)
-        needed = family.params_shape(event)
-        if not event or output != needed:
-            raise errors.InputError(
-                f"Network {network.name!r} returns shape {output} per example, but a "
-                f"{family.name} variable of shape {event} needs {needed}: change the network's "
-                "last layer."
-            )
-        return event
-    found = None if None in output else family.event_shape(output)
-    if found is None:
-        raise errors.InputError(
-            f"Network {network.name!r} returns shape {output} per example, but the {family.name} "
-            f"family reads {family.reads}: change the network's last layer."
-        )
-    return found

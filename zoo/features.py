@@ -11,6 +11,7 @@ import tensorflow as tf
 from zoo.conditionals import Conditional
 from zoo.errors import InputError
 from zoo.networks.construction import LOGIT
+from zoo.networks.own import is_functional
 
 
 @keras.saving.register_keras_serializable("zoo")
@@ -79,8 +80,8 @@ def features_of(critic: keras.Model) -> keras.Model:
     Raises:
       InputError: it is no critic of one variable with one logit per example.
     """
-    names = [layer.name for layer in critic.layers]
-    if len(critic.inputs) != 1 or LOGIT not in names or critic.output_shape != (None,):
+    names = [layer.name for layer in critic.layers] if is_functional(critic) else []
+    if LOGIT not in names or len(critic.inputs) != 1 or critic.output_shape != (None,):
         raise InputError(
             f"The critic {critic.name!r} has no features to share: it needs one input and one "
             f"logit per example, of a layer called {LOGIT!r}."

@@ -22,6 +22,7 @@ from zoo.features import FeatureConditional
 from zoo.history import History
 from zoo.lagrangian import Lagrangian
 from zoo.means import Means
+from zoo.networks import own
 from zoo.objective import Objective
 from zoo.step import LagrangianStep
 
@@ -102,6 +103,7 @@ class LagrangianModel(LagrangianStep):
                     f"{objective.name} trains {', '.join(self._terms)}: remove what is given "
                     f"for {name!r}."
                 )
+        self._check_critics()
         check(self._terms.values(), *self._offered)
         self._readings = {
             name: term for name, term in self._monitors().items() if name not in self._terms
@@ -232,6 +234,22 @@ class LagrangianModel(LagrangianStep):
         ):
             if tuple(found) != tuple(needed):
                 raise InputError(f"{what} have shape {found} where {needed} is needed.")
+
+    def _check_critics(self) -> None:
+        """Builds critics that are subclassed models, and checks what each takes and gives."""
+        x, z = self.decoder.event_shape, priors.event_shape(self.prior)
+        patches = isinstance(self.prior, priors.Empirical)
+        for name, critic in self.critics.items():
+            estimator = self.term_options.get(name, {}).get("estimator")
+            space = terms.critic_space(name, estimator or self.objective.estimators.get(name))
+            shapes = [{"x": x, "z": z}[part] for part in space or ""]
+            what, gives = f"The critic of {name!r}", "one logit per example, [batch] or [batch, 1]"
+            found = own.output_shape(critic, shapes, what, gives)
+            if found not in ((), (1,)) and not (patches and len(found) == 1):
+                raise InputError(
+                    f"{what} returns shape {found} per example: return {gives}, as from a last "
+                    "layer keras.layers.Dense(1)."
+                )
 
     # Saving
 

@@ -42,6 +42,7 @@ class LagrangianStep(ReplicatedModel):
     """
 
     on_nan: str = "stop"
+    precision: str = "float32"  # of the products in training, as `zoo.build` was asked for
 
     objective: Objective
     encoder: BaseConditional

@@ -13,7 +13,9 @@ import tensorflow as tf
 
 import zoo
 from export import run
+from train import assembly
 from train.config import RunConfig
+from train.workdir import Workdir
 from zoo.errors import InputError
 
 ROOT = Path(__file__).parents[2]
@@ -31,18 +33,22 @@ def trained(tmp_path_factory):
     """A workdir with checkpoints of steps 7 and 12, and the model of the latter."""
     workdir = tmp_path_factory.mktemp("runs") / "alice"
     (workdir / "checkpoints").mkdir(parents=True)
-    config = RunConfig(zoo.objective("alice").to_config(), latent_dim=3, steps=12)
+    config = RunConfig(
+        zoo.objective("alice").to_config(),
+        latent_dim=3,
+        network_options={"hidden": [64, 64]},
+        steps=12,
+    )
     (workdir / "config.json").write_text(config.to_json())
     rows = [{**VALIDATION, "step": 7}, VALIDATION, {"step": 12, "split": "train"}]
     (workdir / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (workdir / "certificate.json").write_text('{"verdict": "feasible"}')
     (workdir / "certificate.md").write_text("# Feasible\n")
-    model = zoo.build("alice", latent_dim=3, network_options={"hidden": (64, 64)})
-    model.compile()
+    model = assembly.build_model(config, (28, 28, 1), 12)
     for step in (7, 12):
         model.step.assign(step)
         model.encoder.variables[-1].assign_add(tf.ones_like(model.encoder.variables[-1]))
-        model.save(workdir / "checkpoints" / f"step-{step:08d}.keras")
+        Workdir(workdir).save(model)
     return workdir, model
 
 
@@ -73,7 +79,7 @@ def test_the_command_exports_the_newest_checkpoint(trained, tmp_path):
 
     extra = out / "model" / "1" / "assets.extra"
     card = json.loads((extra / "model.json").read_text())
-    assert (card["step"], card["checkpoint"]) == (12, "step-00000012.keras")
+    assert (card["step"], card["checkpoint"]) == (12, "step-00000012.zip")
     assert card["training"]["dataset"] == "mnist_5k"
     assert card["training"]["likelihood"] == "bernoulli"
     empty = {"constraints": {}, "multipliers": {}}
@@ -126,10 +132,10 @@ def test_wrong_input_is_one_sentence_and_needs_no_tensorflow(tmp_path, workdir, 
     (tmp_path / "empty" / "checkpoints").mkdir(parents=True)
     for name in ("full", "damaged"):
         (tmp_path / name / "checkpoints").mkdir(parents=True)
-    with zipfile.ZipFile(tmp_path / "full" / "checkpoints" / "step-00000012.keras", "w") as whole:
-        for part in ("metadata.json", "config.json", "model.weights.h5"):
+    with zipfile.ZipFile(tmp_path / "full" / "checkpoints" / "step-00000012.zip", "w") as whole:
+        for part in ("build.json", "model.weights.h5"):
             whole.writestr(part, "not reached")
-    (tmp_path / "damaged" / "checkpoints" / "step-00000012.keras").write_text("no archive")
+    (tmp_path / "damaged" / "checkpoints" / "step-00000012.zip").write_text("no archive")
     before = sorted(tmp_path.rglob("*"))
     flags = {"workdir": workdir, "out": out}
     done = command(
@@ -172,8 +178,8 @@ def test_a_misspelt_flag():
 def test_a_broken_checkpoint(trained, tmp_path):
     workdir = tmp_path / "run"
     (workdir / "checkpoints").mkdir(parents=True)
-    whole = (trained[0] / "checkpoints" / "step-00000012.keras").read_bytes()
-    (workdir / "checkpoints" / "step-00000012.keras").write_bytes(whole[: len(whole) // 2])
+    whole = (trained[0] / "checkpoints" / "step-00000012.zip").read_bytes()
+    (workdir / "checkpoints" / "step-00000012.zip").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(InputError, match="is damaged"):
         run.export_newest(str(workdir), str(tmp_path / "out"))
     assert not (tmp_path / "out").exists()
@@ -183,7 +189,11 @@ def test_a_checkpoint_of_something_else(tmp_path):
     (tmp_path / "checkpoints").mkdir()
     other = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     other.save(tmp_path / "checkpoints" / "step-00000001.keras")
-    with pytest.raises(InputError, match="is no model of zoo"):
+    with pytest.raises(InputError, match=r"has no config\.json, from which"):
+        run.export_newest(str(tmp_path), str(tmp_path / "out"))
+    config = RunConfig(zoo.objective("vae").to_config(), steps=1)
+    (tmp_path / "config.json").write_text(config.to_json())
+    with pytest.raises(InputError, match="Checkpoint .* cannot be read .*delete it"):
         run.export_newest(str(tmp_path), str(tmp_path / "out"))
     assert not (tmp_path / "out").exists()
 

@@ -5,18 +5,20 @@ import numpy as np
 import pytest
 
 import zoo
-from train import checkpoints
+from train import assembly, checkpoints
 from train.checkpoints import Checkpoints, best_step, damage
 from train.config import RunConfig
 from train.workdir import Workdir
 from zoo.errors import InputError
 
+CONFIG = RunConfig(
+    zoo.objective("vae").to_config(), latent_dim=2, network_options={"hidden": [8]}, steps=10
+)
+
 
 @pytest.fixture(scope="module")
 def model():
-    model = zoo.build("vae", image_shape=(4, 4, 1), latent_dim=2, network="mlp")
-    model.compile()
-    return model
+    return assembly.build_model(CONFIG, (4, 4, 1), 10)
 
 
 @pytest.fixture
@@ -34,8 +36,8 @@ def steps(saved):
 
 
 def test_the_newest_is_found(folder, tmp_path):
-    (tmp_path / ".step-00000004.partial.keras").write_bytes(b"")
-    assert folder.newest().name == "step-00000003.keras"
+    (tmp_path / ".step-00000004.partial.zip").write_bytes(b"")
+    assert folder.newest().name == "step-00000003.zip"
     assert Checkpoints(tmp_path / "nowhere").newest() is None
 
 
@@ -50,31 +52,31 @@ def test_a_damaged_one_is_named_and_the_one_before_it_is_used(where, folder, cap
     else:
         content[len(content) // 2] ^= 1  # one bit of a weight
     path.write_bytes(content)
-    assert folder.newest().name == "step-00000002.keras"
+    assert folder.newest().name == "step-00000002.zip"
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert f"Checkpoint {path} is damaged" in said
-    assert "step-00000002.keras is used instead" in said
+    assert "step-00000002.zip is used instead" in said
 
 
 def test_nothing_starts_anew_over_damaged_ones(folder):
     for path in folder.by_step().values():
         path.write_bytes(b"not a zip")
-    with pytest.raises(InputError, match=r"step-00000003\.keras is damaged .*delete"):
+    with pytest.raises(InputError, match=r"step-00000003\.zip is damaged .*delete"):
         folder.newest()
 
 
 def test_a_whole_archive_of_something_else_is_damaged(tmp_path, folder):
     np.savez(tmp_path / "weights.npz", a=np.zeros(2))
-    (tmp_path / "weights.npz").rename(tmp_path / "step-00000004.keras")
-    assert damage(tmp_path / "step-00000004.keras") == "it has no config.json"
+    (tmp_path / "weights.npz").rename(tmp_path / "step-00000004.zip")
+    assert damage(tmp_path / "step-00000004.zip") == "it has no build.json"
 
 
 def test_an_unreadable_one_is_named(tmp_path):
-    path = tmp_path / "step-00000001.keras"
+    path = tmp_path / "step-00000001.zip"
     path.write_bytes(b"not a zip")
     with pytest.raises(InputError, match="step-00000001"):
-        checkpoints.load(path)
+        checkpoints.load(path, CONFIG)
 
 
 def test_the_last_and_the_best_are_kept(folder, model):
@@ -87,11 +89,11 @@ def test_the_last_and_the_best_are_kept(folder, model):
 
 
 def test_a_continuation_removes_what_it_writes_again(folder, tmp_path):
-    (tmp_path / ".step-00000004.partial.keras").write_bytes(b"")
+    (tmp_path / ".step-00000004.partial.zip").write_bytes(b"")
     folder.forget_after(2)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "step-00000001.keras",
-        "step-00000002.keras",
+        "step-00000001.zip",
+        "step-00000002.zip",
     ]
 
 
@@ -113,7 +115,7 @@ def test_means_of_a_record_under_way_come_back(folder, model):
     path = folder.save(model, keep=3, best=None, means=[np.float32(0.1), 3.0])
     assert damage(path) is None
     assert checkpoints.means(path) == [float(np.float32(0.1)), 3.0]
-    assert int(checkpoints.load(path).step) == 4
+    assert int(checkpoints.load(path, CONFIG).step) == 4
 
 
 def row(step, loss, **constraints):

@@ -33,9 +33,7 @@ def test_commands_say_so_and_exit_with_2(module, name, content, tmp_path):
     folder.mkdir()
     if content is None:
         (tmp_path / "elsewhere").mkdir()
-        (tmp_path / "elsewhere" / "step-00000001.keras").write_bytes(
-            strange_checkpoints.checkpoint()
-        )
+        (tmp_path / "elsewhere" / "step-00000001.zip").write_bytes(strange_checkpoints.checkpoint())
         (folder / name).symlink_to(tmp_path / "elsewhere")
     else:
         (folder / name).write_bytes(content)

@@ -99,7 +99,7 @@ def test_stopped_within_a_record_it_continues_as_if_it_had_not(config, tmp_path,
         patch.setattr(interrupts, "received", lambda: signal.SIGTERM if next(asked) >= 4 else None)
         with pytest.raises(Interrupted, match="SIGTERM at step 4, which is saved"):
             run.train(config, parts)
-    assert [path.name for path in parts.checkpoints.iterdir()] == ["step-00000004.keras"]
+    assert [path.name for path in parts.checkpoints.iterdir()] == ["step-00000004.zip"]
     assert parts.records() == []
     run.train(config, parts)
     assert kills.differing_state(tmp_path / "whole", tmp_path / "parts") == []
@@ -134,7 +134,7 @@ def test_a_process_exits_with_the_signal(number, code, tmp_path):
     words = folder.with_suffix(".txt").read_text()
     assert f"{signal.Signals(number).name} at step " in words
     assert "Traceback" not in words
-    assert list(folder.glob("checkpoints/step-*.keras"))
+    assert list(folder.glob("checkpoints/step-*.zip"))
 
 
 def test_a_signal_before_the_first_step_says_one_sentence(tmp_path):

@@ -99,7 +99,7 @@ def test_workers_that_are_stopped_and_killed_end_as_one_process_does(flags, tmp_
         process.send_signal(signal.SIGTERM)
     assert workers.codes() == [143, 143], workers.words(0) + workers.words(1)
     assert "which is saved" in workers.words(0)
-    stopped = max(workers.folder.glob("checkpoints/step-*.keras")).name
+    stopped = max(workers.folder.glob("checkpoints/step-*.zip")).name
 
     workers = Workers(tmp_path / "two", flags)
     workers.go_on()

@@ -70,7 +70,7 @@ def test_a_term_that_is_not_finite_stops_the_run_and_is_named(config, tmp_path, 
     ):
         run.train(config, workdir)
     newest = workdir.latest_checkpoint()
-    assert newest.name == "step-00000004.keras"
+    assert newest.name == "step-00000004.zip"
     assert all(np.isfinite(w).all() for w in workdir.load(newest).get_weights()[:10])
     # The run goes on without that batch from there.
     run.train(dataclasses.replace(config, on_nan="skip"), workdir)
@@ -119,7 +119,7 @@ def test_a_damaged_newest_checkpoint_costs_its_steps_only(config, tmp_path, caps
     newest.write_bytes(newest.read_bytes()[:1000])
     run.train(dataclasses.replace(config, steps=4), workdir)
     said = capsys.readouterr().err
-    assert f"Checkpoint {newest} is damaged (File is not a zip file): step-00000002.keras" in said
+    assert f"Checkpoint {newest} is damaged (File is not a zip file): step-00000002.zip" in said
     assert "from step 2" in said
     assert metrics(workdir.path) == rows
     assert workdir.latest_checkpoint() == newest
@@ -137,7 +137,7 @@ def test_a_full_disk_leaves_the_last_checkpoint_and_the_records(config, tmp_path
     monkeypatch.setattr(checkpoints.os, "replace", full)
     with pytest.raises(OSError, match="No space left"):
         run.train(config, workdir)
-    assert [path.name for path in workdir.checkpoints.iterdir()] == ["step-00000002.keras"]
+    assert [path.name for path in workdir.checkpoints.iterdir()] == ["step-00000002.zip"]
     assert [row["step"] for row in workdir.records()] == [2, 2, 4, 4]
 
 
@@ -192,7 +192,7 @@ def test_another_run_that_began_meanwhile_is_not_written_over(config, tmp_path, 
     monkeypatch.setattr(assembly, "build_model", while_another_trains)
     with pytest.raises(InputError, match="Another run began"):
         run.train(config, workdir)
-    assert workdir.latest_checkpoint().name == "step-00000008.keras"
+    assert workdir.latest_checkpoint().name == "step-00000008.zip"
     Lock(workdir.lock.path).acquire()
 
 

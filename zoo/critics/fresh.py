@@ -200,7 +200,7 @@ def free(critic: keras.Model) -> keras.Model | None:
 
     try:
         copy = keras.models.clone_model(critic, clone_function=bare)
-    except (TypeError, ValueError):
+    except (ValueError, TypeError, NotImplementedError):  # of a user's own layers
         return None
     for layer, other in zip(critic.layers, copy.layers, strict=True):
         source = layer.layer if isinstance(layer, keras.layers.SpectralNormalization) else layer

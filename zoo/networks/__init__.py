@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from types import ModuleType
+from typing import Any
 
 from zoo import errors
-from zoo.networks import dcgan, mlp, resnet, similarity, unet
+from zoo.networks import dcgan, mlp, own, resnet, similarity, unet
 from zoo.networks.construction import Role
 
 _NETWORKS: dict[str, ModuleType] = {
@@ -22,8 +23,11 @@ def names() -> list[str]:
     return sorted(_NETWORKS)
 
 
-def get(name: str) -> ModuleType:
+def get(name: str) -> Any:
     """Returns the network called `name`: its module, whose functions each build one role.
+
+    "my_parts:name" is a user's own: the object `name` of the module my_parts, which has to be
+    imported already. Its functions are the same, and need only be those that are used.
 
         encoder(image_shape, outputs)              [B, ...] -> [B, outputs]
         decoder(latent_dim, image_shape, params)   [B, K] -> [B, ..., C * params]
@@ -38,6 +42,8 @@ def get(name: str) -> ModuleType:
 
     Each takes keyword options, listed in its `.options`. Raises InputError for an unknown name.
     """
+    if own.module_of(name) is not None:
+        return own.find(name)
     if name not in _NETWORKS:
         raise errors.unknown("network", name, names())
     return _NETWORKS[name]
@@ -45,4 +51,6 @@ def get(name: str) -> ModuleType:
 
 def roles(name: str) -> dict[str, Role]:
     """Returns the parts that the network called `name` has, by name; raises as `get`."""
+    if own.module_of(name) is not None:
+        return own.roles(name)
     return {role: f for role, f in vars(get(name)).items() if isinstance(f, Role)}

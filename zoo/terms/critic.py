@@ -113,7 +113,7 @@ class CriticTerm(base.Term):
             between = _between(pair, joints.noise(tf.random.stateless_uniform, size, self.name))
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(between)
-                logit = self.critic(_one_or_both(between), training=training)
+                logit = self._logit(between, training)
             (slope,) = _squared_slopes(tape, logit, (between,))
             # GP = weight E (|grad T| - 1)^2;  a slope of 0, such as at first, has no direction
             norm = tf.sqrt(slope + 1e-12)
@@ -126,9 +126,17 @@ class CriticTerm(base.Term):
     def _logits(self, a: Any, b: Any, training: bool) -> tuple[Any, Any]:
         """Returns the logits at samples of a and of b, by one pass of the critic over both."""
         both = [tf.concat(parts, axis=0) for parts in zip(a, b, strict=True)]
-        logits = self.critic(_one_or_both(both), training=training)
+        logits = self._logit(both, training)
         n = tf.shape(a[0])[0]
         return logits[:n], logits[n:]
+
+    def _logit(self, parts: Any, training: bool) -> Any:
+        """Returns the critic's logits, [B], or [B, P] where it judges patches."""
+        logit = self.critic(_one_or_both(parts), training=training)
+        if logit.dtype in (tf.float16, tf.bfloat16):
+            logit = tf.cast(logit, tf.float32)
+        # [B, 1] beside log densities [B] would make [B, B].
+        return logit[:, 0] if logit.shape.rank == 2 and logit.shape[1] == 1 else logit
 
 
 def _between(pair: Pair, u: Any) -> tuple[Any, ...]:
