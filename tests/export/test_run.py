@@ -193,7 +193,7 @@ def test_a_checkpoint_of_something_else(tmp_path):
         run.export_newest(str(tmp_path), str(tmp_path / "out"))
     config = RunConfig(zoo.objective("vae").to_config(), steps=1)
     (tmp_path / "config.json").write_text(config.to_json())
-    with pytest.raises(InputError, match="Checkpoint .* cannot be read .*delete it"):
+    with pytest.raises(InputError, match=r"Checkpoint .* cannot be read .*delete it"):
         run.export_newest(str(tmp_path), str(tmp_path / "out"))
     assert not (tmp_path / "out").exists()
 
