@@ -289,7 +289,8 @@ class Subject:
             from zoo.conditionals import stateless_seed
 
             seed = stateless_seed([self.config.seed, self.options.seed])
-            z = self.model.prior.sample(count, seed=seed).numpy()
+            with self.model.averaged():
+                z = self.model.prior.sample(count, seed=seed).numpy()
         with self.model.averaged():
             found = np.concatenate(
                 [
