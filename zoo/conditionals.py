@@ -161,7 +161,9 @@ class Conditional(BaseConditional):
     def capabilities(self) -> Capabilities:
         """What the family declares and, of what it leaves open, what its distribution says."""
         family = self.family
-        seen = probes.read(self.example(), family.name)
+        # Asked for while a graph is traced, it would leave its draws there.
+        with tf.init_scope():
+            seen = probes.read(self.example(), family.name)
         said = {name: getattr(family, name) for name in DECLARED}
         declared = {name: value for name, value in said.items() if value is not None}
         found = dataclasses.replace(seen, **declared, stand_in=family.stand_in)

@@ -59,6 +59,8 @@ class Family:
         super().__init_subclass__(**kwargs)
         if not hasattr(cls, "name"):
             cls.name = cls.__name__.lower()
+        # So that models of it can be copied and saved, registered by name or not.
+        keras.saving.register_keras_serializable(cls.__module__)(cls)
 
     @property
     def has_density(self) -> bool | None:
@@ -253,7 +255,7 @@ def register(cls: type[Family]) -> type[Family]:
     """Enters a likelihood of one's own by its `name`: a class decorator.
 
     `family` then finds it, `zoo.build(..., likelihood=name)` and --likelihood=MODULE:NAME with it,
-    and models that have it can be saved and loaded while its module is imported.
+    and checkpoints may hold it while its module is imported.
 
     Raises InputError if another class has that name.
     """
@@ -263,7 +265,6 @@ def register(cls: type[Family]) -> type[Family]:
         raise errors.InputError(
             f"There is a likelihood {cls.name!r} in {there.__module__}: give yours another name."
         )
-    keras.saving.register_keras_serializable(cls.__module__)(cls)
     _FAMILIES[cls.name] = cls
     return cls
 

@@ -237,6 +237,20 @@ def test_encoders_and_priors(name, posterior, options, sentence):
     assert found is None if sentence is None else re.search(sentence, found), found
 
 
+def test_what_is_read_off_leaves_nothing_in_a_graph():
+    decoder = zoo.build(objective("vae"), likelihood=Lacking("mean"), **SMALL).decoder
+    alone = type(decoder).from_config(decoder.get_config())
+
+    @tf.function(autograph=False)
+    def has_mean():
+        assert not alone.has_mean
+        return tf.constant(0)
+
+    assert not any(
+        "Random" in op.type for op in has_mean.get_concrete_function().graph.get_operations()
+    )
+
+
 def test_what_is_read_off_a_distribution():
     cauchy = probes.read(tfd.Independent(tfd.Cauchy(tf.zeros((1, 2)), 1.0), 1), "cauchy")
     # Its mean is nan, which is none.
