@@ -207,7 +207,10 @@ def test_no_more_weights_are_made_than_there_are(path, options):
         ({"history": 0}, "is none of the model's"),
         ({"spectral_norm": False}, "it has no critics/functional/layers/dense/vars/0"),
         ({"objective": family.objective("vae").to_config()}, "it has no layers/projected_ascent"),
-        ({"likelihood": "normal", "likelihood_scale": "learned"}, "averages/vars/4 has shape (2, 4) where () is needed"),
+        (
+            {"likelihood": "normal", "likelihood_scale": "learned"},
+            "averages/vars/4 has shape (2, 4) where () is needed",
+        ),
     ],
 )
 def test_the_first_number_that_does_not_fit_is_named(path, options, words):
