@@ -213,17 +213,15 @@ class Conditional(BaseConditional):
     def _event_shape(self, event_shape: Sequence[int] | None) -> tuple[int, ...]:
         """Returns the variable's shape, having checked that the network's output fits it."""
         event = None if event_shape is None else tuple(int(size) for size in event_shape)
-        needed = self.family.params_shape(event) if event else None
-        output = tuple(self.network.output_shape[1:]) if self._condition_shape is None else None
-        if output is None:
+        needed = None if event is None else self.family.params_shape(event)
+        if self._condition_shape is None:
+            output = tuple(self.network.output_shape[1:])
+        else:
+            what = f"The {self.name}'s network {self.network.name!r}"
             gives = f"[{', '.join(map(str, ('batch', *(needed or ['...']))))}]"
-            what, shapes = (
-                f"The {self.name}'s network {self.network.name!r}",
-                [self.condition_shape],
-            )
-            output = own.output_shape(self.network, shapes, what, gives)
-        if event_shape is not None:
-            if needed is None or event is None or output != needed:
+            output = own.output_shape(self.network, [self._condition_shape], what, gives)
+        if event is not None:
+            if not event or output != needed:
                 raise errors.InputError(
                     f"Network {self.network.name!r} returns shape {output} per example, but a "
                     f"{self.family.name} variable of shape {event} needs {needed}: change the "
