@@ -6,18 +6,16 @@ taken as independent draws; their order is shuffled first, as data sets come sor
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable
 from typing import Any
 
-import keras
 import numpy as np
-import tensorflow as tf
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
 from zoo.bounds.bound import Bound
+from zoo.critics import lipschitz
 from zoo.errors import InputError
 from zoo.metrics.measured import around
 
@@ -27,7 +25,6 @@ _LEAST = 32  # examples of each side
 _BLOCKS = 8  # fewer leave Student's interval too wide to be of use
 _FOLDS = 10
 _MAX_STRETCH = 1e4  # of the affine maps between lines, where one side has no spread
-_UNITS, _LAYERS, _BATCH, _STEPS = 64, 3, 256, 50  # of the critic; steps between two choices
 
 
 def sw_upper(q: Any, p: Any, projections: int = 50, blocks: int = 16, seed: int = 0) -> Bound:
@@ -229,10 +226,10 @@ def w1_lower(fit: Pair, choose: Pair, read: Pair, seed: int = 0, rounds: int = 2
     def distance(x: np.ndarray) -> np.ndarray:
         return np.linalg.norm(x - mean_p, axis=1)
 
-    layers = _trained([scaled(x) for x in fit], [scaled(x) for x in choose], seed, rounds)
+    layers = lipschitz.trained([scaled(x) for x in fit], [scaled(x) for x in choose], seed, rounds)
     network = f"network trained on {len(fit[0])} and {len(fit[1])} samples"
     critics: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-        network: lambda x: unit * _critic(layers, scaled(x)) / _lipschitz(layers),
+        network: lambda x: unit * lipschitz.values(layers, scaled(x)) / lipschitz.constant(layers),
         "distance from the mean of p": distance,
         "minus the distance from the mean of p": lambda x: -distance(x),
     }
@@ -301,76 +298,3 @@ def _stretch(s_q: np.ndarray, s_p: np.ndarray) -> np.ndarray:
 def _assignment(q: np.ndarray, p: np.ndarray) -> float:
     distances = cdist(q, p)
     return float(distances[linear_sum_assignment(distances)].mean())
-
-
-def _trained(
-    fit: list[np.ndarray], choose: list[np.ndarray], seed: int, rounds: int
-) -> list[np.ndarray]:
-    """Returns the critic's matrices and biases, in turn, with the largest bound on `choose`."""
-    sizes = [fit[0].shape[1], *[_UNITS] * _LAYERS, 1]
-    rng = np.random.default_rng(seed)
-    variables = []
-    for inputs, outputs in itertools.pairwise(sizes):
-        u, _, v = np.linalg.svd(rng.normal(size=(inputs, outputs)), full_matrices=False)
-        variables += [tf.Variable(u @ v, dtype=tf.float32), tf.Variable(tf.zeros(outputs))]
-    optimizer = keras.optimizers.Adam(
-        keras.optimizers.schedules.CosineDecay(5e-3, rounds * _STEPS), beta_1=0.5
-    )
-    optimizer.build(variables)
-    samples = [tf.constant(x) for x in fit]
-
-    @tf.function
-    def round_of(index: tf.Tensor) -> None:
-        for step in tf.range(_STEPS):
-            key = tf.stack([seed, index * _STEPS + step])
-            batch = [
-                tf.gather(x, tf.random.stateless_uniform([_BATCH], key + side, 0, len(x), tf.int32))
-                for side, x in enumerate(samples)
-            ]
-            with tf.GradientTape() as tape:
-                t = _forward(variables, tf.concat(batch, axis=0))
-                loss = tf.reduce_mean(t[_BATCH:]) - tf.reduce_mean(t[:_BATCH])
-            optimizer.apply(tape.gradient(loss, variables), variables)
-            for w in variables[::2]:
-                w.assign(_orthonormal(w))
-
-    best, kept = -math.inf, [v.numpy() for v in variables]
-    for index in range(rounds):
-        round_of(tf.constant(index))
-        layers = [v.numpy() for v in variables]
-        of_q, of_p = (_critic(layers, x) for x in choose)
-        bound = (of_q.mean() - of_p.mean()) / _lipschitz(layers)
-        if bound > best:
-            best, kept = bound, layers
-    return kept
-
-
-def _orthonormal(w: Any) -> Any:
-    """Returns a matrix nearer to the nearest one with orthonormal rows or columns."""
-    for _ in range(3):
-        # Bjorck's iteration: W <- 3/2 W - 1/2 W W^T W, with the smaller of the two products
-        if w.shape[0] < w.shape[1]:
-            w = 1.5 * w - 0.5 * tf.matmul(tf.matmul(w, w, transpose_b=True), w)
-        else:
-            w = 1.5 * w - 0.5 * tf.matmul(w, tf.matmul(w, w, transpose_a=True))
-    return w
-
-
-def _forward(layers: Any, x: Any) -> Any:
-    """Returns T(x), [N], of tensors."""
-    *pairs, last = zip(layers[::2], layers[1::2], strict=True)
-    for w, b in pairs:
-        x = tf.sort(tf.reshape(tf.matmul(x, w) + b, [-1, _UNITS // 2, 2]))
-        x = tf.reshape(x, [-1, _UNITS])
-    return (tf.matmul(x, last[0]) + last[1])[:, 0]
-
-
-def _critic(layers: list[np.ndarray], x: np.ndarray) -> np.ndarray:
-    """Returns T(x), [N], in batches and float64."""
-    rows = [_forward(layers, x[i : i + 8192]).numpy() for i in range(0, len(x), 8192)]
-    return np.concatenate(rows).astype(np.float64)
-
-
-def _lipschitz(layers: list[np.ndarray]) -> float:
-    """Returns L, the product of the matrices' largest singular values."""
-    return float(np.prod([np.linalg.norm(w.astype(np.float64), 2) for w in layers[::2]]))
