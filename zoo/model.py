@@ -212,12 +212,16 @@ class LagrangianModel(LagrangianStep):
     @property
     def capabilities(self) -> dict[str, Capabilities]:
         """What q(z|x), p(x|z) and p(z) can do."""
-        of_prior = probes.of_prior(self.prior)
-        learned = bool(self.prior_layer.trainable_variables)
+        found = probes.of_prior(self.prior)
+        if self.prior_layer.trainable_variables:
+            # Samples of equal components carry the whole gradient, which TFP does not know.
+            found = dataclasses.replace(
+                found, trained=True, reparameterised=self.prior_layer.pathwise
+            )
         return {
             ENCODER: self.encoder.capabilities,
             DECODER: self.decoder.capabilities,
-            PRIOR: dataclasses.replace(of_prior, trained=learned),
+            PRIOR: found,
         }
 
     @property

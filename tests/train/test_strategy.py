@@ -27,6 +27,9 @@ FLAGS = (
     "--precision=float32",
     "--batch_size=8",
     "--latent_dim=3",
+    # Steps as small as the comparison allows for
+    "--critic_steps=1",
+    "--critic_learning_rate=0.0002",
     "--steps=24",
     "--log_every=6",
     "--checkpoint_every=12",

@@ -161,9 +161,7 @@ def test_variables_of_a_distribution_are_trained(small, images, tmp_path):
     np.testing.assert_array_equal(model.prior.mean(), model.prior.stddev())
     np.testing.assert_array_equal(shared, [0.5] * 3)
     model.save(tmp_path / "own.keras")
-    from train import checkpoints
-
-    loaded = checkpoints.load(tmp_path / "own.keras")
+    loaded = keras.saving.load_model(tmp_path / "own.keras")
     np.testing.assert_array_equal(loaded.prior.mean(), model.prior.mean())
     for fixed in (tf.constant([0.5] * 3), tf.Variable([0.5] * 3, trainable=False)):
         model = small("vae", prior=tfd.MultivariateNormalDiag(fixed, [1.0] * 3))
