@@ -173,7 +173,7 @@ def test_a_critic_bounds_w1(case):
 def test_a_critic_is_divided_by_its_slope(monkeypatch):
     """Whatever training leaves: steep and random matrices are no W1."""
     rng = np.random.default_rng(0)
-    sizes = [3, *[lipschitz._UNITS] * transport._LAYERS, 1]
+    sizes = [3, *[lipschitz._UNITS] * lipschitz._LAYERS, 1]
     layers = []
     for inputs, outputs in itertools.pairwise(sizes):
         layers += [rng.normal(size=(inputs, outputs)), rng.normal(size=outputs)]
