@@ -212,12 +212,11 @@ class LagrangianModel(LagrangianStep):
     @property
     def capabilities(self) -> dict[str, Capabilities]:
         """What q(z|x), p(x|z) and p(z) can do."""
-        found = probes.of_prior(self.prior)
-        if self.prior_layer.trainable_variables:
+        learned = bool(self.prior_layer.trainable_variables)
+        found = dataclasses.replace(probes.of_prior(self.prior), trained=learned)
+        if learned:
             # Samples of equal components carry the whole gradient, which TFP does not know.
-            found = dataclasses.replace(
-                found, trained=True, reparameterised=self.prior_layer.pathwise
-            )
+            found = dataclasses.replace(found, reparameterised=self.prior_layer.pathwise)
         return {
             ENCODER: self.encoder.capabilities,
             DECODER: self.decoder.capabilities,
