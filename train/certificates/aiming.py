@@ -110,7 +110,8 @@ class Margins:
         self._batches = batches
         self._best = best
         self._gaps: dict[str, _Gap] = {}
-        self._codes = Examples.of(batches(), CHOSEN_ON)
+        self._whole = _whole(model)
+        self._codes = Examples.of(batches(), CHOSEN_ON) if self._whole else None
         lagrangian = model.lagrangian
         for name in lagrangian.constrained_terms:
             known = getattr(model.term(name), "divergence", None) in FUNCTIONALS
@@ -126,7 +127,8 @@ class Margins:
         found = measure(self._model, self._batches())
         held_out = found.mean + self._beaten(found)
         error = self._error(found)
-        for j in _whole(self._model):
+        for j in self._whole:
+            assert self._codes is not None
             mmd = mmd_of_codes(self._model, self._codes, 0, self._model.term("MMD_z"))
             if mmd is not None and mmd.interval is not None:
                 held_out[j] = mmd.value
