@@ -11,9 +11,10 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from export.signatures import Signatures
-from zoo import divergences, priors
+from zoo import priors
 from zoo.errors import InputError
-from zoo.model import LagrangianModel
+from zoo.model.lagrangian_model import LagrangianModel
+from zoo.objectives import divergences
 from zoo.version import __version__
 
 _HALVES = {"model": "p(x|z) and q(z|x)", "encoder": "q(z|x)", "decoder": "p(x|z)"}

@@ -21,7 +21,7 @@ from absl import flags
 from export.remote.server import Server
 from train import command
 from train.data.folder import image_files
-from train.workdir import write_atomically
+from train.workdirs.workdir import write_atomically
 from zoo.errors import InputError
 
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from zoo.errors import InputError
-from zoo.model import LagrangianModel
+from zoo.model.lagrangian_model import LagrangianModel
 
 tfd = tfp.distributions
 

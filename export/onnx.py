@@ -10,7 +10,7 @@ import tf2onnx
 
 from export import encoder
 from zoo.errors import InputError
-from zoo.model import LagrangianModel
+from zoo.model.lagrangian_model import LagrangianModel
 
 # What tf2onnx says of an operation it does not know, and onnxruntime of one that was left.
 _LACKING = r"Tensorflow op \[\S+: (\w+)\]|In Node, \(\"[^\"]*\", (\w+)"

@@ -18,8 +18,9 @@ from typing import Any
 from absl import flags
 
 from export import table, versions
-from train import command, documents
-from train.workdir import Workdir, unwritable
+from train import command
+from train.workdirs import documents
+from train.workdirs.workdir import Workdir, unwritable
 from zoo.errors import InputError, unknown
 
 FORMATS = {"tflite": "tflite/model.tflite", "onnx": "onnx/model.onnx"}

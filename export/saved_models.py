@@ -14,7 +14,7 @@ from export import card as cards
 from export import table, versions, warmup
 from export.signatures import Served, Signatures, described
 from zoo.errors import unknown
-from zoo.model import LagrangianModel
+from zoo.model.lagrangian_model import LagrangianModel
 
 EXTRA = "assets.extra"
 CARD = Path(EXTRA, "model.json")

@@ -11,10 +11,10 @@ import tensorflow as tf
 
 from export import inputs, table, transports
 from zoo import priors
-from zoo.blocks import Blocks, block_sizes
-from zoo.conditionals import ImplicitConditional
+from zoo.distributions.blocks import Blocks, block_sizes
+from zoo.distributions.conditionals import ImplicitConditional
 from zoo.errors import InputError
-from zoo.model import LagrangianModel
+from zoo.model.lagrangian_model import LagrangianModel
 from zoo.terms.rate import rate
 
 Tensors = dict[str, tf.Tensor]

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from export import encoder
 from zoo.errors import InputError
-from zoo.model import LagrangianModel
+from zoo.model.lagrangian_model import LagrangianModel
 
 
 def convert(model: LagrangianModel) -> bytes:

@@ -9,9 +9,9 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from zoo.blocks import Blocks
+from zoo.distributions.blocks import Blocks
+from zoo.distributions.truncated_normal import TruncatedNormal
 from zoo.errors import InputError
-from zoo.truncated_normal import TruncatedNormal
 
 tfd = tfp.distributions
 

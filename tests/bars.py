@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from train import assembly
-from train.config import RunConfig
-from train.workdir import Workdir
-from zoo import family
+from train.loop import assembly
+from train.workdirs.config import RunConfig
+from train.workdirs.workdir import Workdir
+from zoo.objectives import family
 
 
 def write(path, n=1000, labels=True):

@@ -27,11 +27,14 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import zoo
-from train import checkpoints, comparison, data, evaluation, plots
+from train import data
 from train.certificates import convergence
-from train.config import RunConfig, parse_network_options, parse_term_options
-from train.workdir import Workdir
-from zoo import family
+from train.evaluations import comparison, evaluation
+from train.figures import plots
+from train.workdirs import checkpoints
+from train.workdirs.config import RunConfig, parse_network_options, parse_term_options
+from train.workdirs.workdir import Workdir
+from zoo.objectives import family
 
 # What is read
 
@@ -60,7 +63,7 @@ def read_set(parts: tuple[str, list[str]], run: Path) -> None:
 
 
 def read_latents(text: str, run: Path) -> None:
-    from zoo import latents
+    from zoo.distributions import latents
 
     found = latents.parse(text)
     assert latents.parse(str(found)) == found

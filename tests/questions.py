@@ -8,8 +8,9 @@ from PIL import Image
 from scipy import special, stats
 
 import zoo
-from zoo import priors, slack
-from zoo.conditionals import ImplicitConditional
+from zoo import priors
+from zoo.distributions.conditionals import ImplicitConditional
+from zoo.objectives import tolerances
 
 DRAWS = 4
 LATENTS = "code: categorical(4), style: uniform(2), noise(2)"
@@ -33,7 +34,7 @@ def build(name, **options):
         options = SMALL | options
     if "latents" in options:
         options.pop("latent_dim", None)
-    return zoo.build(slack.resolved(objective, best), **options)
+    return zoo.build(tolerances.resolved(objective, best), **options)
 
 
 def inputs(model, batch, noise_size=None):

@@ -13,10 +13,10 @@ import h5py
 import mangling
 import numpy as np
 
-from train import assembly
-from train.checkpoints import Checkpoints
-from train.config import RunConfig
-from zoo import family
+from train.loop import assembly
+from train.workdirs.checkpoints import Checkpoints
+from train.workdirs.config import RunConfig
+from zoo.objectives import family
 
 # A small model with critics, averages and a history.
 CONFIG = RunConfig(
@@ -98,11 +98,11 @@ def _classes():
         keras("get_file", {"origin": "http://localhost/x"}, "keras.utils"),
         keras("load_model", {"filepath": "../x.keras"}, "keras.saving"),
         {
-            **keras("Conditional", {}, "zoo.conditionals"),
+            **keras("Conditional", {}, "zoo.distributions.conditionals"),
             "registered_name": "evil>Conditional",
         },
         keras("Dense", {"units": 1}, "antigravity"),
-        {**keras("run", {}, "zoo.model"), "registered_name": "zoo>run"},
+        {**keras("run", {}, "zoo.model.lagrangian_model"), "registered_name": "zoo>run"},
     ]
 
 

@@ -9,8 +9,8 @@ import zlib
 
 import numpy as np
 
-from train.config import RunConfig
-from zoo import family
+from train.workdirs.config import RunConfig
+from zoo.objectives import family
 
 LEARNED = "MMD(q(z)||p(z))"
 CONSTRAINTS = [

@@ -16,9 +16,11 @@ from typing import Any
 
 from absl import flags
 
-from train import command, documents, two_phase
-from train.config import RunConfig
-from train.workdir import Workdir, write_atomically
+from train import command
+from train.loop import two_phase
+from train.workdirs import documents
+from train.workdirs.config import RunConfig
+from train.workdirs.workdir import Workdir, write_atomically
 from zoo.errors import InputError
 
 _FORM = {"step": int, "verdict": str, "constraints": [{"expression": str}]}
@@ -116,7 +118,7 @@ def _opened(path: str) -> tuple[Workdir, RunConfig, Path]:
 
 
 def _certify(workdir: Workdir, config: RunConfig, checkpoint: Path) -> dict[str, Any]:
-    from train import assembly
+    from train.loop import assembly
 
     dataset = assembly.load_dataset(config)
     options = {"points": flags.FLAGS.points, "power": flags.FLAGS.power}

@@ -35,7 +35,7 @@ def sent(count: int, replicas: int) -> float:
 def main() -> int:
     config = run.config_from_flags()
     command.import_tensorflow()
-    from train import assembly
+    from train.loop import assembly
 
     dataset = assembly.load_dataset(config)
     latent_shape = getattr(dataset, "latent_shape", None)

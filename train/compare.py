@@ -13,8 +13,9 @@ from pathlib import Path
 
 from absl import flags
 
-from train import command, comparison
-from train.workdir import write_atomically
+from train import command
+from train.evaluations import comparison
+from train.workdirs.workdir import write_atomically
 from zoo.errors import InputError, one_line
 
 

@@ -15,9 +15,10 @@ from typing import Any
 
 from absl import flags
 
-from train import command, evaluation, measures
-from train.subject import Options, Subject
-from train.workdir import Workdir
+from train import command
+from train.evaluations import evaluation, measures
+from train.evaluations.subject import Options, Subject
+from train.workdirs.workdir import Workdir
 from zoo.errors import InputError
 
 _WIDTH = 140  # of a table that is not on a terminal
@@ -31,7 +32,7 @@ def main() -> int:
     chosen = measures.chosen(given.metrics)
     workdir, checkpoint = trained(given.workdir)
     command.import_tensorflow()
-    from train import assembly
+    from train.loop import assembly
 
     config = workdir.config()
     assert config is not None

@@ -12,8 +12,12 @@ from typing import Any
 
 from absl import flags
 
-from train import checkpoints, command, interrupts, recipes, strategy, two_phase
-from train.config import (
+from train import command
+from train.distributed import strategy
+from train.distributed.strategy import ONE_PROCESS, Cluster
+from train.loop import interrupts, recipes, two_phase
+from train.workdirs import checkpoints
+from train.workdirs.config import (
     ON_NAN,
     PRECISIONS,
     RULES,
@@ -24,10 +28,10 @@ from train.config import (
     parse_network_options,
     parse_term_options,
 )
-from train.strategy import ALONE, Cluster
-from train.workdir import Bystander, Workdir, unwritable
-from zoo import family, imports, slack
+from train.workdirs.workdir import Bystander, Workdir, unwritable
+from zoo import imports
 from zoo.errors import InputError
+from zoo.objectives import family, tolerances
 
 _FLAGS = flags.FLAGS
 flags.DEFINE_string("model", None, "A model of the family; `python -m zoo` lists them.")
@@ -150,7 +154,7 @@ def import_likelihood(name: str) -> None:
     module, colon, _ = name.rpartition(":")
     if not colon:
         return
-    from zoo import likelihoods
+    from zoo.distributions import likelihoods
 
     try:
         importlib.import_module(module)
@@ -175,7 +179,7 @@ def main() -> int:
 
     def check() -> bytes:
         workdir.check(config)
-        if slack.needs_best(config.declared):
+        if tolerances.needs_best(config.declared):
             two_phase.check_neutral(config, workdir)
         if workdir.config():
             workdir.lock.acquire()
@@ -220,13 +224,13 @@ def main() -> int:
     return command.DONE
 
 
-def train(config: RunConfig, workdir: Workdir, cluster: Cluster = ALONE) -> None:
+def train(config: RunConfig, workdir: Workdir, cluster: Cluster = ONE_PROCESS) -> None:
     """Trains from the workdir's newest checkpoint, or from the start, to the configured step.
 
     Where a tolerance is relative to a best, the run without an information preference comes
     first, in a workdir of its own inside this one. All workers of a cluster call it.
     """
-    from train import assembly, fitting
+    from train.loop import assembly, fitting
 
     dataset = assembly.load_dataset(config)
     if dataset.skipped:
@@ -234,7 +238,7 @@ def train(config: RunConfig, workdir: Workdir, cluster: Cluster = ALONE) -> None
     with contextlib.closing(workdir.lock):
         if workdir.config():
             workdir.lock.acquire()
-        if slack.needs_best(config.declared):
+        if tolerances.needs_best(config.declared):
             config = first_phase(config, workdir, dataset, cluster)
         total = config.steps or (config.epochs or 0) * dataset.steps_per_epoch(config.batch_size)
         locked = workdir.lock.held
@@ -275,7 +279,7 @@ def train(config: RunConfig, workdir: Workdir, cluster: Cluster = ALONE) -> None
 
 
 def first_phase(
-    config: RunConfig, workdir: Workdir, dataset: Any, cluster: Cluster = ALONE
+    config: RunConfig, workdir: Workdir, dataset: Any, cluster: Cluster = ONE_PROCESS
 ) -> RunConfig:
     """Returns the configuration with what the neutral run reached, training that if need be."""
     neutral = two_phase.neutral_workdir(config, workdir)
@@ -287,7 +291,7 @@ def first_phase(
         return json.dumps(there.best if there else None).encode()
 
     def measured() -> bytes:
-        from train import assembly
+        from train.loop import assembly
 
         checkpoint = two_phase.neutral_path(config, workdir)
         batches = assembly.once(dataset, config, "validation")

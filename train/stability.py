@@ -21,12 +21,14 @@ from typing import Any
 
 from absl import flags
 
-from train import command, documents, recipes, run
-from train.config import RunConfig
-from train.subject import Options, Subject
-from train.workdir import Workdir, write_atomically
-from zoo import family
+from train import command, run
+from train.evaluations.subject import Options, Subject
+from train.loop import recipes
+from train.workdirs import documents
+from train.workdirs.config import RunConfig
+from train.workdirs.workdir import Workdir, write_atomically
 from zoo.errors import InputError, unknown
+from zoo.objectives import family
 
 FILE = "stability.json"
 _TRANSLATE = ("cyclegan", "discogan")
@@ -79,7 +81,7 @@ def judged(config: RunConfig, workdir: Workdir, options: Options) -> dict[str, A
     """Returns whether the trained model of a run has diverged or collapsed, and the numbers."""
     import numpy as np
 
-    from train import assembly
+    from train.loop import assembly
 
     checkpoint = workdir.latest_checkpoint()
     if checkpoint is None:

@@ -11,14 +11,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from zoo.errors import InputError
-from zoo.family import names, objective
-from zoo.objective import Constraint, Objective
+from zoo.objectives.family import names, objective
+from zoo.objectives.objective import Constraint, Objective
 from zoo.version import __version__
 
 if TYPE_CHECKING:
     from zoo import metrics, terms
-    from zoo.builder import build
-    from zoo.model import LagrangianModel
+    from zoo.model.builder import build
+    from zoo.model.lagrangian_model import LagrangianModel
 
 __all__ = [
     "Constraint",
@@ -32,7 +32,7 @@ __all__ = [
     "objective",
     "terms",
 ]
-_LAZY = {"build": "zoo.builder", "LagrangianModel": "zoo.model"}
+_LAZY = {"build": "zoo.model.builder", "LagrangianModel": "zoo.model.lagrangian_model"}
 
 
 def __getattr__(name: str) -> Any:

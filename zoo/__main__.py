@@ -7,10 +7,11 @@ import json
 import signal
 import sys
 
-from zoo import derivation, family, imports
-from zoo.affine import number_text
+from zoo import imports
 from zoo.errors import InputError
-from zoo.objective import Objective
+from zoo.objectives import derivation, family
+from zoo.objectives.affine import number_text
+from zoo.objectives.objective import Objective
 
 COLUMNS = ("model", "alpha_q", "alpha_p", "constraints", "class", "trained")
 

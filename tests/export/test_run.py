@@ -13,9 +13,9 @@ import tensorflow as tf
 
 import zoo
 from export import run
-from train import assembly
-from train.config import RunConfig
-from train.workdir import Workdir
+from train.loop import assembly
+from train.workdirs.config import RunConfig
+from train.workdirs.workdir import Workdir
 from zoo.errors import InputError
 
 ROOT = Path(__file__).parents[2]

@@ -11,7 +11,7 @@ from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 import zoo
 from export import saved_models, table, warmup
 from export.signatures import Signatures
-from zoo import likelihoods
+from zoo.distributions import likelihoods
 
 # Both sides run the same float32 kernels; the graph's rewrites (constant folding, fused
 # products) may change the last bits, of numbers of order 1 and of sums of hundreds of nats.

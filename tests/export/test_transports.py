@@ -7,9 +7,9 @@ import tensorflow_probability as tfp
 from scipy import special, stats
 
 from export import transports
-from zoo.blocks import Blocks
+from zoo.distributions.blocks import Blocks
+from zoo.distributions.truncated_normal import TruncatedNormal
 from zoo.errors import InputError
-from zoo.truncated_normal import TruncatedNormal
 
 tfd = tfp.distributions
 NOISE = np.random.default_rng(0).standard_normal((4000, 1)).astype(np.float32)

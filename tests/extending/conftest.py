@@ -4,7 +4,8 @@ import sys
 
 import pytest
 
-from zoo import divergences, imports
+from zoo import imports
+from zoo.objectives import divergences
 from zoo.terms import base
 
 

@@ -2,11 +2,11 @@
 
 import tensorflow_probability as tfp
 
-from zoo import likelihoods
+from zoo.distributions import likelihoods
 
 
 @likelihoods.register
-class Counts(likelihoods.Family):
+class Counts(likelihoods.Likelihood):
     """x ~ Poisson(e^params); with `shows="mean"` terms on samples of x are shown the mean."""
 
     name = "counts"

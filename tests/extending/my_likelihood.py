@@ -3,7 +3,7 @@
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from zoo import likelihoods
+from zoo.distributions import likelihoods
 
 LEVELS = 4
 
@@ -19,7 +19,7 @@ class Grey(tfp.distributions.Categorical):
 
 
 @likelihoods.register
-class Levels(likelihoods.Family):
+class Levels(likelihoods.Likelihood):
     name = "levels"
     params_per_element = LEVELS
     has_mean = False  # a Categorical's is that of k

@@ -14,9 +14,10 @@ import tensorflow as tf
 
 import zoo
 from train.certificates.certificate import certify
-from zoo import divergences, imports, slack, terms
+from zoo import imports, terms
 from zoo.errors import InputError
-from zoo.normalization import normalises_critics
+from zoo.objectives import divergences, tolerances
+from zoo.objectives.critic_defaults import normalises_critics
 
 FILE = Path(__file__).with_name("my_energy.py")
 ENERGY = "ENERGY(q(z)||p(z))"
@@ -191,7 +192,7 @@ def test_one_with_a_critic_trains_and_never_holds_by_its_critic(registries):
         0, 0, ["KL(q(x,z)||p(x,z))", "TRIANGLE(q(z)||p(z)) <= 1.9", "TRIANGLE(q(x)||p(x))"]
     )
     assert normalises_critics(objective)
-    assert slack.slacks(objective, {}) == [pytest.approx(0.2)]
+    assert tolerances.slacks(objective, {}) == [pytest.approx(0.2)]
     assert objective.constraints[1].term == "TRIANGLE_z"
     options = {"image_shape": (6, 6, 1), "latent_dim": 2, "network_options": {"hidden": (16,)}}
     model = zoo.build(objective, **options)

@@ -12,7 +12,7 @@ import tensorflow as tf
 from commands import metrics, run
 
 import zoo
-from zoo import likelihoods, probes
+from zoo.distributions import likelihoods, probes
 from zoo.errors import InputError
 
 HERE = Path(__file__).parent
@@ -121,7 +121,7 @@ def test_names_of_likelihoods():
     with pytest.raises(InputError, match=r"'json' registers no likelihood: put @zoo\.likelihoods"):
         likelihoods.family("json:levels")
 
-    class Normal(likelihoods.Family):
+    class Normal(likelihoods.Likelihood):
         pass
 
     assert Normal.name == "normal"
@@ -198,10 +198,11 @@ def test_the_command_line(tmp_path):
 
 def measured(folder):
     """Evaluates the run: measures of means are left out by name, all others are there."""
-    from train import assembly, evaluation
-    from train.measures import table as measures
-    from train.subject import Options, Subject
-    from train.workdir import Workdir
+    from train.evaluations import evaluation
+    from train.evaluations.measures import table as measures
+    from train.evaluations.subject import Options, Subject
+    from train.loop import assembly
+    from train.workdirs.workdir import Workdir
 
     workdir = Workdir(folder)
     config = workdir.config()

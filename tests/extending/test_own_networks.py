@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 import zoo
-from train import assembly, checkpoints
-from train.config import RunConfig
-from train.workdir import Workdir
-from zoo import family
+from train.loop import assembly
+from train.workdirs import checkpoints
+from train.workdirs.config import RunConfig
+from train.workdirs.workdir import Workdir
 from zoo.errors import InputError
+from zoo.objectives import family
 
 HERE = Path(__file__).parent
 SHAPE = (8, 8, 1)
@@ -152,7 +153,10 @@ CASES = [
     (lambda m: {"encoder": m.encoder((9, 9, 1), 6)}, r"from \[batch, 8, 8, 1\] to \[batch, 6\]"),
     (lambda m: {"decoder": m.Net((7, 7, 1))}, r"\(7, 7, 1\) .* needs \(8, 8, 1\)"),
     (
-        lambda m: {"decoder": m.Net(SHAPE), "likelihood": zoo.likelihoods.Normal("per_element")},
+        lambda m: {
+            "decoder": m.Net(SHAPE),
+            "likelihood": zoo.distributions.likelihoods.Normal("per_element"),
+        },
         r"\(8, 8, 1\) .* needs \(8, 8, 2\)",
     ),
     (lambda m: {"critics": {"JS_xz": m.Net((2,))}}, r"shape \(2,\) .*\[batch\] or \[batch, 1\]"),

@@ -16,10 +16,10 @@ from commands import run
 from rich.console import Console
 
 import zoo
-from train import assembly
 from train.benchmark import bare, cases, child, product, reach, report, rounds
 from train.benchmark.cases import ALICE, LAGVAE, Case, Contest, Entry
 from train.benchmark.rounds import Result
+from train.loop import assembly
 from zoo.errors import InputError
 
 HIDDEN, WIDTH, LATENT, BATCH = (8, 8), 2, 3, 6

@@ -8,10 +8,10 @@ import sys
 import numpy as np
 import pytest
 
-from train import assembly
 from train.certify import certify_run, summary
-from train.config import RunConfig
-from train.workdir import Workdir
+from train.loop import assembly
+from train.workdirs.config import RunConfig
+from train.workdirs.workdir import Workdir
 from zoo import Objective
 
 

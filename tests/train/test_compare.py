@@ -4,7 +4,7 @@ import commands
 import numpy as np
 import pytest
 
-from train import comparison
+from train.evaluations import comparison
 from zoo.errors import InputError
 
 

@@ -7,11 +7,12 @@ import commands
 import numpy as np
 import pytest
 
-from train import evaluate, evaluation, measures
-from train.measures import Measure
-from train.measures.densities import negative
-from train.subject import Options, Subject
-from train.workdir import Workdir
+from train import evaluate
+from train.evaluations import evaluation, measures
+from train.evaluations.measures import Measure
+from train.evaluations.measures.densities import negative
+from train.evaluations.subject import Options, Subject
+from train.workdirs.workdir import Workdir
 from zoo.errors import InputError
 from zoo.metrics.measured import Measured
 

@@ -6,7 +6,7 @@ import commands
 import pytest
 
 from train import command, stability
-from train.subject import Options
+from train.evaluations.subject import Options
 from zoo.errors import InputError
 
 

@@ -55,7 +55,7 @@ def test_modules_of_a_package_belong_to_it(module):
         ("x = (", "raised SyntaxError: .*my_bad.py, line 1"),
         ("import sys\nsys.exit(3)", "raised SystemExit in my_bad.py, line 2: 3."),
         (
-            "from zoo.divergences import Divergence\nDivergence('bad', True, '')",
+            "from zoo.objectives.divergences import Divergence\nDivergence('bad', True, '')",
             "failed in my_bad.py, line 2: A divergence cannot be called 'bad'",
         ),
     ],

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from train import assembly
-from train.assembly import MOST_STEPS
 from train.benchmark.cases import ALICE, LAGVAE, STEPS, Case, run_config
+from train.loop import assembly
+from train.loop.assembly import MOST_STEPS
 from zoo.errors import unknown
 from zoo.networks import precision
 

@@ -7,10 +7,10 @@ import importlib.util
 import itertools
 from typing import Any
 
-from train.config import RunConfig
-from zoo import family
+from train.workdirs.config import RunConfig
 from zoo.errors import InputError
-from zoo.objective import Objective
+from zoo.objectives import family
+from zoo.objectives.objective import Objective
 
 DATASET = "mnist_5k"
 STEPS = 5000  # that multipliers are paced for

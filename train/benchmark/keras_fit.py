@@ -10,10 +10,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from train import assembly
 from train.benchmark import bare
 from train.benchmark.cases import LAGVAE, STEPS, Case, run_config
 from train.benchmark.turns import Turns
+from train.loop import assembly
 from zoo.errors import unknown
 
 

@@ -13,8 +13,8 @@ import torch
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 
-from train import assembly
 from train.benchmark.cases import ALICE, LAGVAE, STEPS, Case, run_config
+from train.loop import assembly
 from zoo.errors import unknown
 
 FLOOR = 0.01

@@ -9,11 +9,11 @@ import tempfile
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from train import assembly
 from train.benchmark.cases import STEPS, Case, run_config
 from train.benchmark.turns import Turns
-from train.callbacks import Recorder
-from train.workdir import Workdir
+from train.loop import assembly
+from train.loop.callbacks import Recorder
+from train.workdirs.workdir import Workdir
 from zoo.networks import precision
 
 

@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from train import two_phase
 from train.certificates import certificate
 from train.certificates.held_out import Measurements, measure
+from train.loop import two_phase
 from zoo import priors
 from zoo.bounds.examples import CHOSEN_ON, Examples, Samples
 from zoo.bounds.functionals import FUNCTIONALS

@@ -16,7 +16,7 @@ from zoo.bounds.functionals import FUNCTIONALS
 from zoo.bounds.kernel_power import mmd_power
 from zoo.bounds.of_terms import Bounds
 from zoo.errors import InputError
-from zoo.objective import Constraint
+from zoo.objectives.objective import Constraint
 from zoo.terms.mmd import MMD
 
 
@@ -159,7 +159,7 @@ def _power(
 
 def quantity(constraint: Constraint) -> str:
     """Returns what is bounded: the divergence, or what is left of it without the unknown H_q(x)."""
-    from zoo import algebra
+    from zoo.objectives import algebra
 
     if constraint.expression == "KL(q(x,z)||p(x,z))":
         return "-ELBO"

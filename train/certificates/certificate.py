@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from train.certificates import convergence, oscillation, page, plot, verdict
-from train.workdir import Workdir, write_atomically
-from zoo.affine import rational
+from train.workdirs.workdir import Workdir, write_atomically
+from zoo.objectives.affine import rational
 
 WANTED_BATCHES = 32
 POINTS = 5000  # the N x N densities take seconds; the ceiling is 8.5 nats
@@ -176,7 +176,7 @@ def batch_size(examples: int, training: int) -> int:
 
 
 def _tolerance(name: str, text: str) -> Any:
-    from zoo.objective import Constraint
+    from zoo.objectives.objective import Constraint
 
     return Constraint(name, at_most=text).at_most
 

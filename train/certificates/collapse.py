@@ -24,7 +24,7 @@ def collapse(
         A_k = Var_x( E_q(z|x)[z_k] ) > 0.01            Burda et al. 2016, section 5.2
         A_b = sum_{k in b} Var_x( q(z_b = k|x) )       for a categorical block b, one dimension
 
-    Noise blocks, whose posterior is the prior by design, do not count. Means do not show
+    Noise blocks, whose posterior is the prior by design, do not count. RunningMeans do not show
     information that is in the scales of q(z|x), nor that of small means with smaller scales: where
     I_q(x;z) is known, the alarm is I_q < 0.1 nats; else it is that no dimension is active.
 
@@ -104,7 +104,7 @@ class _Known:
 def _means(model: Any, images: Any, most: int) -> np.ndarray:
     """Returns E[z|x], float64 [N, K], of the first images."""
     from train.certificates import held_out
-    from zoo import probes
+    from zoo.distributions import probes
     from zoo.metrics.batches import in_batches
 
     found: list[np.ndarray] = []

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from zoo.affine import Affine, Number, rational
-from zoo.objective import Objective
+from zoo.objectives.affine import Affine, Number, rational
+from zoo.objectives.objective import Objective
 
 Certificate = Mapping[str, Any]
 _VERDICTS = {

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from zoo import priors
 from zoo.errors import InputError
-from zoo.lagrangian import Lagrangian
+from zoo.model.lagrangian import Lagrangian
 
 
 @dataclasses.dataclass(frozen=True)

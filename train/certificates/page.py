@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from train.certificates import collapse, oscillation, price, slices
-from zoo import divergences
+from zoo.objectives import divergences
 
 
 def number(value: float | None) -> str:

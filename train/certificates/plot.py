@@ -9,9 +9,9 @@ from typing import Any
 from matplotlib import ticker
 from matplotlib.figure import Figure
 
-from train import figures
 from train.certificates.page import number
-from zoo import divergences
+from train.figures import style
+from zoo.objectives import divergences
 
 
 def draw(
@@ -28,7 +28,7 @@ def draw(
     """
     constraints = certificate["constraints"]
     figure = Figure(
-        figsize=(7.5, 1.9 * len(constraints) + 0.35), dpi=figures.DPI, layout="constrained"
+        figsize=(7.5, 1.9 * len(constraints) + 0.35), dpi=style.DPI, layout="constrained"
     )
     grid = figure.add_gridspec(len(constraints), 2)
     for row, constraint in enumerate(constraints):
@@ -36,7 +36,7 @@ def draw(
         _draw_interval(figure.add_subplot(grid[row, 0]), constraint)
         axes = figure.add_subplot(grid[row, 1])
         _draw_multiplier(axes, constraint["expression"], records, last)
-    figures.write(figure, path)
+    style.write(figure, path)
 
 
 def _draw_interval(axes: Any, c: Mapping[str, Any]) -> None:
@@ -45,8 +45,8 @@ def _draw_interval(axes: Any, c: Mapping[str, Any]) -> None:
     shown = [v for v in (eps, c["value"], *limits) if v is not None]
     low, high = min(shown), max(shown)
     margin = 0.4 * (high - low) or 0.1 * abs(high) or 1.0
-    axes.axvspan(low - margin, eps, color=figures.PALE, linewidth=0, alpha=0.6)
-    axes.axvline(eps, color=figures.INK, linewidth=1.1)
+    axes.axvspan(low - margin, eps, color=style.PALE, linewidth=0, alpha=0.6)
+    axes.axvline(eps, color=style.INK, linewidth=1.1)
     axes.annotate(
         f"at most {number(eps)}",
         (eps, 1),
@@ -56,9 +56,9 @@ def _draw_interval(axes: Any, c: Mapping[str, Any]) -> None:
         horizontalalignment="right",
         verticalalignment="top",
         fontsize=8,
-        color=figures.INK,
+        color=style.INK,
     )
-    held_out = {"color": figures.COLOURS["validation"], "linewidth": 1.8}
+    held_out = {"color": style.COLOURS["validation"], "linewidth": 1.8}
     least, most = limits
     if least is not None:
         # An arrow where nothing is known from above.
@@ -71,9 +71,9 @@ def _draw_interval(axes: Any, c: Mapping[str, Any]) -> None:
         hollow = {} if c["side"] == "exact" else {"markerfacecolor": "white"}
         axes.plot([c["value"]], [0], marker="o", markersize=4.5, **held_out, **hollow)
     unit = divergences.axis(c["expression"])
-    figures.style(axes, f"{c['quantity']}: {c['status']}", unit, "", grid=False)
+    style.style(axes, f"{c['quantity']}: {c['status']}", unit, "", grid=False)
     axes.set(xlim=(low - margin, high + margin), ylim=(-1, 1), yticks=[])
-    axes.xaxis.set_major_locator(ticker.MaxNLocator(5, steps=figures.TICKS))
+    axes.xaxis.set_major_locator(ticker.MaxNLocator(5, steps=style.TICKS))
     axes.spines["left"].set_visible(False)
 
 
@@ -85,9 +85,9 @@ def _draw_multiplier(
         for row in records
         if row["split"] == "train" and expression in row["multipliers"]
     ]
-    figures.style(axes, f"lambda of {expression}", "step" if last else "", "")
+    style.style(axes, f"lambda of {expression}", "step" if last else "", "")
     if points:
-        axes.plot(*zip(*points, strict=True), color=figures.COLOURS["train"], linewidth=1.3)
+        axes.plot(*zip(*points, strict=True), color=style.COLOURS["train"], linewidth=1.3)
         axes.set_ylim(bottom=0)
         if max(value for _, value in points) >= 1e4:
             axes.yaxis.set_major_formatter(ticker.EngFormatter(sep=""))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo import divergences
+from zoo.objectives import divergences
 
 POINTS = 5000  # the N x N densities take seconds for each model
 _UNKNOWN = {"run": None, "neutral": None, "difference": None, "interval": None}

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from train.certificates import envelope
-from train.config import RunConfig
+from train.workdirs.config import RunConfig
 
 # Every seed may have a neutral run of its own, in a folder of its own.
 _OF_A_SEED = {"seed", "best_from"}

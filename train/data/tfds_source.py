@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from train import documents
 from train.data.splits import Split, StreamedSplit, held_out_sizes, stretched
+from train.workdirs import documents
 from zoo.errors import InputError, unknown
 
 _READ_BATCH = 256

@@ -16,7 +16,7 @@ import numpy as np
 
 from zoo.bounds.bound import Bound
 from zoo.bounds.functionals import functional
-from zoo.conditionals import stateless_seed
+from zoo.distributions.conditionals import stateless_seed
 from zoo.errors import InputError
 from zoo.metrics.measured import around
 from zoo.terms.diagonal_normal import diagonal_normal

@@ -15,8 +15,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from zoo.divergences import divergence
 from zoo.errors import unknown
+from zoo.objectives.divergences import divergence
 
 Values = Callable[[np.ndarray], np.ndarray]
 

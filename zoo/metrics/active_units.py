@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from zoo.distributions.probes import encoded_mean
 from zoo.errors import InputError
 from zoo.metrics.batches import in_batches
 from zoo.metrics.measured import NORMAL_95, Measured
-from zoo.probes import encoded_mean
 
 THRESHOLD = 0.01  # Burda et al. 2016, section 5.2
 

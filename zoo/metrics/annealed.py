@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from zoo.conditionals import stateless_seed
+from zoo.distributions.conditionals import stateless_seed
 from zoo.errors import InputError
 from zoo.metrics import hamiltonian, log_mean
 from zoo.metrics.annealing import Annealed, Annealing, Bracket

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from zoo.conditionals import stateless_seed
+from zoo.distributions.conditionals import stateless_seed
 from zoo.errors import InputError
 from zoo.metrics.measured import Measured, around
 from zoo.terms import density_ratio

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 from scipy import optimize, stats
 
-from zoo.conditionals import stateless_seed
+from zoo.distributions.conditionals import stateless_seed
 from zoo.errors import InputError
 from zoo.metrics.measured import NORMAL_95, Measured
 from zoo.terms import kernels

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow_probability as tfp
 
-from zoo.conditionals import stateless_seed
+from zoo.distributions.conditionals import stateless_seed
 from zoo.errors import InputError
 from zoo.metrics.batches import in_batches
 from zoo.metrics.kernel_density import blur, log_kernel_density, whitened, width

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from zoo.conditionals import stateless_seed
+from zoo.distributions.conditionals import stateless_seed
 from zoo.errors import InputError
 from zoo.metrics.batches import BLOCK, in_batches
 from zoo.metrics.measured import Measured

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo.conditionals import stateless_seed
+from zoo.distributions.conditionals import stateless_seed
 from zoo.errors import InputError
 from zoo.metrics.batches import in_batches
 from zoo.metrics.measured import Measured, around

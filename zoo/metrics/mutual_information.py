@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from zoo.conditionals import stateless_seed
+from zoo.distributions.conditionals import stateless_seed
 from zoo.errors import InputError
 from zoo.metrics.batches import BLOCK, in_batches
 from zoo.metrics.measured import Measured, around

@@ -10,11 +10,11 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from zoo.conditionals import stateless_seed
+from zoo.distributions.conditionals import stateless_seed
+from zoo.distributions.probes import decoded_mean
 from zoo.errors import InputError
 from zoo.metrics.batches import in_batches
 from zoo.metrics.measured import Measured
-from zoo.probes import decoded_mean
 
 
 def sigma_opt(model: Any, images: Any, seed: int = 0) -> float:

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from zoo.distributions.probes import decoded_mean, encoded_mean
 from zoo.errors import InputError
 from zoo.metrics.batches import in_batches
 from zoo.metrics.measured import Measured
-from zoo.probes import decoded_mean, encoded_mean
 
 
 def squared_error(model: Any, images: Any) -> Measured:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from zoo import prior_names
+from zoo.objectives import prior_names
 from zoo.priors.fixed import Empirical, event_shape, is_data, latent_dim, standard_normal
 from zoo.priors.layer import Prior, as_prior, check_learned, from_config, to_config
 from zoo.priors.mixture import MixturePrior
@@ -34,7 +34,7 @@ def named(text: str, latent_dim: int, seed: int = 0) -> Any:
     """Returns the prior that `text` asks for: standard_normal, mixture:K or vamp:K.
 
     `seed` is of a learned prior's first weights. Raises InputError for what
-    `zoo.prior_names.parse` refuses.
+    `zoo.objectives.prior_names.parse` refuses.
     """
     name = prior_names.parse(text)
     match name.kind:

@@ -30,8 +30,9 @@ import itertools
 from collections.abc import Callable
 from typing import Any, ClassVar, Literal, Protocol
 
-from zoo import capabilities, divergences, errors
-from zoo.divergences import Side
+from zoo import errors
+from zoo.objectives import capabilities, divergences
+from zoo.objectives.divergences import Side
 from zoo.terms.estimate import Estimate
 
 # Samples of q and p on a space. Samples of p(x) are decoded from those of p(z).

@@ -13,7 +13,7 @@ from typing import Any
 import tensorflow as tf
 
 from zoo import errors
-from zoo.capabilities import ENCODER, PRIOR, Needs
+from zoo.objectives.capabilities import ENCODER, PRIOR, Needs
 from zoo.terms import base, kernels
 from zoo.terms.critic import CriticTerm, Pair
 from zoo.terms.estimate import Estimate

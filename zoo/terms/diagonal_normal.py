@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from zoo.blocks import block_sizes
+from zoo.distributions.blocks import block_sizes
 
 tfd = tfp.distributions
 
@@ -16,7 +16,7 @@ def diagonal_normal(distribution: Any) -> Any | None:
     """Returns `distribution` as a `tfd.Independent(tfd.Normal)`, or `None` if it is not one.
 
     Recognised are `tfd.MultivariateNormalDiag`, `tfd.Independent` of a `tfd.Normal`, a
-    `tfd.Normal` of numbers, and blocks (`tfd.Blockwise`, `zoo.blocks.Blocks`) of such vectors
+    `tfd.Normal` of numbers, and blocks (`tfd.Blockwise`, `Blocks`) of such vectors
     alone. In the result mean and scale have the full event shape.
     """
     if block_sizes(distribution) is not None:

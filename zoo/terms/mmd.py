@@ -15,7 +15,7 @@ from typing import Any
 import tensorflow as tf
 
 from zoo import errors
-from zoo.capabilities import Needs
+from zoo.objectives.capabilities import Needs
 from zoo.terms import base, kernels
 from zoo.terms.diagonal_normal import diagonal_normal
 from zoo.terms.estimate import Estimate

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import tensorflow as tf
 
 from zoo import errors
-from zoo.capabilities import ENCODER, PRIOR, Needs
+from zoo.objectives.capabilities import ENCODER, PRIOR, Needs
 from zoo.terms import base
 from zoo.terms.diagonal_normal import diagonal_normal
 from zoo.terms.estimate import Estimate

@@ -10,7 +10,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from zoo import capabilities, errors
+from zoo import errors
+from zoo.objectives import capabilities
 from zoo.terms import base
 from zoo.terms.affine_maps import random_affine
 from zoo.terms.estimate import Estimate

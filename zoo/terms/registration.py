@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from zoo import divergences, errors
-from zoo.divergences import Side
+from zoo import errors
+from zoo.objectives import divergences
+from zoo.objectives.divergences import Side
 from zoo.terms import base
 
 
@@ -34,7 +35,7 @@ def divergence(
         a "lower" or an "upper" bound, or "neither". A constraint can be certified to hold where it
         is "exact" or "upper", and to be violated where it is "exact" or "lower".
       unit: "nats", or a unit of its own such as "distance"; "" for none.
-      lipschitz, saturates: see `zoo.divergences.Divergence`.
+      lipschitz, saturates: see `zoo.objectives.divergences.Divergence`.
 
     Raises:
       InputError: a value is out of its range, another class has that name, or the class has not

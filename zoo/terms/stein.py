@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import tensorflow as tf
 
 from zoo import errors
-from zoo.capabilities import PRIOR, Needs
+from zoo.objectives.capabilities import PRIOR, Needs
 from zoo.terms import base, kernels
 from zoo.terms.estimate import Estimate
 

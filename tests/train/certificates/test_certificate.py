@@ -12,7 +12,7 @@ import zoo
 from train.certificates import bounding, convergence
 from train.certificates.certificate import batch_size, certify, write
 from train.certificates.page import markdown
-from train.workdir import Workdir
+from train.workdirs.workdir import Workdir
 from zoo.errors import InputError
 from zoo.metrics import mean_interval, mutual_information
 

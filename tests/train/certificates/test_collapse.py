@@ -10,7 +10,8 @@ import tensorflow_probability as tfp
 
 import zoo
 from train.certificates.collapse import collapse, sentences
-from zoo import latents, priors
+from zoo import priors
+from zoo.distributions import latents
 
 tfd = tfp.distributions
 SHAPE = (6, 6, 1)

@@ -8,7 +8,7 @@ import pytest
 
 import zoo
 from train.certificates import envelope, seeds
-from train.config import RunConfig
+from train.workdirs.config import RunConfig
 
 JOINT, MMD = "KL(q(x,z)||p(x,z))", "MMD(q(z)||p(z))"
 

@@ -7,9 +7,10 @@ import pytest
 import tensorflow_probability as tfp
 from scipy.spatial.distance import cdist, pdist
 
-from zoo import blocks, priors
+from zoo import priors
 from zoo.bounds import kernel_power
 from zoo.bounds.kernel_power import KernelPower, mmd_power
+from zoo.distributions import blocks
 from zoo.errors import InputError
 
 tfd = tfp.distributions

@@ -8,8 +8,8 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from linear_gaussian import LinearGaussian
 
+from zoo.distributions.implicit import Implicit
 from zoo.errors import InputError
-from zoo.implicit import Implicit
 from zoo.metrics import implicit_bound, rate_distortion
 
 

@@ -8,7 +8,7 @@ import scipy.stats
 import tensorflow_probability as tfp
 from linear_gaussian import LinearGaussian
 
-from zoo import latents
+from zoo.distributions import latents
 from zoo.errors import InputError
 from zoo.metrics import log_kernel_density, mutual_information, mutual_information_by_kernels
 

@@ -8,7 +8,7 @@ import tensorflow as tf
 from interval_coverage import of_weights
 from linear_gaussian import LinearGaussian, encoder_off
 
-from zoo.conditionals import ImplicitConditional, stateless_seed
+from zoo.distributions.conditionals import ImplicitConditional, stateless_seed
 from zoo.errors import InputError
 from zoo.metrics import importance_sampling, log_likelihood, posterior_accuracy
 from zoo.metrics.log_joint import check_continuous, check_densities, log_joint

@@ -5,8 +5,8 @@ import pytest
 
 import zoo
 from zoo import terms
-from zoo.divergences import DIVERGENCES
 from zoo.errors import InputError
+from zoo.objectives.divergences import DIVERGENCES
 from zoo.terms import base
 
 SPACES = ["x", "z", "xz"]

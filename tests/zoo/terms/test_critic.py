@@ -10,7 +10,7 @@ import tensorflow_probability as tfp
 
 from zoo import terms
 from zoo.errors import InputError
-from zoo.joints import SampledJoints
+from zoo.model.joints import SampledJoints
 
 tfd = tfp.distributions
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow_probability as tfp
 
-from zoo.blocks import Blocks
+from zoo.distributions.blocks import Blocks
 from zoo.terms.diagonal_normal import diagonal_normal
 
 tfd = tfp.distributions

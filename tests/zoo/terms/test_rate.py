@@ -3,9 +3,10 @@ import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from zoo import capabilities, terms
-from zoo.capabilities import Capabilities
+from zoo import terms
 from zoo.errors import InputError
+from zoo.objectives import capabilities
+from zoo.objectives.capabilities import Capabilities
 
 tfd = tfp.distributions
 

@@ -1,0 +1,1 @@
+"""Strategies, and the processes that train one model together."""

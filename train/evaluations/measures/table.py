@@ -1,0 +1,77 @@
+"""The table of measures, and how they are chosen from it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+from train.evaluations.subject import Subject
+from zoo.errors import InputError, unknown
+
+
+@dataclasses.dataclass(frozen=True)
+class Measure:
+    """A named measure.
+
+    Attributes:
+      name: on the command line and in evaluation.json.
+      says: what it says of a model, in a few words.
+      needs: what not every model or dataset has, in a few words; empty if nothing.
+      cheap: whether it is measured unless others are asked for.
+      measure: returns a zoo.metrics.Measured.
+    """
+
+    name: str
+    says: str
+    needs: str
+    cheap: bool
+    measure: Callable[[Subject], Any]
+
+
+MEASURES: dict[str, Measure] = {}
+
+
+def measure(name: str, says: str, needs: str = "", cheap: bool = True) -> Callable:
+    """Enters a function in the table under `name`."""
+
+    def enter(function: Callable[[Subject], Any]) -> Callable[[Subject], Any]:
+        MEASURES[name] = Measure(name, says, needs, cheap, function)
+        return function
+
+    return enter
+
+
+def chosen(text: str | None) -> list[Measure]:
+    """Returns the measures of a comma-separated list; the cheap ones if there is none.
+
+    Raises:
+      InputError: a name is unknown, or the list names nothing.
+    """
+    if text is None:
+        return [m for m in MEASURES.values() if m.cheap]
+    if text.strip() == "all":
+        return list(MEASURES.values())
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise InputError("--metrics names no metric: --metrics=help lists them.")
+    for name in names:
+        if name not in MEASURES:
+            raise unknown("metric", name, MEASURES)
+    return [MEASURES[name] for name in dict.fromkeys(names)]
+
+
+def listing() -> str:
+    """Returns the table of measures as text."""
+    width = max(map(len, MEASURES))
+    lines = []
+    for m in MEASURES.values():
+        marks = [f"needs {m.needs}"] if m.needs else []
+        marks += [] if m.cheap else ["not by default"]
+        lines.append(f"  {m.name:{width}}  {m.says}" + (f" ({'; '.join(marks)})" if marks else ""))
+    return "\n".join(["Metrics (--metrics=NAME,NAME or all):", *lines])
+
+
+def noted(measured: Any, *notes: str) -> Any:
+    """Returns the measured value with more to be said of it."""
+    return dataclasses.replace(measured, notes=(*measured.notes, *notes))

@@ -1,0 +1,212 @@
+"""From a run's configuration to its data and its compiled model."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from train import data
+from train.workdirs.archive import Build
+from train.workdirs.config import RunConfig
+from zoo.errors import InputError
+from zoo.objectives.algebra import RATIOS_OF_IMAGES, TractableForm
+
+# On batches of 128 with Adam: a stronger or faster penalty shakes the loss's scale from step to
+# step, and latents collapse; its own defaults are for exact constraints.
+RULE_OPTIONS = {"augmented": {"penalty": 0.5, "smoothing": 0.99}}
+# Between two looks of the host; more gain nothing, and Ctrl-C waits for them.
+MOST_STEPS = 50
+
+
+def compares_images(form: TractableForm) -> bool:
+    """Whether a term compares images by samples: MMD_x, JS_xz and their like, J_pq, Dx_qp."""
+    if any(name in form.affine for name in RATIOS_OF_IMAGES):
+        return True
+    return any(
+        constraint.term in form.affine
+        for constraint in form.objective.constraints
+        if constraint.divergence != "KL" and "x" in constraint.space
+    )
+
+
+def load_dataset(config: RunConfig) -> Any:
+    """Loads the run's images with its binarization decided.
+
+    A critic would tell binary images from a Bernoulli decoder's means at sight, so images stay
+    grey where a term compares them, unless the configuration says otherwise.
+
+    Raises:
+      InputError: the data cannot be had or used, or a batch does not fit in it.
+    """
+    if config.paired:
+        return data.load_pair(config.dataset, config.pair, config.data_dir, config.skip_bad)
+    dataset = data.load(
+        config.dataset, config.data_dir, config.binarization, skip_bad=config.skip_bad
+    )
+    if dataset.binarization == "auto" and compares_images(config.declared.tractable()):
+        dataset = dataclasses.replace(dataset, binarization="none")
+    dataset = dataset.resolved(config.likelihood_name)
+    dataset.steps_per_epoch(config.batch_size)
+    for name in ("validation", "test"):
+        if dataset.split(name).size < 2:
+            raise InputError(
+                f"The {name} split of {config.dataset!r} has {dataset.split(name).size} image: "
+                "held-out terms need two or more, so give more images."
+            )
+    return dataset
+
+
+def once(dataset: data.Dataset, config: RunConfig, split: str) -> Any:
+    """Returns batches of a split, once, in the order of its labels; none has a single image.
+
+    The U-statistic of MMD needs pairs.
+    """
+    size = dataset.split(split).size
+    batch_size = next((b for b in range(config.batch_size, 1, -1) if size % b != 1), size)
+    return dataset.batches(
+        split, batch_size, config.seed, drop_remainder=False, repeat=False, shuffle=False
+    )
+
+
+def build_model(
+    config: RunConfig,
+    image_shape: tuple[int, int, int],
+    steps: int,
+    latent_shape: tuple[int, int, int] | None = None,
+) -> Any:
+    """Builds and compiles the model of a run of `steps` steps; `latent_shape` where z is images.
+
+    Multipliers move at a speed that scales with the length of the run. A violation is counted in
+    slacks, or in standard deviations of a batch's estimate where that is more: MMD's noise at a
+    batch of 128 exceeds the slack of "1.2 * best", and would shake its multiplier.
+
+    Raises:
+      InputError: a name or option is unknown, or a term has no estimator.
+    """
+    model = _built(config, image_shape, latent_shape, None, {"horizon": steps})
+    _compile(model, config)
+    return model
+
+
+def rebuilt(config: RunConfig, build: Build, compiled: bool = True) -> Any:
+    """Returns the model of a run as it was built when it began, its weights apart.
+
+    Raises:
+      InputError: as `build_model`.
+    """
+    speed = {"rate": build.rate}
+    model = _built(config, build.image_shape, build.latent_shape, build.precision, speed)
+    if compiled:
+        _compile(model, config)
+    return model
+
+
+def _built(
+    config: RunConfig,
+    image_shape: tuple[int, ...],
+    latent_shape: tuple[int, ...] | None,
+    fastest: str | None,
+    speed: dict[str, Any],
+) -> Any:
+    """Returns the model; `fastest` is the precision "auto" stands for, None for this machine's."""
+    import zoo
+    from zoo import multipliers
+    from zoo.distributions import likelihoods
+    from zoo.networks import precision
+    from zoo.objectives import tolerances
+    from zoo.objectives.affine import rational
+
+    objective = config.resolved
+    rule = config.rule
+    if rule == "auto":
+        rule = multipliers.default(rational(objective.alpha_q), rational(objective.alpha_p))
+    scale = {} if config.likelihood_scale is None else {"scale": _scale(config.likelihood_scale)}
+    return zoo.build(
+        objective,
+        image_shape=image_shape,
+        latent_dim=config.latent_dim,
+        network=config.network_name,
+        network_options=config.network_options,
+        likelihood=likelihoods.family(config.likelihood_name, **scale),
+        precision=(fastest or precision.best() if config.precision == "auto" else config.precision),
+        spectral_norm=config.spectral_norm,
+        share_features=config.share_features,
+        latents=config.latents,
+        prior=None if config.prior == "standard_normal" else config.prior,
+        latent_shape=latent_shape,
+        noise_dim=config.noise_dim,
+        term_options=_term_options(config),
+        multiplier_rule=multipliers.get(rule, **speed, **RULE_OPTIONS.get(rule, {})),
+        slacks=[
+            max(gamma, config.noise.get(constraint.expression, 0.0))
+            for gamma, (_, constraint) in zip(
+                tolerances.slacks(config.declared, config.eps_hat), objective.learned, strict=True
+            )
+        ],
+        ema=config.ema,
+        history=config.history,
+        seed=config.seed,
+    )
+
+
+def _compile(model: Any, config: RunConfig) -> None:
+    model.compile(
+        optimizer=model.adam(config.learning_rate),
+        critic_optimizer=model.critic_adam(config.critic_learning_rate),
+        critic_steps=config.critic_steps,
+        jit_compile=jit(config),
+    )
+
+
+def jit(config: RunConfig) -> bool:
+    """Returns whether XLA compiles the step of one replica; it compiles none that several share."""
+    from zoo import networks
+
+    layers = networks.get(config.network_name)
+    # A user's own network may use what XLA cannot compile.
+    fast = bool(getattr(layers, "JIT_COMPILE", False))
+    return fast if config.jit == "auto" else config.jit == "on"
+
+
+def steps_per_execution(config: RunConfig) -> int:
+    """Returns how many steps run between two looks of the host: a divisor of every interval."""
+    if config.steps_per_execution != "auto":
+        return int(config.steps_per_execution)
+    return max(n for n in range(1, MOST_STEPS + 1) if config.log_every % n == 0)
+
+
+def resident(dataset: data.Dataset, config: RunConfig, model: Any) -> Any | None:
+    """Returns what makes training batches inside the step, None where they are streamed.
+
+    They are streamed from disk where they do not fit in memory, and to several replicas.
+    """
+    if not dataset.resident or model.replicas > 1:
+        return None
+    return dataset.resident_batches("train", config.batch_size, config.seed)
+
+
+def _term_options(config: RunConfig) -> dict[str, dict[str, Any]]:
+    """Returns the estimators' options: penalties for every critic, and what was said of a term."""
+    from zoo import terms
+
+    given = {"r1_gamma": config.r1_gamma, "gradient_penalty": config.gradient_penalty or None}
+    penalties = {name: weight for name, weight in given.items() if weight is not None}
+    options: dict[str, dict[str, Any]] = {}
+    for name in config.declared.tractable().affine:
+        chosen = config.term_options.get(name, {})
+        estimator = chosen.get("estimator", config.declared.estimators.get(name))
+        own = {**penalties, **chosen} if terms.critic_space(name, estimator) else chosen
+        if own:
+            options[name] = own
+    return options
+
+
+def _scale(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        if text in ("learned", "per_element"):
+            return text
+        raise InputError(
+            f"--likelihood_scale={text} is neither a number nor 'learned' nor 'per_element'."
+        ) from None

@@ -1,0 +1,126 @@
+"""From a model to a finished run: steps, records, checkpoints, plots, certificate."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from train import certify
+from train.certificates import aiming, held_out
+from train.distributed.strategy import ONE_PROCESS, Cluster
+from train.figures import pictures
+from train.loop import assembly, interrupts
+from train.loop.callbacks import Recorder, row, summary
+from train.workdirs.config import RunConfig
+from train.workdirs.workdir import Workdir
+
+
+def fit(
+    model: Any,
+    dataset: Any,
+    config: RunConfig,
+    workdir: Workdir,
+    total: int,
+    means: Sequence[float] | None = None,
+    cluster: Cluster = ONE_PROCESS,
+) -> None:
+    """Runs `fit` up to step `total`: records, checkpoints, plots, test terms and certificate."""
+
+    def evaluate(split: str) -> dict[str, float]:
+        batches = assembly.once(dataset, config, split)
+        if model.replicas > 1:
+            return held_out.evaluated(model, batches)
+        return model.evaluate(batches, return_dict=True, verbose=0)
+
+    def plot() -> None:
+        pictures.draw(model, dataset, assembly.once(dataset, config, "test"), workdir)
+
+    for said in blind(model):
+        cluster.say(said)
+    margins = aiming.of_run(model, dataset, config, workdir) if cluster.chief else None
+
+    def aim(reached: list[float]) -> None:
+        def measured() -> bytes:
+            assert margins is not None
+            return margins(np.array(reached)).tobytes()
+
+        found = np.frombuffer(cluster.from_chief(measured))
+        model.aim(np.where(np.isfinite(found), found, model.margins))
+
+    recorder = Recorder(
+        workdir,
+        lambda: evaluate("validation"),
+        total,
+        config.checkpoint_every,
+        plot,
+        aim,
+        aiming.interval(total, config.log_every),
+        config.keep,
+        means,
+        cluster,
+    )
+    model.on_nan = config.on_nan
+    at_once = assembly.steps_per_execution(config)
+    model.feed = assembly.resident(dataset, config, model)
+    model.steps_per_execution = 1 if model.feed else at_once
+
+    def own(step: int, part: tuple[int, int] = (0, 1)) -> Any:
+        return dataset.batches("train", config.batch_size, config.seed, start_step=step, part=part)
+
+    with interrupts.at_steps():
+        for step, epochs, steps in segments(int(model.step.numpy()), total, config.log_every):
+            if model.replicas > 1:
+                training = cluster.shared(functools.partial(own, step))
+            elif model.feed is None:
+                training = own(step).take(epochs * steps)
+            else:
+                size = math.gcd(at_once, steps)
+                steps //= size
+                training = model.feed.blocks(step, size).take(epochs * steps)
+            model.fit(
+                training,
+                epochs=epochs,
+                steps_per_epoch=steps,
+                shuffle=False,
+                verbose=0,
+                callbacks=[recorder],
+            )
+    if cluster.chief:
+        record = row(total, "test", evaluate("test"))
+        workdir.record(record)
+        plot()
+        print(f"test  {summary(record)}")
+        print(certify.summary(certify.certify_run(model, dataset, config, workdir)))
+        print(f"everything is in {workdir.path}")
+    cluster.wait()
+
+
+def blind(model: Any) -> list[str]:
+    """Returns a sentence for each learned tolerance that known failures of q(z) are within."""
+    from train.certificates.bounding import uninformative
+
+    found = []
+    for constraint in model.lagrangian.learned:
+        admits = uninformative(model, constraint, float(constraint.at_most.at(0.0)))
+        if admits:
+            found.append(f"{constraint.expression} says nothing: {admits}; give a smaller one")
+    return found
+
+
+def segments(start: int, stop: int, every: int) -> list[tuple[int, int, int]]:
+    """Splits start..stop at multiples of `every`: (first step, epochs, steps per epoch)."""
+    parts = []
+    if start % every and start < stop:
+        head = min(every - start % every, stop - start)
+        parts.append((start, 1, head))
+        start += head
+    body, tail = divmod(max(stop - start, 0), every)
+    if body:
+        parts.append((start, body, every))
+    if tail:
+        parts.append((start + body * every, 1, tail))
+    return parts

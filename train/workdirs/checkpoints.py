@@ -1,0 +1,198 @@
+"""A run's checkpoints: weights, optimizers and step, verified before use; a few are kept."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import sys
+import zipfile
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from train.workdirs import archive, documents
+from train.workdirs.archive import damage
+from zoo.errors import InputError
+
+if TYPE_CHECKING:
+    from train.workdirs.config import RunConfig
+    from zoo.model.lagrangian_model import LagrangianModel
+
+_NAME = re.compile(r"step-(\d{8,})\.(?:zip|keras)")  # .keras up to version 0.1.0
+_OPTIMIZERS = ("optimizer", "critic_optimizer")
+
+
+class Checkpoints:
+    """The files step-*.zip of a folder, each written whole or not at all."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+
+    def by_step(self) -> dict[int, Path]:
+        """Returns the checkpoints, oldest first."""
+        found = sorted(self.folder.iterdir()) if self.folder.is_dir() else ()
+        steps = {int(m[1]): path for path in found if (m := _NAME.fullmatch(path.name))}
+        return dict(sorted(steps.items()))
+
+    def newest(self) -> Path | None:
+        """Returns the newest that is whole, None if there are none; names damaged ones on stderr.
+
+        Raises:
+          InputError: all of them are damaged.
+        """
+        damaged: list[tuple[Path, str]] = []
+        for path in reversed(self.by_step().values()):
+            reason = damage(path)
+            if reason is None:
+                for broken, why in damaged:
+                    print(
+                        f"Checkpoint {broken} is damaged ({why}): {path.name} is used instead.",
+                        file=sys.stderr,
+                    )
+                return path
+            damaged.append((path, reason))
+        if damaged:
+            path, reason = damaged[0]
+            raise InputError(
+                f"Checkpoint {path} is damaged ({reason}), and none before it is whole: delete "
+                f"{self.folder} to start anew."
+            )
+        return None
+
+    def save(
+        self, model: LagrangianModel, keep: int, best: int | None, means: Sequence[float] | None
+    ) -> Path:
+        """Writes all that a model learned; keeps the newest `keep` and that of the step `best`.
+
+        `means` are the model's metrics where a record is under way, None between records.
+
+        Raises:
+          OSError: it cannot be written; those there are stay.
+        """
+        path = self.folder / f"step-{int(model.step.numpy()):08d}.zip"
+        weights = archive.H5()
+        partial = path.with_name(f".{path.stem}.partial.zip")
+        model.save_weights(weights)
+        try:
+            with zipfile.ZipFile(partial, "w") as opened:
+                opened.writestr(archive.WEIGHTS, weights.getbuffer())
+                opened.writestr(archive.BUILD, archive.Build.of(model).to_json())
+                if means is not None:
+                    opened.writestr(archive.MEANS, json.dumps([float(value) for value in means]))
+            os.replace(partial, path)
+        except OSError:
+            partial.unlink(missing_ok=True)
+            raise
+        steps = self.by_step()
+        for step in list(steps)[:-keep]:
+            if step != best:
+                steps[step].unlink()
+        return path
+
+    def forget_after(self, step: int) -> None:
+        """Removes what a continuation from `step` will write again, and what was not finished."""
+        for later, path in self.by_step().items():
+            if later > step:
+                path.unlink()
+        for path in self.folder.glob(".step-*.partial.*"):
+            path.unlink()
+
+
+def means(path: Path) -> list[float] | None:
+    """Returns the metrics of the record that was under way when a checkpoint was written.
+
+    Raises:
+      InputError: they are no numbers.
+    """
+    with zipfile.ZipFile(path) as opened:
+        if archive.MEANS not in opened.namelist():
+            return None
+        text = opened.read(archive.MEANS)
+    try:
+        found = documents.parsed(text, finite=False)
+        documents.require(found, [float])
+    except ValueError as error:
+        raise _unreadable(path, error) from None
+    return found
+
+
+def load(path: Path, config: RunConfig, compiled: bool = True) -> LagrangianModel:
+    """Rebuilds the model of a run and gives it what a checkpoint holds, ready to continue.
+
+    It may come from a stranger: nothing is built but what `config` names, and nothing is read but
+    arrays of numbers of the shapes which that needs; see `train.archive`.
+
+    Args:
+      config: of the run.
+      compiled: whether the optimizers are made and loaded too.
+
+    Raises:
+      InputError: the file is not a readable checkpoint of such a model, or the model cannot be
+        built.
+    """
+    from train.loop import assembly
+
+    try:
+        build, weights = archive.read(path)
+    except InputError:
+        raise
+    except Exception as error:  # zipfile raises many kinds on damaged archives
+        raise _unreadable(path, error) from None
+    try:
+        with archive.bounded(path, len(weights)):
+            model: LagrangianModel = assembly.rebuilt(config, build, compiled)
+    except InputError:
+        raise
+    except Exception as error:  # a user's own network may raise anything
+        raise InputError(
+            f"The model of checkpoint {path} cannot be rebuilt from its run's config.json "
+            f"({type(error).__name__}: {error}): mend what that names."
+        ) from error
+    found, needed = archive.H5(weights), archive.H5()
+    model.save_weights(needed)
+    # Keras would leave an optimizer of another size as it is.
+    if reason := archive.misfit(found, needed, () if compiled else _OPTIMIZERS):
+        raise InputError(
+            f"Checkpoint {path} does not fit the model of its run's config.json ({reason}): use "
+            "the config.json and the modules that it was written with, or delete it."
+        )
+    try:
+        model.load_weights(found)
+    except Exception as error:  # a user's own layer may raise anything
+        raise _unreadable(path, error) from None
+    return model
+
+
+def _unreadable(path: Path, error: BaseException) -> InputError:
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    return InputError(
+        f"Checkpoint {path} cannot be read ({reason}): delete it, and the one before is used."
+    )
+
+
+def best_step(
+    rows: Iterable[Mapping[str, Any]], tolerances: Mapping[str, float], adversarial: bool
+) -> int | None:
+    """Returns the step of the best model by its records on validation data, None if none is.
+
+    Fixed multipliers: the least loss. Learned ones: the newest that met every tolerance, because
+    the loss moves with the multipliers. Fixed ones with critics: none, because the loss is as
+    small as the critics are weak.
+
+    Args:
+      rows: of metrics.jsonl.
+      tolerances: eps of each learned constraint.
+      adversarial: whether there are critics.
+    """
+    validation = [row for row in rows if row["split"] == "validation"]
+    if tolerances:
+        met = [
+            row["step"]
+            for row in validation
+            if all(row["constraints"].get(name, math.inf) <= e for name, e in tolerances.items())
+        ]
+        return max(met, default=None)
+    losses = {row["loss"]: row["step"] for row in validation if math.isfinite(row["loss"])}
+    return losses[min(losses)] if losses and not adversarial else None

@@ -1,0 +1,55 @@
+"""The lines of metrics.jsonl: what was measured at a step of a run."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+from train.workdirs import documents
+from zoo.errors import InputError
+
+_NUMBERS = {"*": float}
+_LARGEST = 2**63  # of a step
+_MOST = 2**32  # bytes of a file: a long run may well write a hundredth of that
+_FORMS = {
+    "loss": float,
+    "mse": float,
+    "skipped": int,
+    "seconds": float,
+    "terms": _NUMBERS,
+    "constraints": _NUMBERS,
+    "multipliers": _NUMBERS,
+}
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """Returns the records of a file; a last line cut short is left out.
+
+    A record has a step and a split. What it lacks of the rest, which ours have, is nan or empty.
+
+    Raises:
+      InputError: it is no file, or another line is no record.
+    """
+    lines = documents.content(path, _MOST).splitlines()
+    rows = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            rows.append(_record(documents.parsed(line, finite=False)))
+        except ValueError as error:
+            if number == len(lines):
+                break
+            raise InputError(
+                f"Line {number} of {path} is no record ({error}): delete it and those after it."
+            ) from None
+    return rows
+
+
+def _record(row: Any) -> dict[str, Any]:
+    documents.require(row, {"step": int, "split": str})
+    if not 0 <= row["step"] < _LARGEST or row["split"] not in ("train", "validation", "test"):
+        raise ValueError(f"it is of step {row['step']} and split {row['split']!r}")
+    for name, form in _FORMS.items():
+        if name in row and type(row[name]) is not form:
+            documents.require(row[name], form, name)
+    return {"loss": math.nan, "terms": {}, "constraints": {}, "multipliers": {}} | row

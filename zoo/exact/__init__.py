@@ -1,0 +1,1 @@
+"""The same terms, exactly, where x and z can be enumerated."""

@@ -1,0 +1,1 @@
+"""Declarations and their algebra: what is trained is derived here, without TensorFlow."""
