@@ -25,7 +25,7 @@ from zoo.bounds.functionals import FUNCTIONALS
 from zoo.bounds.of_terms import mmd_of_codes
 from zoo.bounds.pairs import Pairs
 from zoo.bounds.variational import Candidate, lower_bound
-from zoo.critics import Fitter, free, fresh_network
+from zoo.critics import Fitter, copy_weights, free, fresh_network
 from zoo.metrics.measured import NORMAL_95
 
 # Two bring the whole interval of the mean below the tolerance; two more are for what one held-out
@@ -178,21 +178,23 @@ class _Gap:
         self._samples = samples
         self._playing = model.critics[name]
         freed = free(self._playing)
+        self._copied = freed is not None
         if freed is None:
             choose = self._pairs.samples(samples.choose)
             freed = fresh_network([np.concatenate(p) for p in zip(*choose, strict=True)])
         self._start = freed.get_weights()
-        self._fitter = Fitter(freed, self._pairs.draw(samples.fit))
+        self._pool = self._pairs.pool(samples.fit)
+        self._fitter = Fitter(freed, self._pool.draw)
 
     def __call__(self) -> float:
         """Returns the lower bound it reads."""
-        self._fitter.network.set_weights(self._weights())
+        if self._copied:
+            copy_weights(self._playing, self._fitter.network)
+        else:
+            self._fitter.network.set_weights(self._start)
+        self._pool.refresh()
         samples = self._samples
         critic = self._fitter.fit(self._pairs.samples(samples.choose), _ROUNDS)
         choose, read = (self._pairs.ratios(p, critic) for p in (samples.choose, samples.read))
         candidate = Candidate("fitted on", choose, read)
         return lower_bound(self._term.divergence, [candidate], self._term.reverses).value
-
-    def _weights(self) -> list[np.ndarray]:
-        now = free(self._playing)
-        return self._start if now is None else now.get_weights()

@@ -15,6 +15,7 @@ from zoo.terms.critic import Pair
 
 _BATCH = 256
 _DRAWS = 8  # of z for each example; images are drawn once
+_POOLED = 4  # of them in a pool
 _STREAM = 7_000  # of a seed: noise of its own for each set of examples
 
 
@@ -79,6 +80,10 @@ class Pairs:
 
         return drawn
 
+    def pool(self, examples: Examples) -> Pool:
+        """Returns samples of a and of b, drawn once from the model as it stands: see `Pool`."""
+        return Pool(self, examples)
+
     def samples(self, examples: Examples, draw: int = 0) -> tuple[Parts, Parts]:
         """Returns one sample of a and of b for each example, as arrays."""
         parts: tuple[list[Any], list[Any]] = ([], [])
@@ -99,3 +104,49 @@ class Pairs:
             for column, parts in zip(columns, self.samples(examples, draw), strict=True):
                 column.append(log_ratio(parts))
         return Ratios.of(*(np.stack(column, axis=1) for column in columns))
+
+
+class Pool:
+    """Batches of a and of b from a few samples of each example, which are drawn again when asked.
+
+    A critic that is fitted for ten thousands of examples, as margins are measured, spends most of
+    its time on encoding the same ones anew.
+
+    Args:
+      pairs: what samples are drawn by.
+      examples: of the data.
+    """
+
+    def __init__(self, pairs: Pairs, examples: Examples):
+        self._pairs = pairs
+        self._examples = examples
+        self._sides = tuple(
+            tuple(tf.Variable(part, trainable=False) for part in side) for side in self._drawn()
+        )
+
+    def refresh(self) -> None:
+        """Draws all samples from the model as it now is."""
+        for kept, found in zip(self._sides, self._drawn(), strict=True):
+            for variable, part in zip(kept, found, strict=True):
+                variable.assign(part)
+
+    def draw(self, seed: tf.Tensor) -> tuple[Parts, Parts]:
+        """Returns a batch of a and one of b, picked at random."""
+        fold = tf.random.experimental.stateless_fold_in
+        a, b = (_picked(side, fold(seed, k)) for k, side in enumerate(self._sides))
+        return a, b
+
+    def _drawn(self) -> tuple[Parts, Parts]:
+        draws = min(self._pairs.draws, _POOLED)
+        found = [self._pairs.samples(self._examples, draw) for draw in range(draws)]
+        a, b = (
+            tuple(map(np.concatenate, zip(*side, strict=True))) for side in zip(*found, strict=True)
+        )
+        return a, b
+
+
+def _picked(parts: Parts, seed: tf.Tensor) -> Parts:
+    """Returns the same rows of each part of an example."""
+    n = tf.shape(parts[0])[0]
+    rows = tf.random.stateless_uniform([_BATCH], seed, 0, n, tf.int32)
+    return tuple(tf.gather(part, rows) for part in parts)

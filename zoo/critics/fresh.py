@@ -202,10 +202,15 @@ def free(critic: keras.Model) -> keras.Model | None:
         copy = keras.models.clone_model(critic, clone_function=bare)
     except (ValueError, TypeError, NotImplementedError):  # of a user's own layers
         return None
+    copy_weights(critic, copy)
+    return copy
+
+
+def copy_weights(critic: keras.Model, copy: keras.Model) -> None:
+    """Gives a copy that `free` made of a critic the weights which the critic has now."""
     for layer, other in zip(critic.layers, copy.layers, strict=True):
         source = layer.layer if isinstance(layer, keras.layers.SpectralNormalization) else layer
         other.set_weights(source.get_weights())
-    return copy
 
 
 class _Starts:
