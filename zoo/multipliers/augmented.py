@@ -34,8 +34,8 @@ class AugmentedLagrangian(MultiplierRule):
 
     Args:
       penalty: c, above 0. Larger ones follow the noise more, and mu takes c / rate steps to settle.
-      rate, horizon, smoothing, clip: see `MultiplierRule`; a rate above c (1 - smoothing) lets the
-        average lag behind the multiplier it moves, and both ring.
+      rate, horizon, smoothing, clip, hold: see `MultiplierRule`; a rate above c (1 - smoothing)
+        lets the average lag behind the multiplier it moves, and both ring.
     """
 
     def __init__(
@@ -44,16 +44,18 @@ class AugmentedLagrangian(MultiplierRule):
         horizon: int | None = None,
         smoothing: float | None = None,
         clip: Sequence[float] | None = None,
+        hold: int | None = None,
         penalty: float = 3.0,
         **kwargs: Any,
     ):
-        super().__init__(rate, horizon, smoothing, clip, **kwargs)
+        super().__init__(rate, horizon, smoothing, clip, hold, **kwargs)
         self.penalty = in_range("penalty", penalty, above=0)
 
     def effective(self, violations: Any) -> tf.Tensor:
         g, _ = self._averaged(violations)
         # max( 0, mu + c xi ) size / scale
-        return tf.stop_gradient(tf.nn.relu(self.mu + self.penalty * g.average) * self.unit)
+        moved = tf.nn.relu(self.mu + self.penalty * g.average)
+        return tf.stop_gradient(tf.where(self.held, self.mu, moved) * self.unit)
 
     def moved(self, mu: tf.Tensor, g: Violation) -> tf.Tensor:
         # mu + rate xi

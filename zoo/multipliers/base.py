@@ -16,6 +16,7 @@ from zoo.errors import InputError
 # In slacks. A critic sees all there is of two distributions that hardly overlap, and the first
 # hundred steps of a run would wind the multiplier up to where codes tell nothing of the images.
 MOST = 1.0
+HELD = 0.2  # of a run's horizon
 
 
 class Violation(NamedTuple):
@@ -52,12 +53,17 @@ class MultiplierRule(keras.layers.Layer):
         xi_0 = g_0,   xi_t = smoothing xi_{t-1} + (1 - smoothing) g_t
         g <- min( 1, max( xi_t, floor_i / scale_i ) ),   floor_i = -eps_i
 
+    There the multiplier also stays at its start for the first `hold` steps: codes that are pulled
+    to the prior before the decoder reads them tell nothing of the images, and stay so.
+
     All state is in float32 weights, so that it is saved and restored bit for bit.
 
     Args:
       rate: the step on mu at a violation of one slack; None for the rule's own.
       horizon: in place of `rate`, the number of steps of the run: rate = pace / horizon, so that a
         lasting violation of one slack moves mu (GECO: log mu) by `pace` in a run of any length.
+      hold: the first steps in which multipliers of constraints that a critic estimates stay; None
+        for a fifth of the horizon, 0 without one.
       smoothing: of the moving average, from 0 (none) to below 1; None for the rule's own.
       clip: the smallest and the largest mu; None for the rule's own.
 
@@ -78,6 +84,7 @@ class MultiplierRule(keras.layers.Layer):
         horizon: int | None = None,
         smoothing: float | None = None,
         clip: Sequence[float] | None = None,
+        hold: int | None = None,
         **kwargs: Any,
     ):
         super().__init__(dtype="float32", **kwargs)
@@ -85,6 +92,9 @@ class MultiplierRule(keras.layers.Layer):
             raise InputError(f"Give either rate ({rate!r}) or horizon ({horizon!r}), not both.")
         if horizon is not None:
             rate = min(self.pace / in_range("horizon", horizon, above=0), self.fastest)
+        if hold is None:
+            hold = int(HELD * (horizon or 0))
+        self.hold = int(in_range("hold", hold, least=0))
         self.rate = in_range("rate", self.default_rate if rate is None else rate, above=0)
         smoothing = self.default_smoothing if smoothing is None else smoothing
         self.smoothing = in_range("smoothing", smoothing, least=0, below=1)
@@ -126,7 +136,7 @@ class MultiplierRule(keras.layers.Layer):
         if not self.built:
             self.mu, self.unit = self._weight("mu", m), self._weight("unit", m)
             self.scale, self.floor = self._weight("scale", m), self._weight("floor", m)
-            self.average, self.seen = self._weight("average", m), self._weight("seen")
+            self.average, self.taken = self._weight("average", m), self._weight("taken")
             self.built = True
         # mu = lambda scale / size
         units = np.array(scales, np.float64) / size
@@ -135,7 +145,12 @@ class MultiplierRule(keras.layers.Layer):
         self.scale.assign(scales)
         self.floor.assign(least)
         self.average.assign(np.zeros(m))
-        self.seen.assign(0.0)
+        self.taken.assign(0.0)
+
+    @property
+    def held(self) -> tf.Tensor:
+        """Whether the step to be taken leaves a multiplier as it is, [m]."""
+        return tf.math.is_finite(self.floor) & (self.taken < self.hold)
 
     @property
     def value(self) -> tf.Tensor:
@@ -151,10 +166,11 @@ class MultiplierRule(keras.layers.Layer):
         """Moves the multipliers by one step at D - eps [m], already averaged over replicas."""
         g, average = self._averaged(violations)
         # mu <- clip( moved mu, lower, upper )
-        moved = self.moved(tf.convert_to_tensor(self.mu), g)
+        mu = tf.convert_to_tensor(self.mu)
+        moved = tf.where(self.held, mu, self.moved(mu, g))
         self.mu.assign(tf.clip_by_value(moved, *self.clip))
         self.average.assign(average)
-        self.seen.assign(1.0)
+        self.taken.assign_add(1.0)
 
     def moved(self, mu: tf.Tensor, g: Violation) -> tf.Tensor:
         """Returns mu after a step at the violation g, before the clip: what makes the rule."""
@@ -172,6 +188,7 @@ class MultiplierRule(keras.layers.Layer):
             "rate": self.rate,
             "smoothing": self.smoothing,
             "clip": list(self.clip),
+            "hold": self.hold,
         }
 
     def _averaged(self, violations: Any) -> tuple[Violation, tf.Tensor]:
@@ -179,7 +196,7 @@ class MultiplierRule(keras.layers.Layer):
         # g = (D - eps) / scale
         g = tf.cast(violations, tf.float32) / self.scale
         # xi_0 = g_0,   xi_t = smoothing xi_{t-1} + (1 - smoothing) g_t
-        previous = tf.where(self.seen > 0.0, tf.convert_to_tensor(self.average), g)
+        previous = tf.where(self.taken > 0.0, tf.convert_to_tensor(self.average), g)
         average = self.smoothing * previous + (1 - self.smoothing) * g
         least = self.floor / self.scale
         by_critic = tf.math.is_finite(least)

@@ -33,9 +33,10 @@ class GECO(MultiplierRule):
         horizon: int | None = None,
         smoothing: float | None = None,
         clip: Sequence[float] | None = None,
+        hold: int | None = None,
         **kwargs: Any,
     ):
-        super().__init__(rate, horizon, smoothing, clip, **kwargs)
+        super().__init__(rate, horizon, smoothing, clip, hold, **kwargs)
         in_range("The clip's lower end", self.clip[0], above=0)
 
     def moved(self, mu: tf.Tensor, g: Violation) -> tf.Tensor:

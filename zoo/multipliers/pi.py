@@ -27,7 +27,7 @@ class PIController(MultiplierRule):
       proportional: kappa_p, at least 0, in steps; None for 1 / rate, with which a violation of one
         slack adds 1 to mu while it lasts, whatever the length of the run.
       integral: kappa_i, above 0.
-      rate, horizon, smoothing, clip: see `MultiplierRule`.
+      rate, horizon, smoothing, clip, hold: see `MultiplierRule`.
     """
 
     default_smoothing = 0.99
@@ -38,11 +38,12 @@ class PIController(MultiplierRule):
         horizon: int | None = None,
         smoothing: float | None = None,
         clip: Sequence[float] | None = None,
+        hold: int | None = None,
         proportional: float | None = None,
         integral: float = 1.0,
         **kwargs: Any,
     ):
-        super().__init__(rate, horizon, smoothing, clip, **kwargs)
+        super().__init__(rate, horizon, smoothing, clip, hold, **kwargs)
         proportional = 1 / self.rate if proportional is None else proportional
         self.proportional = in_range("proportional", proportional, least=0)
         self.integral = in_range("integral", integral, above=0)

@@ -111,6 +111,27 @@ def test_estimates_of_a_critic_count_as_one_slack_at_most(name):
     np.testing.assert_allclose(mu, [[2.0, 5.0], [2.5, 5.5]])
 
 
+def test_a_constraint_that_a_critic_estimates_waits(name):
+    rule = multipliers.get(name, hold=2, rate=0.1, smoothing=0)
+    rule.start([1.0, 1.0], floors=[-0.1, None])
+    violations = tf.constant([0.5, 0.5])
+    for _ in range(2):
+        assert rule.effective(violations)[0] == 1.0
+        rule.update(violations)
+        assert rule.value[0] == 1.0
+    rule.update(violations)
+    assert rule.value[0] > 1.0
+    assert rule.value[1] > rule.value[0]
+    # The run goes on where it is continued: nothing but the count says whether it waits.
+    assert multipliers.get(name, **_options(rule)).hold == 2
+    assert multipliers.get(name, horizon=5_000).hold == 1_000
+    assert multipliers.get(name, rate=0.1).hold == 0
+
+
+def _options(rule):
+    return {key: value for key, value in rule.get_config().items() if key != "name"}
+
+
 def test_clip_holds_and_lets_go_at_once(name):
     rule = started(name, rate=0.1, clip=[0.25, 4.0], smoothing=0, floors=None)
     assert rule.at_clip() == ["upper", None, None]
