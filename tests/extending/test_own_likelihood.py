@@ -118,7 +118,7 @@ def test_names_of_likelihoods():
         InputError, match=r"Unknown likelihood of 'my_counts' 'count': did you mean"
     ):
         likelihoods.family("my_counts:count")
-    with pytest.raises(InputError, match=r"'json' registers no likelihood: put @zoo\.likelihoods"):
+    with pytest.raises(InputError, match=r"'json' registers no likelihood: put @likelihoods"):
         likelihoods.family("json:levels")
 
     class Normal(likelihoods.Likelihood):
