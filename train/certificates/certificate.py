@@ -40,8 +40,8 @@ def certify(
     A constraint that is estimated without bias has an interval, of the mean over batches of equal
     size (a smaller last batch is left out of it). One that a critic estimates has a lower bound by
     fresh critics, and on z an upper bound by the densities of the posteriors; see `zoo.bounds`.
-    Nats per example, or the units of `zoo.divergences`. Numbers that are not finite are null, and a
-    note says so.
+    Nats per example, or the units of `zoo.objectives.divergences`. Numbers that are not finite are
+    null, and a note says so.
 
     Args:
       model: a LagrangianModel.

@@ -120,7 +120,7 @@ def terms(records: Sequence[Mapping[str, Any]], path: str | os.PathLike[str]) ->
     Args:
       records: rows of metrics.jsonl, e.g. {"step": 100, "split": "train", "loss": 101.2,
         "terms": {"REC_x": 90.1}, "multipliers": {"RATE": 1.0}}; loss and terms in nats per
-        example or the units of `zoo.divergences`, mse and multipliers without unit.
+        example or the units of `zoo.objectives.divergences`, mse and multipliers without unit.
       path: the PNG file.
     """
     panels = _panels(records)

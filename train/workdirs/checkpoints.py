@@ -122,7 +122,7 @@ def load(path: Path, config: RunConfig, compiled: bool = True) -> LagrangianMode
     """Rebuilds the model of a run and gives it what a checkpoint holds, ready to continue.
 
     It may come from a stranger: nothing is built but what `config` names, and nothing is read but
-    arrays of numbers of the shapes which that needs; see `train.archive`.
+    arrays of numbers of the shapes which that needs; see `train.workdirs.archive`.
 
     Args:
       config: of the run.

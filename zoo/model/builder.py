@@ -64,7 +64,7 @@ def build(
       critics: term name -> your own Keras model, {"JS_xz": model}: x, z or the list [x, z] to one
         logit per example, [B] or [B, 1].
       latents: z as named blocks, "categorical(10), uniform(2), noise(62)", in place of latent_dim,
-        posterior and prior; see `zoo.latents`.
+        posterior and prior; see `zoo.distributions.latents`.
       latent_shape: [H', W', C'] where z is images of a second data set, and batches are pairs
         (x, z) of both. Then q(z|x) is of the family of p(x|z), and a translation, as others see
         it, is its mean.
@@ -78,10 +78,10 @@ def build(
       precision: of the products in training, "float32" or "bfloat16"; sums, weights and log
         densities are float32.
       spectral_norm: whether the network's critics are spectrally normalised; None:
-        `zoo.normalization` says so, or, of critics without company, that they pay R1. Your own
-        are as you make them.
+        `zoo.objectives.critic_defaults` says so, or, of critics without company, that they pay R1.
+        Your own are as you make them.
       share_features: whether the encoder reads the features of the critic of images and trains
-        its own last layers alone, as in InfoGAN; see `zoo.features`.
+        its own last layers alone, as in InfoGAN; see `zoo.critics.features`.
       network_options: the network's own options, e.g. {"hidden": (512, 512)}; each part takes
         those it has, and {"critic_x.hidden": (256,)} is for one part. Critics of codes under a
         learned constraint have sizes of their own: `zoo.objectives.critic_defaults.critic_options`.

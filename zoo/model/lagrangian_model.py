@@ -66,8 +66,8 @@ class LagrangianModel(LagrangianStep):
 
     Raises:
       InputError: the objective is not admissible, a critic is missing, the parts' shapes do not
-        fit, a term needs what a part cannot do (`zoo.capabilities`), or one does not give a prior
-        that learns its gradient (`priors.check_learned`).
+        fit, a term needs what a part cannot do (`zoo.objectives.capabilities`), or one does not
+        give a prior that learns its gradient (`priors.check_learned`).
     """
 
     def __init__(

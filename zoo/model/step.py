@@ -40,7 +40,7 @@ class LagrangianStep(ReplicatedModel):
     skipped is logged as `skipped`. It needs a second copy of the weights, and one replica.
 
     Under a strategy a step on several replicas is that of one process on the whole batch: see
-    `zoo.replicas`.
+    `zoo.distributions.replicas`.
     """
 
     on_nan: str = "stop"

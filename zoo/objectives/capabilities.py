@@ -144,7 +144,7 @@ def _sentence(term: str, need: Need, subject: str, part: Capabilities) -> str:
             why = f"{part.name} shows their {part.stand_in} instead"
         return (
             f"{term} by Monte Carlo follows samples of {subject}, and {why}: use estimator='auto' "
-            "and a prior with a closed-form KL, such as the one of zoo.latents."
+            "and a prior with a closed-form KL, such as the one of zoo.distributions.latents."
         )
     what = {
         "density": f"log {subject}",

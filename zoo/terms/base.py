@@ -15,7 +15,7 @@ class Energy(terms.Term):
 
 An asymmetric one has a field `direction` too, "qp" or "pq", and is asked for as NAME_x_qp,
 NAME_x_pq and so on. The facts of the divergences that come with the zoo stand in
-`zoo.divergences`, and `estimates` reads them there.
+`zoo.objectives.divergences`, and `estimates` reads them there.
 
 `needs` and `differentiates` say what the term asks of conditionals and prior. Their defaults are
 those of a divergence of samples on its space; a term that evaluates a density says so, as `REC_x`
@@ -144,7 +144,7 @@ class Term(abc.ABC):
     certificates then look for bounds elsewhere.
 
     `needs` and `differentiates` are what training asks of q(z|x), p(x|z) and p(z): class attributes
-    or properties, as in `zoo.capabilities`.
+    or properties, as in `zoo.objectives.capabilities`.
 
     Attributes:
       divergence: what is estimated, by its name in a constraint; None for what is no divergence.
@@ -236,7 +236,7 @@ def register(name: str, estimator: str | None = None) -> Callable[[type[Term]], 
 
 
 def estimates(name: str) -> Callable[[type[Term]], type[Term]]:
-    """Returns the class decorator of what estimates the divergence `name` of `zoo.divergences`.
+    """Returns the class decorator of what estimates the divergence `name`.
 
     Directions, side and critic follow from the facts; spaces are all, unless the class has fewer.
     """
