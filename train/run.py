@@ -251,7 +251,6 @@ def train(config: RunConfig, workdir: Workdir, cluster: Cluster = ONE_PROCESS) -
                     model = assembly.build_model(
                         config, dataset.image_shape, total, getattr(dataset, "latent_shape", None)
                     )
-        model.jit_compile = cluster.replicas == 1 and assembly.jit(config)
         if assembly.jit(config) and not model.jit_compile:
             cluster.say("jit is off: XLA compiles no step that several replicas share")
         if config.best and not checkpoint:

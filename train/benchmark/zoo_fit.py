@@ -31,15 +31,12 @@ def with_held_out(
     dataset = assembly.load_dataset(config)
     model = assembly.build_model(config, dataset.image_shape, STEPS)
     if case.idle:
-        model._trained_on = functools.partial(_nothing, model)
+        model.train_step = functools.partial(_nothing, model)
     at_once = math.gcd(assembly.steps_per_execution(config), case.every)
-    if not case.streamed:
-        model.feed = assembly.resident(dataset, config, model)
+    assembly.compile_for_fit(model, dataset, config, at_once, case.streamed)
     if model.feed is None:
-        model.steps_per_execution = at_once
         training, steps = dataset.batches("train", config.batch_size, config.seed), case.every
     else:
-        model.steps_per_execution = 1
         training, steps = model.feed.blocks(0, at_once), case.every // at_once
     uses = {
         "data": "streamed" if model.feed is None else "resident",
@@ -78,7 +75,7 @@ def _is_bfloat16(model: Any) -> bool:
     return any(isinstance(layer, precision.Dense | precision.Conv2D) for layer in layers)
 
 
-def _nothing(model: Any, *batch: Any) -> dict[str, Any]:
-    """Takes the place of the step's computation."""
+def _nothing(model: Any, data: Any) -> dict[str, Any]:
+    """Takes the place of `train_step`."""
     model.step.assign_add(1)
-    return model._logs(("loss", *model.lagrangian.terms))
+    return model.training_logs()

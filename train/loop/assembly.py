@@ -158,6 +158,30 @@ def _compile(model: Any, config: RunConfig) -> None:
     )
 
 
+def compile_for_fit(
+    model: Any,
+    dataset: data.Dataset,
+    config: RunConfig,
+    at_once: int | None = None,
+    streamed: bool = False,
+) -> None:
+    """Compiles the model as its run trains it, with the optimizers it has.
+
+    Training batches are made inside the step, unless `resident` has none or they are `streamed`;
+    then `at_once` steps, those of the configuration if None, run between two looks of the host.
+    """
+    feed = None if streamed else resident(dataset, config, model)
+    model.compile(
+        optimizer=model.optimizer,
+        critic_optimizer=model.critic_optimizer,
+        critic_steps=model.critic_steps,
+        steps_per_execution=(at_once or steps_per_execution(config)) if feed is None else 1,
+        jit_compile=model.jit_compile,
+        on_nan=config.on_nan,
+        feed=feed,
+    )
+
+
 def jit(config: RunConfig) -> bool:
     """Returns whether XLA compiles the step of one replica; it compiles none that several share."""
     from zoo import networks

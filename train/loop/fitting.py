@@ -63,10 +63,8 @@ def fit(
         means,
         cluster,
     )
-    model.on_nan = config.on_nan
+    assembly.compile_for_fit(model, dataset, config)
     at_once = assembly.steps_per_execution(config)
-    model.feed = assembly.resident(dataset, config, model)
-    model.steps_per_execution = 1 if model.feed else at_once
 
     def own(step: int, part: tuple[int, int] = (0, 1)) -> Any:
         return dataset.batches("train", config.batch_size, config.seed, start_step=step, part=part)

@@ -162,7 +162,9 @@ class ReplicatedModel(keras.Model):
             self.test_function = several
         return self.test_function
 
-    def _on_replicas(self, step: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def _on_replicas(
+        self, step: Callable[[Any], Any], jit_compile: bool = False
+    ) -> Callable[[Any], Any]:
         """Returns what gives each replica its part and returns what they all log."""
         strategy = self.distribute_strategy
 
@@ -174,7 +176,7 @@ class ReplicatedModel(keras.Model):
 
         if self.run_eagerly:
             return one
-        return tf.function(one, reduce_retracing=True, autograph=False)
+        return tf.function(one, jit_compile=jit_compile, reduce_retracing=True, autograph=False)
 
     def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
         """Does nothing: the model is built when it is made."""

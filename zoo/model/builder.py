@@ -174,7 +174,7 @@ def build(
             "decoder", "decoder", latent_dim, image_shape, likelihood.params_per_element
         )
         p = Conditional(network_of, likelihood, image_shape, of_z, name="decoder")
-    built = LagrangianModel(
+    return LagrangianModel(
         objective,
         q,
         p,
@@ -186,10 +186,9 @@ def build(
         ema=ema,
         history=history,
         seed=seed,
+        precision=precision,
         name=objective.name,
     )
-    built.precision = precision
-    return built
 
 
 def _shared(objective: Objective, spaces: Mapping[str, str | None], latent_shape: Any) -> str:

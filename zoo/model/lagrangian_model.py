@@ -19,6 +19,7 @@ from zoo.critics.sample_history import SampleHistory
 from zoo.distributions import latents, probes  # noqa: F401
 from zoo.distributions.conditionals import BaseConditional, stateless_seed
 from zoo.errors import InputError
+from zoo.model.inputs import checked
 from zoo.model.lagrangian import Lagrangian
 from zoo.model.running_means import RunningMeans
 from zoo.model.step import LagrangianStep
@@ -41,12 +42,6 @@ class LagrangianModel(LagrangianStep):
     REC_x, RATE and `mse`, the squared error per element of reconstructions at the posterior mean,
     where q(z|x) and p(x|z) have the densities and means. All in nats per example but `mse`.
 
-    The dual step aims at eps less `margins`, 0 unless somebody sets them: what a constraint costs
-    more on data the model has not seen. With `feed` set, a function that makes a batch of images
-    of what one step is given, `fit` takes blocks of several steps, each leaf [steps, ...], and
-    runs a block as one program: batches are made where the model is, and no step waits for the
-    host.
-
     Args:
       objective: what is trained, or its config.
       encoder: q(z|x), a Conditional, or an ImplicitConditional where no term needs its density,
@@ -63,6 +58,7 @@ class LagrangianModel(LagrangianStep):
         none.
       history: how many generated images critics are shown again, 0 for none; see `SampleHistory`.
       seed: all noise is a function of it and the step.
+      precision: of the parts' products in training, as `zoo.build` made them; for the record.
 
     Raises:
       InputError: the objective is not admissible, a critic is missing, the parts' shapes do not
@@ -83,6 +79,7 @@ class LagrangianModel(LagrangianStep):
         ema: float | None = None,
         history: int = 0,
         seed: int = 0,
+        precision: str = "float32",
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
@@ -93,7 +90,7 @@ class LagrangianModel(LagrangianStep):
         self.prior_layer = priors.as_prior(prior)
         self.critics = dict(critics or {})
         self.term_options = {name: dict(o) for name, o in (term_options or {}).items()}
-        self.seed = int(seed)
+        self.seed, self.precision = int(seed), precision
         if isinstance(self.encoder, FeatureConditional):
             self.encoder.read(self.critics)
         self.prior_layer.attach(self.encoder)
@@ -136,7 +133,6 @@ class LagrangianModel(LagrangianStep):
             trainable=False,
             aggregation="only_first_replica",
         )
-        self.feed = None
         self.ema, self.remembers = ema, history
         averaged = self.primal_variables + self.statistics
         self.averages = None if ema is None else WeightAverages(ema, averaged)
@@ -162,11 +158,11 @@ class LagrangianModel(LagrangianStep):
 
     def encode(self, x: Any) -> Any:
         """Returns q(z|x), a tfd distribution, for images x [B, ...] with values in [0, 1]."""
-        return self.encoder(_checked(x, self.encoder.condition_shape, "images"))
+        return self.encoder(checked(x, self.encoder.condition_shape, "images"))
 
     def decode(self, z: Any) -> Any:
         """Returns p(x|z), a tfd distribution, for latents z [B, K]."""
-        return self.decoder(_checked(z, self.decoder.condition_shape, "latents"))
+        return self.decoder(checked(z, self.decoder.condition_shape, "latents"))
 
     def reconstruct(self, x: Any) -> tf.Tensor:
         """Returns E[x|z] at the mean of q(z|x), [B, ...]; samples of what has no mean."""
@@ -193,12 +189,12 @@ class LagrangianModel(LagrangianStep):
 
     def _batch(self, data: Any) -> tuple[tf.Tensor, tf.Tensor | None]:
         x, z, _ = keras.utils.unpack_x_y_sample_weight(data)
-        x = _checked(x, self.encoder.condition_shape, "images")
+        x = checked(x, self.encoder.condition_shape, "images")
         if not self.prior_layer.is_data:
             return x, None
         if z is None:
             raise InputError("The prior is a data set: give batches (x, z) of both.")
-        return x, _checked(z, self.decoder.condition_shape, "latents")
+        return x, checked(z, self.decoder.condition_shape, "latents")
 
     def _term(self, name: str) -> terms.Term:
         options = dict(self.term_options.get(name, {}))
@@ -274,6 +270,7 @@ class LagrangianModel(LagrangianStep):
             "ema": self.ema,
             "history": self.remembers,
             "seed": self.seed,
+            "precision": self.precision,
         }
 
     @classmethod
@@ -292,38 +289,3 @@ class LagrangianModel(LagrangianStep):
                 "multiplier_rule": read(config["multiplier_rule"]),
             }
         )
-
-    def get_compile_config(self) -> dict[str, Any]:
-        if not self.compiled:
-            return {}
-        return {
-            "optimizer": keras.saving.serialize_keras_object(self.optimizer),
-            "critic_optimizer": keras.saving.serialize_keras_object(self.critic_optimizer),
-            "critic_steps": self.critic_steps,
-            "run_eagerly": self.run_eagerly,
-            "steps_per_execution": self.steps_per_execution,
-            "jit_compile": self.jit_compile,
-        }
-
-    def compile_from_config(self, config: dict[str, Any]) -> None:
-        self.compile(**keras.saving.deserialize_keras_object(config))
-
-
-def _checked(values: Any, shape: tuple, what: str) -> tf.Tensor:
-    tensor = tf.convert_to_tensor(values)
-    if not tensor.dtype.is_floating:
-        raise InputError(
-            f"These {what} are {tensor.dtype.name}: give floats, and pixels between 0 and 1."
-        )
-    tensor = tf.cast(tensor, tf.float32)
-    expected = tf.TensorShape([None, *shape])
-    if not expected.is_compatible_with(tensor.shape):
-        raise InputError(
-            f"These {what} have shape {_shape_text(tensor.shape)}: the model needs "
-            f"{_shape_text(expected)}."
-        )
-    return tensor
-
-
-def _shape_text(shape: tf.TensorShape) -> str:
-    return f"({', '.join('batch' if size is None else str(size) for size in shape)})"

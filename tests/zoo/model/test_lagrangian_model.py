@@ -340,8 +340,7 @@ def test_bfloat16_trains_as_float32_does(small, images):
 
 def test_a_block_of_steps_is_as_many_steps(small, images):
     def trained(blocks):
-        model = small(LEARNED)
-        model.feed = lambda chosen: tf.gather(images, chosen)
+        model = small(LEARNED, compile={"feed": lambda chosen: tf.gather(images, chosen)})
         order = tf.range(24 * 4) % 24
         data = tf.data.Dataset.from_tensor_slices(tf.reshape(order, [12, 8])).batch(blocks)
         model.fit(data, epochs=1, shuffle=False, verbose=0)

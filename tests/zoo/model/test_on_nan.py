@@ -25,15 +25,13 @@ def build(jit):
         spectral_norm=True,
         seed=3,
     )
-    model.compile(jit_compile=jit)
-    model.on_nan = "skip"
+    model.compile(jit_compile=jit, on_nan="skip")
     return model
 
 
 def vae(on_nan):
     model = zoo.build("vae", image_shape=SHAPE, latent_dim=2, network="mlp", seed=3)
-    model.compile(jit_compile=False)
-    model.on_nan = on_nan
+    model.compile(jit_compile=False, on_nan=on_nan)
     return model
 
 
