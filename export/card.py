@@ -14,7 +14,7 @@ from export.signatures import Signatures
 from zoo import priors
 from zoo.errors import InputError
 from zoo.model.lagrangian_model import LagrangianModel
-from zoo.objectives import divergences
+from zoo.objectives import subjects
 from zoo.version import __version__
 
 _HALVES = {"model": "p(x|z) and q(z|x)", "encoder": "q(z|x)", "decoder": "p(x|z)"}
@@ -128,7 +128,7 @@ def _numbers(record: Mapping[str, Any]) -> str:
     for name, value in record.items():
         for key, number in value.items() if isinstance(value, Mapping) else ((name, value),):
             if isinstance(number, float):
-                unit = "" if name in ("mse", "multipliers") else divergences.axis(key)
+                unit = "" if name in ("mse", "multipliers") else subjects.axis(key)
                 rows.append((f"`{key}`".replace("|", r"\|"), f"{number:.4g}", unit))
     return _table(("quantity", "value", "unit"), rows)
 

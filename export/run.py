@@ -80,8 +80,9 @@ def export_newest(
     import tensorflow as tf
 
     from export.saved_models import export_model
+    from train.loop import restoring
 
-    model = Workdir(workdir).load(checkpoint, compiled=False)
+    model = restoring.load(Workdir(workdir), checkpoint, compiled=False)
     card, files = _run(Path(workdir), checkpoint)
     try:
         converters = {FORMATS[name]: _converter(name) for name in formats}

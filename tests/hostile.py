@@ -31,6 +31,7 @@ from train import data
 from train.certificates import convergence
 from train.evaluations import comparison, evaluation
 from train.figures import plots
+from train.loop import restoring
 from train.workdirs import checkpoints
 from train.workdirs.config import RunConfig, parse_network_options, parse_term_options
 from train.workdirs.workdir import Workdir
@@ -108,7 +109,7 @@ def read_checkpoint(content: bytes, run: Path) -> None:
     (workdir.checkpoints / f"step-00000001.{suffix}").write_bytes(content)
     path = workdir.latest_checkpoint()
     assert path is not None
-    workdir.load(path)
+    restoring.load(workdir, path)
     checkpoints.means(path)
 
 

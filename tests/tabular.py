@@ -15,6 +15,7 @@ from fractions import Fraction
 import numpy as np
 
 from zoo import Constraint, Objective
+from zoo.objectives.subjects import LikelihoodTerm
 
 Array = np.ndarray
 
@@ -22,7 +23,7 @@ SPACES = ("xz", "x", "z", "z|x", "x|z")
 VARIABLES = {"xz": "x,z"}  # how a space is written, where not as it is named
 
 # Divergences between two tables of probabilities over the same points.
-DIVERGENCES: dict[str, Callable[[Array, Array], Array]] = {
+ON_TABLES: dict[str, Callable[[Array, Array], Array]] = {
     "KL": lambda a, b: np.sum(a * np.log(a / b)),
     "FKL": lambda a, b: np.sum(a * np.log(a / b)),
     "RKL": lambda a, b: np.sum(b * np.log(b / a)),
@@ -109,7 +110,7 @@ class Tables:
         a, b = (
             self.joint(side) if space == "xz" else self.marginal(side, space) for side in direction
         )
-        return float(DIVERGENCES[name](a, b))
+        return float(ON_TABLES[name](a, b))
 
     def term(self, name: str) -> float:
         """Returns a term by its name, e.g. "REC_x", "Dz_qp", "JS_xz", "CHI2_x_pq"."""
@@ -138,11 +139,12 @@ class Tables:
 
     def constraint(self, constraint: Constraint) -> float:
         """Returns what the constraint bounds; for KL(q(x,z)||p(x,z)) <= eps that is -ELBO."""
-        if not constraint.space:
-            return self.term(constraint.divergence)
+        subject = constraint.subject
+        if isinstance(subject, LikelihoodTerm):
+            return self.term(subject.name)
         if constraint.learned and constraint.expression == "KL(q(x,z)||p(x,z))":
             return self.term("REC_x") + self.term("RATE")
-        return self.divergence(constraint.divergence, constraint.direction, constraint.space)
+        return self.divergence(subject.facts.name, subject.direction, subject.space)
 
 
 def _simplex(random: np.random.Generator, *shape: int) -> Array:

@@ -17,62 +17,13 @@ from typing import Any
 from absl import flags
 
 from train import command
-from train.loop import two_phase
+from train.loop.certifying import certify_run, summary
 from train.workdirs import documents
 from train.workdirs.config import RunConfig
 from train.workdirs.workdir import Workdir, write_atomically
 from zoo.errors import InputError
 
 _FORM = {"step": int, "verdict": str, "constraints": [{"expression": str}]}
-
-
-def certify_run(
-    model: Any, dataset: Any, config: RunConfig, workdir: Workdir, **options: Any
-) -> dict[str, Any]:
-    """Certifies `model` on the test split, writes the certificate to the workdir and returns it.
-
-    Args:
-      **options: `points` and `power` of `train.certificates.certificate.certify`.
-
-    Raises:
-      InputError: the split is empty.
-    """
-    from train.certificates import certificate
-
-    size = certificate.batch_size(dataset.split("test").size, config.batch_size)
-
-    def once(split: str, size: int) -> Any:
-        return dataset.batches(
-            split, size, config.seed, drop_remainder=False, repeat=False, shuffle=False
-        )
-
-    labels = getattr(dataset.split("test"), "labels", None)
-    found = certificate.certify(
-        model,
-        once("test", size),
-        workdir.records(),
-        training=once("train", config.batch_size),
-        validation=once("validation", config.batch_size),
-        neutral=two_phase.neutral_model(config, workdir),
-        declared={c.expression: str(c.at_most) for _, c in config.declared.learned},
-        best=config.eps_hat,
-        labels=labels if getattr(labels, "ndim", None) == 1 else None,
-        seed=config.seed,
-        **options,
-    )
-    certificate.write(workdir, found)
-    return found
-
-
-def summary(certificate: dict[str, Any]) -> str:
-    """Returns the verdict on one line: its reason, a collapse, and what has not settled."""
-    parts = [f"certificate  {certificate['verdict']}: {certificate['reason']}"]
-    collapsed = certificate["collapse"]
-    if collapsed and collapsed["alarm"]:
-        parts.append(collapsed["sentence"])
-    if certificate["converged"] is False:
-        parts.append(certificate["convergence"])
-    return " ".join(parts)
 
 
 def main() -> int:
@@ -118,11 +69,11 @@ def _opened(path: str) -> tuple[Workdir, RunConfig, Path]:
 
 
 def _certify(workdir: Workdir, config: RunConfig, checkpoint: Path) -> dict[str, Any]:
-    from train.loop import assembly
+    from train.loop import assembly, restoring
 
     dataset = assembly.load_dataset(config)
     options = {"points": flags.FLAGS.points, "power": flags.FLAGS.power}
-    return certify_run(workdir.load(checkpoint), dataset, config, workdir, **options)
+    return certify_run(restoring.load(workdir, checkpoint), dataset, config, workdir, **options)
 
 
 def _certified(workdir: Workdir, checkpoint: Path) -> dict[str, Any] | None:

@@ -32,12 +32,12 @@ def main() -> int:
     chosen = measures.chosen(given.metrics)
     workdir, checkpoint = trained(given.workdir)
     command.import_tensorflow()
-    from train.loop import assembly
+    from train.loop import assembly, restoring
 
     config = workdir.config()
     assert config is not None
     subject = Subject(
-        workdir.load(checkpoint, compiled=False),
+        restoring.load(workdir, checkpoint, compiled=False),
         assembly.load_dataset(config),
         config,
         Options(

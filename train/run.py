@@ -15,7 +15,7 @@ from absl import flags
 from train import command
 from train.distributed import strategy
 from train.distributed.strategy import ONE_PROCESS, Cluster
-from train.loop import interrupts, recipes, two_phase
+from train.loop import interrupts, recipes, restoring, two_phase
 from train.workdirs import checkpoints
 from train.workdirs.config import (
     ON_NAN,
@@ -246,7 +246,7 @@ def train(config: RunConfig, workdir: Workdir, cluster: Cluster = ONE_PROCESS) -
             means = checkpoints.means(checkpoint) if checkpoint else None
             with cluster.scope():
                 if checkpoint:
-                    model = workdir.load(checkpoint, config=config)
+                    model = restoring.load(workdir, checkpoint, config=config)
                 else:
                     model = assembly.build_model(
                         config, dataset.image_shape, total, getattr(dataset, "latent_shape", None)
@@ -259,7 +259,9 @@ def train(config: RunConfig, workdir: Workdir, cluster: Cluster = ONE_PROCESS) -
             source = RunConfig.from_json(began, str(first.path))
             with cluster.file(lambda: two_phase.neutral_path(config, workdir)) as neutral:
                 assert neutral is not None
-                two_phase.warm_start(model, first.load(neutral, compiled=False, config=source))
+                two_phase.warm_start(
+                    model, restoring.load(first, neutral, compiled=False, config=source)
+                )
         start = int(model.step.numpy())
 
         def begun() -> bytes:
@@ -294,7 +296,7 @@ def first_phase(
 
         checkpoint = two_phase.neutral_path(config, workdir)
         batches = assembly.once(dataset, config, "validation")
-        model = neutral.load(checkpoint)
+        model = restoring.load(neutral, checkpoint)
         return json.dumps(two_phase.measured(config, model, batches, checkpoint)).encode()
 
     best = json.loads(cluster.from_chief(known))

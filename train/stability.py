@@ -81,12 +81,12 @@ def judged(config: RunConfig, workdir: Workdir, options: Options) -> dict[str, A
     """Returns whether the trained model of a run has diverged or collapsed, and the numbers."""
     import numpy as np
 
-    from train.loop import assembly
+    from train.loop import assembly, restoring
 
     checkpoint = workdir.latest_checkpoint()
     if checkpoint is None:
         raise InputError(f"{workdir.path} has no checkpoint: train it first.")
-    model = workdir.load(checkpoint, compiled=False)
+    model = restoring.load(workdir, checkpoint, compiled=False)
     subject = Subject(model, assembly.load_dataset(config), config, options)
     weights = [*model.primal_variables, *model.critic_variables]
     if not all(np.isfinite(w.numpy()).all() for w in weights):

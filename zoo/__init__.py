@@ -11,8 +11,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from zoo.errors import InputError
+from zoo.objectives.declaration import Constraint
 from zoo.objectives.family import names, objective
-from zoo.objectives.objective import Constraint, Objective
+from zoo.objectives.objective import Objective
 from zoo.version import __version__
 
 if TYPE_CHECKING:

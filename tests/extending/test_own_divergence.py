@@ -286,7 +286,7 @@ def test_a_class_may_be_registered_again_and_another_may_not(registries):
     # As a notebook's cell is that is run twice
     plain(largest=1.0)
     plain(largest=2.0)
-    assert zoo.Constraint("PLAIN(q(z)||p(z))").facts.largest == 2.0
+    assert zoo.Constraint("PLAIN(q(z)||p(z))").subject.range == (0.0, 2.0)
     with pytest.raises(InputError, match=r"a divergence of .*Plain: choose another name"):
         terms.divergence("PLAIN", describes="other", symmetric=True)(
             dataclasses.make_dataclass("Other", ["space"], bases=(terms.Term,), frozen=True)

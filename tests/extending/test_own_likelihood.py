@@ -201,13 +201,13 @@ def measured(folder):
     from train.evaluations import evaluation
     from train.evaluations.measures import table as measures
     from train.evaluations.subject import Options, Subject
-    from train.loop import assembly
+    from train.loop import assembly, restoring
     from train.workdirs.workdir import Workdir
 
     workdir = Workdir(folder)
     config = workdir.config()
     dataset = assembly.load_dataset(config)
-    model = workdir.load(workdir.latest_checkpoint())
+    model = restoring.load(workdir, workdir.latest_checkpoint())
     subject = Subject(model, dataset, config, Options(points=8))
     assert np.isin(np.rint(3 * subject.samples), range(4)).all()
     np.testing.assert_array_equal(subject.sample_means, subject.samples)

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 import zoo
-from train.loop import assembly
-from train.workdirs import checkpoints
+from train.loop import assembly, restoring
 from train.workdirs.config import RunConfig
 from train.workdirs.workdir import Workdir
 from zoo.errors import InputError
@@ -228,12 +227,12 @@ def test_a_checkpoint_of_another_network_is_refused(mine, tmp_path):
     workdir = Workdir(tmp_path / "run")
     workdir.create(config)
     saved = workdir.save(model)
-    loaded = workdir.load(saved)
+    loaded = restoring.load(workdir, saved)
     for one, two in zip(model.get_weights(), loaded.get_weights(), strict=True):
         np.testing.assert_array_equal(one, two)
     wider = dataclasses.replace(config, network_options={"width": 17})
     with pytest.raises(InputError, match=r"does not fit .*\(64, 16\) where \(64, 17\)"):
-        checkpoints.load(saved, wider)
+        restoring.from_file(saved, wider)
     mine.parts.encoder = lambda image_shape, outputs: 1 / 0
     with pytest.raises(InputError, match=r"cannot be rebuilt .*ZeroDivisionError"):
-        workdir.load(saved)
+        restoring.load(workdir, saved)

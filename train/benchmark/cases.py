@@ -120,10 +120,10 @@ def run_config(case: Case) -> RunConfig:
 
 
 def _assumed(objective: Objective) -> dict[str, Any]:
-    """Returns what a first phase might have reached: 100 nats, and no MMD."""
+    """Returns what a first phase might have reached: 100 nats, and 0 of other divergences."""
     return {
         constraint.expression: {
-            "eps_hat": 0.0 if constraint.divergence == "MMD" else 100.0,
+            "eps_hat": 0.0 if constraint.subject.vector is None else 100.0,
             "noise": 0.0,
         }
         for _, constraint in objective.learned

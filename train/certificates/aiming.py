@@ -18,7 +18,6 @@ import numpy as np
 
 from train.certificates import certificate
 from train.certificates.held_out import Measurements, measure
-from train.loop import two_phase
 from zoo import priors
 from zoo.bounds.examples import CHOSEN_ON, Examples, Samples
 from zoo.bounds.functionals import FUNCTIONALS
@@ -45,8 +44,11 @@ def interval(total: int, log_every: int) -> int:
     return log_every * max(1, total // (_TIMES * log_every))
 
 
-def of_run(model: Any, dataset: Any, config: Any, workdir: Any) -> Margins | None:
-    """Returns what measures the margins of a run; None where no multiplier is learned."""
+def of_run(model: Any, dataset: Any, config: Any, neutral: Any) -> Margins | None:
+    """Returns what measures the margins of a run; None where no multiplier is learned.
+
+    `neutral` is the model of its first phase, None where it had none.
+    """
     if not model.lagrangian.learned:
         return None
     validation = dataset.split("validation").size
@@ -57,7 +59,7 @@ def of_run(model: Any, dataset: Any, config: Any, workdir: Any) -> Margins | Non
             split, size, config.seed, drop_remainder=False, repeat=False, shuffle=False
         )
 
-    return Margins(model, batches, _samples(model, batches), _best(model, batches, config, workdir))
+    return Margins(model, batches, _samples(model, batches), _best(model, batches, config, neutral))
 
 
 def _samples(model: Any, batches: Callable[..., Any]) -> Samples | None:
@@ -76,10 +78,9 @@ def _samples(model: Any, batches: Callable[..., Any]) -> Samples | None:
 
 
 def _best(
-    model: Any, batches: Callable[..., Any], config: Any, workdir: Any
+    model: Any, batches: Callable[..., Any], config: Any, neutral: Any
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """Returns what the neutral run reaches on the same batches, and the tolerances' factors."""
-    neutral = two_phase.neutral_model(config, workdir)
     if neutral is None:
         return None
     tolerances = [c.at_most for _, c in config.declared.learned]

@@ -16,7 +16,7 @@ from zoo.bounds.functionals import FUNCTIONALS
 from zoo.bounds.kernel_power import mmd_power
 from zoo.bounds.of_terms import Bounds
 from zoo.errors import InputError
-from zoo.objectives.objective import Constraint
+from zoo.objectives.declaration import Constraint
 from zoo.terms.mmd import MMD
 
 
@@ -92,7 +92,7 @@ def _bounds(
 
 def uninformative(model: Any, constraint: Constraint, eps: float) -> str | None:
     """Says which failures of q(z) a tolerance of MMD admits, if it admits any."""
-    if constraint.space != "z" or priors.is_data(model.prior):
+    if constraint.subject.compares != "z" or priors.is_data(model.prior):
         return None
     if constraint.term not in model.lagrangian.terms:
         return None
@@ -117,15 +117,16 @@ def _loose(c: Mapping[str, Any], measured: Measurements) -> str | None:
 def _faults(model: Any, index: int, c: Mapping[str, Any]) -> str | None:
     """Says that the critic in play, or another estimator, reads what the divergence cannot be."""
     constraint, column = model.lagrangian.learned[index], model.lagrangian.slopes[:, index]
-    facts = constraint.facts
-    if c["interval"] is None or c["side"] == "exact" or facts is None:
+    if c["interval"] is None or c["side"] == "exact":
         return None
     names = [n for n, weight in zip(model.lagrangian.terms, column, strict=True) if weight]
     critic = any(model.term(name).needs_critic for name in names)
     low, high = c["interval"]
-    largest = facts.largest if facts.largest is not None else math.inf
-    if high < 0.0 or low > largest:
-        allowed = "0 or more" if math.isinf(largest) else f"between 0 and {largest:.3g}"
+    least, largest = constraint.subject.range
+    if high < least or low > largest:
+        allowed = f"{least:.3g} or more"
+        if math.isfinite(largest):
+            allowed = f"between {least:.3g} and {largest:.3g}"
         reader = "critic" if critic else "estimator"
         return (
             f"The {reader} in play reads {c['value']:.3g} for {constraint.expression}, which is "
@@ -155,15 +156,3 @@ def _power(
         "planted": [dataclasses.asdict(p) for p in planted],
         "sentence": planting.sentence(planted, eps),
     }
-
-
-def quantity(constraint: Constraint) -> str:
-    """Returns what is bounded: the divergence, or what is left of it without the unknown H_q(x)."""
-    from zoo.objectives import algebra
-
-    if constraint.expression == "KL(q(x,z)||p(x,z))":
-        return "-ELBO"
-    vector = algebra.constraint_vector(constraint)
-    if vector is not None and algebra.decompose(vector)[1]["E_q[log q(x)]"]:
-        return f"{constraint.expression} + H_q(x)"
-    return constraint.expression

@@ -12,6 +12,7 @@ import numpy as np
 from train.certificates import convergence, oscillation, page, plot, verdict
 from train.workdirs.workdir import Workdir, write_atomically
 from zoo.objectives.affine import rational
+from zoo.objectives.declaration import Constraint
 
 WANTED_BATCHES = 32
 POINTS = 5000  # the N x N densities take seconds; the ceiling is 8.5 nats
@@ -90,7 +91,7 @@ def certify(
         verdict.judged(
             {
                 "expression": name,
-                "quantity": bounding.quantity(constraint),
+                "quantity": constraint.subject.quantity,
                 "declared": (declared or {}).get(name, str(constraint.at_most)),
                 "best": _finite((best or {}).get(name)),
                 "tolerance": constraint.at_most.at(0.0),
@@ -176,8 +177,6 @@ def batch_size(examples: int, training: int) -> int:
 
 
 def _tolerance(name: str, text: str) -> Any:
-    from zoo.objectives.objective import Constraint
-
     return Constraint(name, at_most=text).at_most
 
 

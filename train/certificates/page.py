@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from train.certificates import collapse, oscillation, price, slices
-from zoo.objectives import divergences
+from zoo.objectives import subjects
+from zoo.objectives.divergences import NATS
 
 
 def number(value: float | None) -> str:
@@ -68,8 +69,8 @@ def _units(certificate: Mapping[str, Any]) -> str:
     """Says which values have other units than nats, ", `SW_z` in units of squared distance"."""
     found: dict[str, list[str]] = {}
     for name in (*(c["expression"] for c in certificate["constraints"]), *certificate["terms"]):
-        unit = divergences.unit(name)
-        if unit != divergences.NATS:
+        unit = subjects.unit(name)
+        if unit != NATS:
             found.setdefault(unit, []).append(_code(name))
     return "".join(
         f", {' and '.join(names)} {f'in units of {unit}' if unit else 'without unit'}"

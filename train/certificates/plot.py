@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from train.certificates.page import number
 from train.figures import style
-from zoo.objectives import divergences
+from zoo.objectives import subjects
 
 
 def draw(
@@ -70,7 +70,7 @@ def _draw_interval(axes: Any, c: Mapping[str, Any]) -> None:
     if c["value"] is not None:
         hollow = {} if c["side"] == "exact" else {"markerfacecolor": "white"}
         axes.plot([c["value"]], [0], marker="o", markersize=4.5, **held_out, **hollow)
-    unit = divergences.axis(c["expression"])
+    unit = subjects.axis(c["expression"])
     style.style(axes, f"{c['quantity']}: {c['status']}", unit, "", grid=False)
     axes.set(xlim=(low - margin, high + margin), ylim=(-1, 1), yticks=[])
     axes.xaxis.set_major_locator(ticker.MaxNLocator(5, steps=style.TICKS))

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from zoo.objectives import divergences
+from zoo.objectives import subjects
+from zoo.objectives.divergences import NATS
 
 POINTS = 5000  # the N x N densities take seconds for each model
 _UNKNOWN = {"run": None, "neutral": None, "difference": None, "interval": None}
@@ -132,8 +133,8 @@ def _moved(of: Mapping[str, Any]) -> bool:
 
 
 def _unit(expression: str) -> str:
-    unit = divergences.unit(expression)
-    return f" {unit}" if unit == divergences.NATS else ""
+    unit = subjects.unit(expression)
+    return f" {unit}" if unit == NATS else ""
 
 
 def _combined(

@@ -15,7 +15,7 @@ from matplotlib.patches import Circle
 
 from train.figures import style
 from zoo.errors import InputError
-from zoo.objectives import divergences
+from zoo.objectives import subjects
 
 TILE = 56  # small images are enlarged, by a whole factor, to at least this many pixels a side
 GAP = 4
@@ -278,7 +278,7 @@ def _panels(
 
 
 def _unit(name: str) -> str:
-    return "" if name.startswith(_UNITLESS) else divergences.axis(name)
+    return "" if name.startswith(_UNITLESS) else subjects.axis(name)
 
 
 def _tiles(images: Any) -> np.ndarray:

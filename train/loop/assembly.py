@@ -9,7 +9,8 @@ from train import data
 from train.workdirs.archive import Build
 from train.workdirs.config import RunConfig
 from zoo.errors import InputError
-from zoo.objectives.algebra import RATIOS_OF_IMAGES, TractableForm
+from zoo.objectives.algebra import TractableForm
+from zoo.objectives.named_terms import NAMED_TERMS
 
 # On batches of 128 with Adam: a stronger or faster penalty shakes the loss's scale from step to
 # step, and latents collapse; its own defaults are for exact constraints.
@@ -20,12 +21,12 @@ MOST_STEPS = 50
 
 def compares_images(form: TractableForm) -> bool:
     """Whether a term compares images by samples: MMD_x, JS_xz and their like, J_pq, Dx_qp."""
-    if any(name in form.affine for name in RATIOS_OF_IMAGES):
+    if any(term.compares_images for name, term in NAMED_TERMS.items() if name in form.affine):
         return True
     return any(
         constraint.term in form.affine
         for constraint in form.objective.constraints
-        if constraint.divergence != "KL" and "x" in constraint.space
+        if "x" in constraint.subject.compares
     )
 
 

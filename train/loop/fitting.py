@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from train import certify
 from train.certificates import aiming, held_out
 from train.distributed.strategy import ONE_PROCESS, Cluster
 from train.figures import pictures
-from train.loop import assembly, interrupts
+from train.loop import assembly, certifying, interrupts, two_phase
 from train.loop.callbacks import Recorder, row, summary
 from train.workdirs.config import RunConfig
 from train.workdirs.workdir import Workdir
@@ -41,7 +40,10 @@ def fit(
 
     for said in blind(model):
         cluster.say(said)
-    margins = aiming.of_run(model, dataset, config, workdir) if cluster.chief else None
+    margins = None
+    if cluster.chief:
+        neutral = two_phase.neutral_model(config, workdir)
+        margins = aiming.of_run(model, dataset, config, neutral)
 
     def aim(reached: list[float]) -> None:
         def measured() -> bytes:
@@ -92,7 +94,7 @@ def fit(
         workdir.record(record)
         plot()
         print(f"test  {summary(record)}")
-        print(certify.summary(certify.certify_run(model, dataset, config, workdir)))
+        print(certifying.summary(certifying.certify_run(model, dataset, config, workdir)))
         print(f"everything is in {workdir.path}")
     cluster.wait()
 

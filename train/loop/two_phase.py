@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+from train.loop import restoring
 from train.workdirs.config import RunConfig
 from train.workdirs.workdir import Workdir
 from zoo.errors import InputError
@@ -137,7 +138,7 @@ def neutral_model(config: RunConfig, workdir: Workdir) -> Any:
         return None
     neutral = neutral_workdir(config, workdir)
     checkpoint = neutral.latest_checkpoint()
-    return None if checkpoint is None else neutral.load(checkpoint)
+    return None if checkpoint is None else restoring.load(neutral, checkpoint)
 
 
 def warm_start(model: Any, source: Any) -> None:

@@ -17,11 +17,9 @@ from train.workdirs.archive import damage
 from zoo.errors import InputError
 
 if TYPE_CHECKING:
-    from train.workdirs.config import RunConfig
     from zoo.model.lagrangian_model import LagrangianModel
 
 _NAME = re.compile(r"step-(\d{8,})\.(?:zip|keras)")  # .keras up to version 0.1.0
-_OPTIMIZERS = ("optimizer", "critic_optimizer")
 
 
 class Checkpoints:
@@ -114,58 +112,12 @@ def means(path: Path) -> list[float] | None:
         found = documents.parsed(text, finite=False)
         documents.require(found, [float])
     except ValueError as error:
-        raise _unreadable(path, error) from None
+        raise unreadable(path, error) from None
     return found
 
 
-def load(path: Path, config: RunConfig, compiled: bool = True) -> LagrangianModel:
-    """Rebuilds the model of a run and gives it what a checkpoint holds, ready to continue.
-
-    It may come from a stranger: nothing is built but what `config` names, and nothing is read but
-    arrays of numbers of the shapes which that needs; see `train.workdirs.archive`.
-
-    Args:
-      config: of the run.
-      compiled: whether the optimizers are made and loaded too.
-
-    Raises:
-      InputError: the file is not a readable checkpoint of such a model, or the model cannot be
-        built.
-    """
-    from train.loop import assembly
-
-    try:
-        build, weights = archive.read(path)
-    except InputError:
-        raise
-    except Exception as error:  # zipfile raises many kinds on damaged archives
-        raise _unreadable(path, error) from None
-    try:
-        with archive.bounded(path, len(weights)):
-            model: LagrangianModel = assembly.rebuilt(config, build, compiled)
-    except InputError:
-        raise
-    except Exception as error:  # a user's own network may raise anything
-        raise InputError(
-            f"The model of checkpoint {path} cannot be rebuilt from its run's config.json "
-            f"({type(error).__name__}: {error}): mend what that names."
-        ) from error
-    found, needed = archive.H5(weights), archive.H5()
-    model.save_weights(needed)
-    # Keras would leave an optimizer of another size as it is.
-    if reason := archive.misfit(found, needed, () if compiled else _OPTIMIZERS):
-        raise InputError(
-            f"Checkpoint {path} does not fit the model of its run's config.json ({reason}): use "
-            "the config.json and the modules that it was written with, or delete it."
-        )
-    try:
-        model.load_weights(found)
-    except Exception as error:  # a user's own layer may raise anything
-        raise _unreadable(path, error) from None
-    return model
-
-
-def _unreadable(path: Path, error: BaseException) -> InputError:
+def unreadable(path: Path, error: BaseException) -> InputError:
+    """Returns the error of a checkpoint that cannot be read: its reason and what to do."""
     reason = (str(error).splitlines() or [type(error).__name__])[0]
     return InputError(
         f"Checkpoint {path} cannot be read ({reason}): delete it, and the one before is used."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import math
 from collections.abc import Sequence
@@ -219,13 +220,14 @@ class RunConfig:
         """The standard deviation of one batch's estimate, by constraint, where it was measured."""
         return {name: float(row["noise"]) for name, row in (self.best or {}).items()}
 
-    @property
+    @functools.cached_property
     def resolved(self) -> Objective:
         """The objective with every tolerance a number, once its best is measured."""
         return tolerances.resolved(self.declared, self.eps_hat)
 
-    @property
+    @functools.cached_property
     def declared(self) -> Objective:
+        """The objective as it was asked for."""
         return Objective.from_config(self.objective)
 
     def to_json(self) -> str:

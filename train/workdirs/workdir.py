@@ -147,25 +147,6 @@ class Workdir:
         best = checkpoints.best_step(self.records(), tolerances, model.adversarial)
         return self._saved.save(model, keep, best, means)
 
-    def load(
-        self, path: Path, compiled: bool = True, config: RunConfig | None = None
-    ) -> LagrangianModel:
-        """Rebuilds the run's model and loads a checkpoint into it, as `checkpoints.load` does.
-
-        Args:
-          config: of the run, where there is no config.json to read; None: read that.
-
-        Raises:
-          InputError: as `checkpoints.load`, or there is no config.json.
-        """
-        config = config or self.config()
-        if config is None:
-            raise InputError(
-                f"{self.path} has no config.json, from which the model of {path.name} is rebuilt: "
-                "copy that of the run."
-            )
-        return checkpoints.load(path, config, compiled)
-
     def record(self, row: Mapping[str, Any]) -> None:
         """Appends one line to metrics.jsonl.
 

@@ -44,7 +44,7 @@ class Lagrangian:
                     f"best: give a number, like '{expression} <= 5e-4'."
                 )
         self._by_critic = tuple(
-            c for c in self.learned if (c.facts and c.facts.critic) or ratio_estimates(objective, c)
+            c for c in self.learned if c.subject.critic or ratio_estimates(objective, c)
         )
         self.offsets = np.array([_at_zero(form.affine[t]) for t in self.terms], np.float32)
         self.slopes = np.array(

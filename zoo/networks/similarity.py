@@ -18,7 +18,7 @@ from zoo import errors
 from zoo.networks.construction import Layers, Role, positive, shape
 from zoo.networks.mlp import critic_x
 from zoo.networks.translation import SQUASHES
-from zoo.terms.warping import warp
+from zoo.networks.warping import warp
 
 __all__ = ["JIT_COMPILE", "TURN", "Similarity", "critic_x", "translator"]
 

@@ -3,49 +3,42 @@
 from __future__ import annotations
 
 from zoo.objectives import capabilities
-from zoo.objectives.affine import Affine, number_text
-from zoo.objectives.algebra import MARGINAL_TERMS, Coefficients, constraint_vector, is_negative
-from zoo.objectives.objective import Constraint, Objective
+from zoo.objectives.affine import Affine, is_negative, number_text
+from zoo.objectives.coefficients import Coefficients
+from zoo.objectives.declaration import Constraint, Declaration
+from zoo.objectives.named_terms import NAMED_TERMS
 
-JOINT_RATIO_TERMS = ("J_pq", "RATE_ratio", "RATE_p")
-LIKELIHOODS = ("REC_x", "REC_z")
-
-# What a constraint on a likelihood term implies: REC_x - H_q(x) = C_x - I_q, and so on.
-_IMPLIED_SPACE = {"REC_x": "x|z", "REC_z": "z|x", "RATE": "z"}
 _COMPLETE_SETS = {"C1": {"xz"}, "C2": {"x", "z|x"}, "C3": {"z", "x|z"}}
 
 
-def hardness(objective: Objective, coefficients: Coefficients) -> str:
+def hardness(objective: Declaration, coefficients: Coefficients) -> str:
     """Returns the computability class of [U] definition 2.
 
     "binary" if a term compares joints by samples, "unary" if one compares marginals,
     "likelihood-based" otherwise; "not computable" if a divergence other than KL is put on a
     conditional.
     """
-    if _not_computable(objective):
+    weighed = [c.subject for c in objective.constraints if _weighed(c)]
+    if any(subject.refusal for subject in weighed):
         return "not computable"
-    other = {
-        c.space
-        for c in objective.constraints
-        if _likelihood_free(c) and (c.learned or c.weight != 0)
-    }
-    if "xz" in other or any(coefficients[name] for name in JOINT_RATIO_TERMS):
+    compared = {subject.compares for subject in weighed}
+    compared |= {t.compares for name, t in NAMED_TERMS.items() if coefficients[name]}
+    if "xz" in compared:
         return "binary"
-    if other or any(coefficients[name] for name in MARGINAL_TERMS):
-        return "unary"
-    return "likelihood-based"
+    return "unary" if compared & {"x", "z"} else "likelihood-based"
 
 
-def refusals(objective: Objective, coefficients: Coefficients) -> tuple[str, ...]:
+def refusals(objective: Declaration, coefficients: Coefficients) -> tuple[str, ...]:
     """Returns one sentence for each reason why the form must not be trained."""
     sentences = [
-        f"{c.expression} compares conditionals, which no sample-based estimate of "
-        f"{c.divergence} can: use KL, or {c.divergence}(q(x,z)||p(x,z))."
-        for c in _not_computable(objective)
+        c.subject.refusal
+        for c in objective.constraints
+        if c.subject.refusal is not None and _weighed(c)
     ]
     for name, coefficient in coefficients.items():
         if is_negative(coefficient):
-            verb = "minimise the likelihood in" if name in LIKELIHOODS else "maximise"
+            likelihood = name in NAMED_TERMS and NAMED_TERMS[name].likelihood
+            verb = "minimise the likelihood in" if likelihood else "maximise"
             sentences.append(
                 f"{name} has coefficient {number_text(coefficient)}: training would {verb} {name}."
             )
@@ -58,20 +51,21 @@ def refusals(objective: Objective, coefficients: Coefficients) -> tuple[str, ...
     return tuple(sentences)
 
 
-def complete(objective: Objective) -> tuple[str, ...]:
+def complete(objective: Declaration) -> tuple[str, ...]:
     """Returns which of C1 {(x,z)}, C2 {x, z|x}, C3 {z, x|z} are constrained ([I] eq. 9-11).
 
     Any of them makes D = 0 equivalent to p(x,z) = q(x,z); none leaves the objective incomplete.
     """
-    spaces = {
-        c.space or _IMPLIED_SPACE[c.divergence]
+    implied = (
+        c.subject.implies
         for c in objective.constraints
         if c.learned or isinstance(c.weight, Affine) or c.weight > 0
-    }
+    )
+    spaces = frozenset().union(*implied)
     return tuple(name for name, needed in _COMPLETE_SETS.items() if needed <= spaces)
 
 
-def notes(objective: Objective) -> tuple[str, ...]:
+def notes(objective: Declaration) -> tuple[str, ...]:
     """Returns what a user should know beyond the coefficients, one sentence each."""
     sentences = list(objective.edits)
     if not complete(objective):
@@ -86,10 +80,10 @@ def notes(objective: Objective) -> tuple[str, ...]:
             "so variances have a floor"
         )
     for constraint in objective.constraints:
-        if constraint.learned and constraint.expression == "KL(q(x,z)||p(x,z))":
+        if constraint.learned and constraint.subject.bounds_elbo:
             sentences.append(
-                "KL(q(x,z)||p(x,z)) is constrained through -ELBO = KL + H_q(x): its tolerance "
-                "bounds -ELBO"
+                f"{constraint.expression} is constrained through -ELBO = KL + H_q(x): its "
+                "tolerance bounds -ELBO"
             )
     if any(c.learned for c in objective.constraints) and (
         not isinstance(objective.alpha_q, Affine) and objective.alpha_q < 0
@@ -100,13 +94,5 @@ def notes(objective: Objective) -> tuple[str, ...]:
     return tuple(sentences)
 
 
-def _likelihood_free(constraint: Constraint) -> bool:
-    return constraint_vector(constraint) is None
-
-
-def _not_computable(objective: Objective) -> list[Constraint]:
-    return [
-        c
-        for c in objective.constraints
-        if _likelihood_free(c) and "|" in c.space and (c.learned or c.weight != 0)
-    ]
+def _weighed(constraint: Constraint) -> bool:
+    return constraint.learned or constraint.weight != 0

@@ -129,6 +129,13 @@ def rational(number: Number) -> Fraction:
     return number
 
 
+def is_negative(number: Number) -> bool:
+    """Whether a number is negative, or affine and negative somewhere on multipliers >= 0."""
+    if isinstance(number, Affine):
+        return number.constant < 0 or any(slope < 0 for _, slope in number.slopes)
+    return number < 0
+
+
 def number_text(number: Number) -> str:
     """Prints an exact number that `exact` reads back: 4, 0.5, 1/3, 1 - l."""
     if isinstance(number, Affine):

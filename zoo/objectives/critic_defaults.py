@@ -7,24 +7,15 @@ from fractions import Fraction
 from typing import Any
 
 from zoo.objectives.affine import Affine
-from zoo.objectives.algebra import KL_TERM
-from zoo.objectives.objective import Constraint, Objective
+from zoo.objectives.algebra import tractable
+from zoo.objectives.declaration import Constraint, Declaration
+from zoo.objectives.named_terms import NAMED_TERMS
 
 # By what a critic sees: pairs tell samples from data by either part, and by how they go together.
 R1_GAMMA = {"x": 10.0, "z": 10.0, "xz": 30.0}
 R1_BESIDE_CYCLES = 0.1
 OUTWEIGHS = 10
 
-# Terms whose estimator "ratio" trains a critic, and what that critic sees.
-RATIOS = {
-    "Dz_qp": "z",
-    "Dz_pq": "z",
-    "Dx_qp": "x",
-    "Dx_pq": "x",
-    "J_pq": "xz",
-    "RATE_ratio": "xz",
-    "RATE_p": "xz",
-}
 # Where a learned multiplier follows what critics of codes read; see `constrains_codes`.
 CRITIC_STEPS = 3
 CRITIC_LEARNING_RATE = 1e-3
@@ -34,24 +25,24 @@ CRITIC_OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
-def critics_alone(objective: Objective) -> bool:
+def critics_alone(objective: Declaration) -> bool:
     """Returns whether neither REC_x nor RATE stands beside the critics, which alone weigh images.
 
     REC_z is no company: it weighs codes.
     """
-    return not {"REC_x", "RATE"} & set(objective.tractable().affine)
+    return not {"REC_x", "RATE"} & set(tractable(objective).affine)
 
 
-def beside_cycles(objective: Objective) -> bool:
+def beside_cycles(objective: Declaration) -> bool:
     """Returns whether critics of x and of z stand beside both reconstructions, as CycleGAN's do.
 
     There is nothing of the other set in REC_x and REC_z: a translation is the critics' alone.
     """
-    seen = {c.space for c in objective.constraints if _by_critic(c)}
-    return {"REC_x", "REC_z"} <= set(objective.tractable().affine) and {"x", "z"} <= seen
+    seen = {c.subject.compares for c in objective.constraints if c.subject.critic}
+    return {"REC_x", "REC_z"} <= set(tractable(objective).affine) and {"x", "z"} <= seen
 
 
-def constrains_codes(objective: Objective) -> bool:
+def constrains_codes(objective: Declaration) -> bool:
     """Returns whether a learned multiplier follows a critic of z, and no critic sees images.
 
     The encoder moves q(z) to where the critic reads less. A critic that is normalised, pays R1 or
@@ -64,29 +55,29 @@ def constrains_codes(objective: Objective) -> bool:
     more on digits), no tolerance is met, and the decoder learns nothing. TV's bound and W1 need a
     critic of bounded slope: TV's has no gradient where the critic is sure.
     """
-    if any(c.facts and (c.facts.lipschitz or c.facts.saturates) for c in objective.constraints):
+    if any(c.subject.lipschitz or c.subject.saturates for c in objective.constraints):
         return False
     critics = list(_critics(objective))
     return any(learned for _, learned in critics) and all(s == "z" for s, _ in critics)
 
 
-def ratio_estimates(objective: Objective, constraint: Constraint) -> bool:
+def ratio_estimates(objective: Declaration, constraint: Constraint) -> bool:
     """Returns whether a critic's density ratio is all that a constraint is estimated by."""
-    term = KL_TERM.get(constraint.expression)
-    return term is not None and objective.estimators.get(term, "ratio") == "ratio"
+    term = constraint.term
+    return term in NAMED_TERMS and _by_ratio(objective, term)
 
 
-def critic_steps(objective: Objective) -> int:
+def critic_steps(objective: Declaration) -> int:
     """Returns how many steps critics take for each of the other players'."""
     return CRITIC_STEPS if constrains_codes(objective) else 1
 
 
-def critic_options(objective: Objective, network: str) -> dict[str, Any]:
+def critic_options(objective: Declaration, network: str) -> dict[str, Any]:
     """Returns the network options of critics, stronger than options for every part."""
     return dict(CRITIC_OPTIONS.get(network, {})) if constrains_codes(objective) else {}
 
 
-def normalises_critics(objective: Objective) -> bool:
+def normalises_critics(objective: Declaration) -> bool:
     """Returns whether critics are spectrally normalised: their pull is then bounded.
 
     So they are where a learned multiplier weighs what one that sees images estimates, which grows
@@ -95,19 +86,19 @@ def normalises_critics(objective: Objective) -> bool:
     slope. At a weight of 1 a bounded pull would be lost beside a hundred nats of REC_x. Critics of
     codes alone under a learned multiplier are not: see `constrains_codes`.
     """
-    games = [c for c in objective.constraints if _by_critic(c)]
+    games = [c for c in objective.constraints if c.subject.critic]
     if any(c.learned for c in games):
         return not constrains_codes(objective)
     if _critics_judge(objective):
-        return any(c.facts is not None and c.facts.lipschitz for c in games)
-    distortion = objective.tractable().affine.get("REC_x")
+        return any(c.subject.lipschitz for c in games)
+    distortion = tractable(objective).affine.get("REC_x")
     if not isinstance(distortion, Fraction):
         return False
-    seen = [c.weight for c in games if "x" in c.space]
+    seen = [c.weight for c in games if "x" in c.subject.compares]
     return any(isinstance(w, Fraction) and w >= OUTWEIGHS * distortion for w in seen)
 
 
-def penalises_critics(objective: Objective) -> bool:
+def penalises_critics(objective: Declaration) -> bool:
     """Returns whether critics pay R1: those that stand alone or beside cycles, unless normalised.
 
     A free one overpowers the decoder there, whose samples collapse; a spectrally normalised one
@@ -116,27 +107,29 @@ def penalises_critics(objective: Objective) -> bool:
     return _critics_judge(objective) and not normalises_critics(objective)
 
 
-def r1_gamma(objective: Objective, space: str) -> float:
+def r1_gamma(objective: Declaration, space: str) -> float:
     """Returns the weight of R1, the penalty of slopes, of a critic on `space`: "x", "z" or "xz"."""
     if not penalises_critics(objective):
         return 0.0
     return R1_GAMMA[space] if critics_alone(objective) else R1_BESIDE_CYCLES
 
 
-def _critics_judge(objective: Objective) -> bool:
+def _critics_judge(objective: Declaration) -> bool:
     """Returns whether nothing but critics says what samples, or translations, are to be."""
     return critics_alone(objective) or beside_cycles(objective)
 
 
-def _critics(objective: Objective) -> Iterator[tuple[str, bool]]:
+def _critics(objective: Declaration) -> Iterator[tuple[str, bool]]:
     """Yields what each critic sees, and whether a learned multiplier weighs what it reads."""
     for constraint in objective.constraints:
-        if _by_critic(constraint):
-            yield constraint.space, constraint.learned
-    for term, coefficient in objective.tractable().affine.items():
-        if term in RATIOS and objective.estimators.get(term, "ratio") == "ratio":
-            yield RATIOS[term], isinstance(coefficient, Affine) and bool(coefficient.slopes)
+        if constraint.subject.critic:
+            yield constraint.subject.compares, constraint.learned
+    for term, coefficient in tractable(objective).affine.items():
+        if term in NAMED_TERMS and _by_ratio(objective, term):
+            learned = isinstance(coefficient, Affine) and bool(coefficient.slopes)
+            yield NAMED_TERMS[term].compares, learned
 
 
-def _by_critic(constraint: Constraint) -> bool:
-    return constraint.facts is not None and constraint.facts.critic
+def _by_ratio(objective: Declaration, name: str) -> bool:
+    """Returns whether a critic's density ratio estimates a named term."""
+    return bool(NAMED_TERMS[name].compares) and objective.estimators.get(name, "ratio") == "ratio"

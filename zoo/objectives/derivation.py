@@ -6,25 +6,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from zoo.objectives.affine import Affine, Number, number_text
-from zoo.objectives.algebra import (
-    BASIS,
-    TERMS,
-    TractableForm,
-    Vector,
-    constraint_vector,
-    information,
-    kl_vector,
-)
-from zoo.objectives.objective import Objective
-
-_ORDER = ("REC_x", "REC_z", "RATE", "RATE_ratio", "RATE_p", "J_pq", *TERMS)
+from zoo.objectives.algebra import TractableForm, kl_vector, tractable
+from zoo.objectives.declaration import Declaration
+from zoo.objectives.named_terms import NAMED_TERMS
+from zoo.objectives.vectors import BASIS, Vector, information
 
 
 def weighted_text(coefficients: Mapping[str, Number], separator: str = " ") -> str:
     """Prints sum_k c_k name_k: "REC_x + (l1 + 1) RATE - H_q(x)"."""
-    order = {name: index for index, name in reversed(list(enumerate(_ORDER)))}
+    order = {name: float(index) for index, name in enumerate(NAMED_TERMS)}
+    others = order["Dx_pq"] - 0.5  # divergences stand before KLs of p to q over one variable
     text = ""
-    for name in sorted(coefficients, key=lambda n: (order.get(n, len(order)), n)):
+    for name in sorted(coefficients, key=lambda n: (order.get(n, others), n)):
         value = coefficients[name]
         negative = _is_minus(value)
         magnitude = -value if negative else value
@@ -52,7 +45,7 @@ def form_text(form: TractableForm) -> str:
     return weighted_text(form.affine)
 
 
-def constraints_text(objective: Objective) -> list[str]:
+def constraints_text(objective: Declaration) -> list[str]:
     """Prints each constraint with its multiplier or tolerance."""
     lines = []
     for constraint in objective.constraints:
@@ -76,9 +69,9 @@ def _vector_text(target: Vector) -> str:
     )
 
 
-def explain(objective: Objective) -> str:
+def explain(objective: Declaration) -> str:
     """Returns the derivation from the declaration to what is trained, one step a paragraph."""
-    form = objective.tractable()
+    form = tractable(objective)
     lines = [objective.name, "", "1. Declared"]
     preference = {"I_q(x;z)": objective.alpha_q, "I_p(x;z)": objective.alpha_p}
     lines.append(f"   minimise   {weighted_text({n: a for n, a in preference.items() if a})}")
@@ -93,9 +86,10 @@ def explain(objective: Objective) -> str:
         if alpha:
             lines.append(f"   {name} = {_vector_text(information(side))}")
     for constraint in objective.constraints:
-        expansion = constraint_vector(constraint)
+        expansion = constraint.subject.vector
         if expansion is None:
-            what = f" ({constraint.facts.describes})" if constraint.facts else ""
+            described = constraint.subject.describes
+            what = f" ({described})" if described else ""
             lines.append(f"   {constraint.expression} is not a KL: it is added as it is{what}")
         else:
             lines.append(f"   {constraint.expression} = {_vector_text(expansion)}")
@@ -132,14 +126,14 @@ def explain(objective: Objective) -> str:
     lines += [f"   refused      {sentence}" for sentence in form.refusals]
     if form.repair:
         lines.append(f"   repair       {form.repair}")
-        lines.append(f"                giving {form_text(form.repair.objective.tractable())}")
+        lines.append(f"                giving {form_text(tractable(form.repair.objective))}")
     lines += [f"   note         {sentence}" for sentence in form.notes]
     return "\n".join(lines)
 
 
-def as_json(objective: Objective) -> dict[str, Any]:
+def as_json(objective: Declaration) -> dict[str, Any]:
     """Returns the declaration and its derivation as JSON-able data; numbers are exact strings."""
-    form = objective.tractable()
+    form = tractable(objective)
     alpha_q, alpha_p = effective_alpha(form)
     repair = form.repair
     return {

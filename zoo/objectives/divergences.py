@@ -21,10 +21,8 @@ Side = Literal["exact", "lower", "upper", "neither"]
 NATS = "nats"  # per example
 SPACES = ("x", "z", "xz")
 
-_NAME = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*")
+NAME = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*")
 _OTHER_TERMS = ("RATE", "REC")  # what a name may not be: their terms are no divergences
-# "MMD_z", "CHI2_x_pq" or "MMD(q(z)||p(z))"
-_NAMED = re.compile(rf"({_NAME.pattern})(?:_(?:{'|'.join(SPACES)})(?:_(?:qp|pq))?$|\()")
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,7 @@ class Divergence:
     unit: str = NATS
 
     def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name) or self.name in _OTHER_TERMS:
+        if not NAME.fullmatch(self.name) or self.name in _OTHER_TERMS:
             raise InputError(
                 f"A divergence cannot be called {self.name!r}: use capitals and digits, as in "
                 f"ENERGY, and none of {', '.join(_OTHER_TERMS)}."
@@ -170,16 +168,3 @@ def register(facts: Divergence, owner: str) -> None:
             "another name."
         )
     DIVERGENCES[facts.name], _OWNERS[facts.name] = facts, owner
-
-
-def unit(name: str) -> str:
-    """Returns the unit of a term ("MMD_z") or of what is constrained ("MMD(q(z)||p(z))")."""
-    found = _NAMED.match(name)
-    known = DIVERGENCES.get(found[1]) if found else None
-    return NATS if known is None else known.unit
-
-
-def axis(name: str) -> str:
-    """Returns `unit` as the axis of a plot has it."""
-    found = unit(name)
-    return f"{found} per example" if found == NATS else found

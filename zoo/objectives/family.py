@@ -14,7 +14,8 @@ from fractions import Fraction
 
 from zoo.errors import InputError, unknown
 from zoo.objectives.affine import Number, exact, variable
-from zoo.objectives.objective import Constraint, Objective
+from zoo.objectives.declaration import Constraint
+from zoo.objectives.objective import Objective
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
@@ -9,8 +10,9 @@ from fractions import Fraction
 from zoo.errors import InputError
 from zoo.objectives.affine import exact
 from zoo.objectives.critic_defaults import ratio_estimates
+from zoo.objectives.declaration import Constraint
 from zoo.objectives.derivation import effective_alpha
-from zoo.objectives.objective import Constraint, Objective
+from zoo.objectives.objective import Objective
 
 _NONE = Fraction(0)
 # Of a tolerance given as a number, which names no slack of its own, or of the largest value there
@@ -99,9 +101,9 @@ def slacks(objective: Objective, best: Mapping[str, float]) -> list[float]:
             found.append(constraint.at_most.at(reached) - reached)
         else:
             eps = abs(constraint.at_most.at(reached or 0.0))
-            facts = constraint.facts
-            largest = (facts.largest if facts else None) or 0.0
-            by_critic = facts is not None and facts.critic and not facts.lipschitz
+            subject = constraint.subject
+            largest = subject.range[1] if math.isfinite(subject.range[1]) else 0.0
+            by_critic = subject.critic and not subject.lipschitz
             if (by_critic and not largest) or ratio_estimates(objective, constraint):
                 largest = _NAT
             found.append(_SHARE * (max(eps, largest) or 1.0))

@@ -8,7 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from zoo import errors
-from zoo.terms.warping import warp
+from zoo.networks.warping import warp
 
 # At strength 1, what each example's numbers are drawn from: uniform from minus to plus these.
 _ANGLE = math.radians(20)

@@ -9,7 +9,7 @@ import tensorflow as tf
 from PIL import Image
 
 import zoo
-from train.certificates import bounding, convergence
+from train.certificates import convergence
 from train.certificates.certificate import batch_size, certify, write
 from train.certificates.page import markdown
 from train.workdirs.workdir import Workdir
@@ -156,19 +156,6 @@ def test_tolerances_and_what_they_were_declared_as(batches):
     joint, mmd = certify(lagvae(25.5, 0.002), batches, **given)["constraints"]
     assert (joint["tolerance"], joint["declared"], joint["best"]) == (25.5, "best + 4", 21.5)
     assert (mmd["tolerance"], mmd["declared"], mmd["best"]) == (0.002, "0.002", None)
-
-
-@pytest.mark.parametrize(
-    ("constraint", "quantity"),
-    [
-        (JOINT, "-ELBO"),
-        (MMD, MMD),
-        ("RATE", "RATE"),
-        ("KL(q(z|x)||p(z|x))", "KL(q(z|x)||p(z|x)) + H_q(x)"),
-    ],
-)
-def test_what_is_bounded(constraint, quantity):
-    assert bounding.quantity(zoo.Constraint(constraint, at_most=1)) == quantity
 
 
 def test_it_says_that_the_joint_kl_is_bounded_through_the_elbo(batches):

@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 from commands import run
 
+from train.loop import restoring
 from train.workdirs.workdir import Workdir
 from zoo.priors import MixturePrior, VampPrior
 
@@ -38,7 +39,8 @@ def test_the_prior_is_in_the_configuration_and_defines_the_run(folder):
     done = run(*same, "--workdir=vamp", cwd=folder)
     assert done.returncode == 0, done.stderr
     assert "continuing vamp from step 10" in done.stderr
-    model = Workdir(folder / "vamp").load(Workdir(folder / "vamp").latest_checkpoint())
+    workdir = Workdir(folder / "vamp")
+    model = restoring.load(workdir, workdir.latest_checkpoint())
     assert isinstance(model.prior_layer, VampPrior)
     assert int(model.step) == 20
 
@@ -49,7 +51,8 @@ def test_bounds_are_to_the_prior_as_it_is(folder):
     assert row["expression"] == BOUNDED
     text = json.dumps(certificate)
     assert "posteriors, by convexity" in text
-    model = Workdir(folder / "mixture").load(Workdir(folder / "mixture").latest_checkpoint())
+    workdir = Workdir(folder / "mixture")
+    model = restoring.load(workdir, workdir.latest_checkpoint())
     assert isinstance(model.prior_layer, MixturePrior)
     start = MixturePrior(3, "equal", seed=0)
     start.attach(model.encoder)

@@ -10,7 +10,7 @@ import pytest
 import strange_checkpoints
 from strange_checkpoints import CONFIG
 
-from train.loop import assembly
+from train.loop import assembly, restoring
 from train.workdirs import archive, checkpoints
 from zoo.errors import InputError
 from zoo.objectives import family, tolerances
@@ -47,7 +47,7 @@ def not_deserialised(monkeypatch):
 def refused(path, content, words, config=CONFIG):
     path.write_bytes(content)
     with pytest.raises(InputError) as caught:
-        checkpoints.load(path, config)
+        restoring.from_file(path, config)
     sentence = str(caught.value)
     assert words in sentence
     assert str(path) in sentence
@@ -67,8 +67,8 @@ def test_one_of_ours_is_loaded(path, suffix, not_deserialised):
     ours = strange_checkpoints
     path.write_bytes(ours.checkpoint() if suffix == "zip" else ours.keras_checkpoint())
     assert archive.damage(path) is None
-    model = checkpoints.load(path, CONFIG)
-    again = checkpoints.load(path, CONFIG, compiled=False)
+    model = restoring.from_file(path, CONFIG)
+    again = restoring.from_file(path, CONFIG, compiled=False)
     assert not again.compiled
     for one, other in zip(state(model), state(ours.model()), strict=True):
         np.testing.assert_array_equal(one, other)
@@ -134,7 +134,7 @@ def test_every_kind_of_ours_comes_back(model, options, tmp_path, not_deserialise
     assert archive.damage(saved) is None
     # As if it had gone on for longer, on another machine.
     longer = dataclasses.replace(config, steps=1000)
-    loaded = checkpoints.load(saved, longer)
+    loaded = restoring.from_file(saved, longer)
     assert loaded.multipliers.get_config() == {
         **model.multipliers.get_config(),
         "name": loaded.multipliers.name,
@@ -150,7 +150,7 @@ def test_no_class_of_a_checkpoint_is_built(path, not_deserialised, monkeypatch):
     for place, content in strange_checkpoints.hostile_classes():
         path.write_bytes(content)
         try:
-            checkpoints.load(path, CONFIG)
+            restoring.from_file(path, CONFIG)
             loaded += 1
         except InputError as error:
             sentences.append(str(error))

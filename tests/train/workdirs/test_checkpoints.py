@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import zoo
-from train.loop import assembly
+from train.loop import assembly, restoring
 from train.workdirs import checkpoints
 from train.workdirs.checkpoints import Checkpoints, best_step, damage
 from train.workdirs.config import RunConfig
@@ -77,7 +77,7 @@ def test_an_unreadable_one_is_named(tmp_path):
     path = tmp_path / "step-00000001.zip"
     path.write_bytes(b"not a zip")
     with pytest.raises(InputError, match="step-00000001"):
-        checkpoints.load(path, CONFIG)
+        restoring.from_file(path, CONFIG)
 
 
 def test_the_last_and_the_best_are_kept(folder, model):
@@ -116,7 +116,7 @@ def test_means_of_a_record_under_way_come_back(folder, model):
     path = folder.save(model, keep=3, best=None, means=[np.float32(0.1), 3.0])
     assert damage(path) is None
     assert checkpoints.means(path) == [float(np.float32(0.1)), 3.0]
-    assert int(checkpoints.load(path, CONFIG).step) == 4
+    assert int(restoring.from_file(path, CONFIG).step) == 4
 
 
 def row(step, loss, **constraints):

@@ -138,3 +138,13 @@ def test_options_of_networks():
     for text in ("hidden", "hidden=", "=3"):
         with pytest.raises(InputError, match="is not OPTION=VALUE"):
             parse_network_options([text])
+
+
+def test_the_objective_is_read_once_and_no_part_of_the_values():
+    first, second = RunConfig(VAE), RunConfig(VAE)
+    assert first.declared is first.declared
+    assert first.resolved is first.resolved
+    assert first == second
+    other = dataclasses.replace(first, objective=family.objective("ali").to_config())
+    assert other.declared.name == "ali"
+    assert first.differences(other)

@@ -16,6 +16,7 @@ from PIL import Image
 import zoo
 from train import command, run
 from train.figures import pictures
+from train.loop import restoring
 from train.workdirs import checkpoints
 from train.workdirs.config import RunConfig
 from train.workdirs.lock import Lock
@@ -73,7 +74,7 @@ def test_a_term_that_is_not_finite_stops_the_run_and_is_named(config, tmp_path, 
         run.train(config, workdir)
     newest = workdir.latest_checkpoint()
     assert newest.name == "step-00000004.zip"
-    assert all(np.isfinite(w).all() for w in workdir.load(newest).get_weights()[:10])
+    assert all(np.isfinite(w).all() for w in restoring.load(workdir, newest).get_weights()[:10])
     # The run goes on without that batch from there.
     run.train(dataclasses.replace(config, on_nan="skip"), workdir)
     rows = [row for row in workdir.records() if row["split"] == "train"]

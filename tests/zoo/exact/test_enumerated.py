@@ -130,7 +130,7 @@ def declared(objective, tables, learned):
     learned = iter(learned)
     for c in objective.constraints:
         weight = next(learned) if c.learned else float(c.weight)
-        total += weight * (mmd(tables, c.space) if c.divergence == "MMD" else tables.constraint(c))
+        total += weight * (mmd(tables, "z") if c.term == "MMD_z" else tables.constraint(c))
     return total
 
 

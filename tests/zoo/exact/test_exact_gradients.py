@@ -127,15 +127,16 @@ def declared(objective, tables, multipliers):
         total += float(alpha) * kl(joint, independent)
     learned = iter(multipliers)
     for constraint in objective.constraints:
-        a, b = (q, p) if constraint.direction == "qp" else (p, q)
-        if constraint.space in ("x", "z"):
-            axis = 1 if constraint.space == "x" else 0
+        subject = constraint.subject
+        a, b = (q, p) if subject.direction == "qp" else (p, q)
+        if subject.space in ("x", "z"):
+            axis = 1 if subject.space == "x" else 0
             a, b = tf.reduce_sum(a, axis), tf.reduce_sum(b, axis)
-        elif "|" in constraint.space:
-            axis = 1 if constraint.space == "z|x" else 0
+        elif "|" in subject.space:
+            axis = 1 if subject.space == "z|x" else 0
             given = tf.reduce_sum(a, axis, keepdims=True)
             b = given * b / tf.reduce_sum(b, axis, keepdims=True)
-        value = {"KL": kl, "JS": js, "MMD": lambda *_: mmd(tables)}[constraint.divergence](a, b)
+        value = {"KL": kl, "JS": js, "MMD": lambda *_: mmd(tables)}[subject.facts.name](a, b)
         if constraint.learned:
             total += next(learned) * (value - float(constraint.at_most.offset))
         else:

@@ -3,22 +3,23 @@
 from fractions import Fraction
 
 import pytest
+import spans
 import tabular
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zoo import Constraint, Objective
-from zoo.objectives import algebra, family
+from zoo.objectives import algebra, family, vectors
 from zoo.objectives.affine import variable
 
 KEYS = tuple(tabular.KL_CONSTRAINTS)
 EIGHT = ("REC_x", "RATE", "Dz_qp", "Dx_qp", "REC_z", "J_pq", "Dx_pq", "Dz_pq")
 MARGINAL = ("Dz_qp", "Dx_qp", "Dx_pq", "Dz_pq")
-P = list(algebra.NULLS.values())
+P = list(vectors.NULLS.values())
 
 rationals = st.builds(Fraction, st.integers(-12, 12), st.integers(1, 6))
 sparse = st.one_of(st.just(Fraction(0)), st.just(Fraction(0)), rationals)
-vectors = st.tuples(*[sparse] * 12)
+twelve = st.tuples(*[sparse] * 12)
 
 
 def thorough(examples):
@@ -31,7 +32,7 @@ def objective_of(values):
 
 
 @thorough(300)
-@given(vectors)
+@given(twelve)
 def test_admissible_if_and_only_if_no_coefficient_is_negative(values):
     form = objective_of(values).tractable()
     c = [form.coefficients[name] for name in EIGHT]
@@ -98,7 +99,7 @@ def test_the_reverse_rate_compares_joints():
 
 @thorough(250)
 @given(
-    vectors,
+    twelve,
     st.lists(
         st.tuples(
             st.sampled_from(("JS", "MMD", "CHI2", "W1")),
@@ -152,11 +153,11 @@ def test_a_learned_multiplier_counts_even_if_it_starts_at_zero():
 
 def in_span(target, *spaces):
     space = [vector for part in spaces for vector in part]
-    return algebra.rank([*space, target]) == algebra.rank(space)
+    return spans.rank([*space, target]) == spans.rank(space)
 
 
 @thorough(60)
-@given(vectors, st.sampled_from(("likelihood-based", "unary", "binary")))
+@given(twelve, st.sampled_from(("likelihood-based", "unary", "binary")))
 def test_class_is_the_smallest_toolbox_that_spans_the_objective(values, wanted):
     """[U] definition 2: computable = in the span of the tools and the elementary nulls."""
     weights = dict(zip(KEYS, values[2:], strict=True))
@@ -171,7 +172,7 @@ def test_class_is_the_smallest_toolbox_that_spans_the_objective(values, wanted):
     objective = tabular.kl_objective(alpha_q, alpha_p, weights)
     target = algebra.kl_vector(objective)
     hardness = objective.tractable().hardness
-    boxes = algebra.TOOLBOXES
+    boxes = spans.TOOLBOXES
     assert in_span(target, boxes["likelihood-based"], P) == (hardness == "likelihood-based")
     assert in_span(target, boxes["unary"], P) == (hardness != "binary")
     assert in_span(target, boxes["binary"], P)

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 import zoo
 from zoo import Constraint, Objective
-from zoo.objectives import algebra, derivation
+from zoo.objectives import algebra, derivation, vectors
 from zoo.objectives.affine import Affine, exact, variable
 
 KEYS = tuple(tabular.KL_CONSTRAINTS)
 rationals = st.builds(Fraction, st.integers(-12, 12), st.integers(1, 6))
-vectors = st.tuples(*[rationals] * 12)
+twelve = st.tuples(*[rationals] * 12)
 
 
 def derived(objective, form):
@@ -25,13 +25,13 @@ def derived(objective, form):
     The two entropies are nulls too, so the constant needs no place of its own.
     """
     parts = [(Fraction(1), algebra.kl_vector(objective))]
-    parts += [(c, algebra.NULLS[name]) for name, c in form.nulls.items()]
-    parts += [(-1 * form.affine[name], term) for name, term in algebra.TERMS.items()]
-    return algebra.combine(*parts)
+    parts += [(c, vectors.NULLS[name]) for name, c in form.nulls.items()]
+    parts += [(-1 * form.affine[name], term) for name, term in vectors.TERMS.items()]
+    return vectors.combine(*parts)
 
 
 @settings(max_examples=150, deadline=None, derandomize=True)
-@given(vectors)
+@given(twelve)
 def test_the_printed_nulls_turn_the_declaration_into_the_form(values):
     weights = {key: w for key, w in zip(KEYS, values[2:], strict=True) if w}
     objective = tabular.kl_objective(values[0], values[1], weights)

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from zoo import Constraint, InputError
 from zoo.objectives.divergences import DIVERGENCES
 from zoo.objectives.grammar import Parsed, Tolerance, parse, parse_tolerance
+from zoo.objectives.subjects import Comparison
+from zoo.objectives.subjects.likelihood import LIKELIHOOD_TERMS
 
 SPACES = {"xz": "x,z", "x": "x", "z": "z", "z|x": "z|x", "x|z": "x|z"}
-LIKELIHOODS = ("REC_x", "REC_z", "RATE")
 
 
 def many(examples):
@@ -42,14 +43,15 @@ def texts(draw):
         inside = re.findall(r"\w|[,|]", SPACES[space])
         tokens += [draw(st.sampled_from((name, name.lower()))), "(", a, "(", *inside, ")", "||"]
         tokens += [b, "(", *inside, ")", ")"]
-        direction = "qp" if DIVERGENCES[name].symmetric else a + b
+        facts = DIVERGENCES[name]
+        subject = Comparison(facts, space, "qp" if facts.symmetric else a + b)
     else:
-        name, space, direction = draw(st.sampled_from(LIKELIHOODS)), "", ""
-        tokens += [name]
+        subject = draw(st.sampled_from(list(LIKELIHOOD_TERMS.values())))
+        tokens += [subject.name]
     tolerance = draw(st.one_of(st.none(), tolerances))
     if tolerance is not None:
         tokens += ["<=", *str(tolerance).split()]
-    return tokens, Parsed(name, space, direction, weight, tolerance)
+    return tokens, Parsed(subject, weight, tolerance)
 
 
 @many(300)

@@ -1,6 +1,7 @@
 """Declarations as data: constraints, objectives, edits, bounds and configs."""
 
 import copy
+import dataclasses
 import json
 import pickle
 from fractions import Fraction
@@ -12,7 +13,9 @@ from hypothesis import strategies as st
 
 import zoo
 from zoo import Constraint, InputError, Objective
+from zoo.objectives import algebra
 from zoo.objectives.affine import variable
+from zoo.objectives.declaration import Declaration
 from zoo.objectives.grammar import Tolerance
 
 rationals = st.builds(Fraction, st.integers(-12, 12), st.integers(1, 7))
@@ -310,3 +313,49 @@ def test_bounding_needs_a_sign():
 
 def test_a_symbolic_weight_prints_in_brackets():
     assert str(Constraint("RATE", 1 - variable("a"))) == "(1 - a)*RATE"
+
+
+def test_equal_objectives_share_one_form():
+    first, second = zoo.objective("lagvae_max"), zoo.objective("lagvae_max")
+    form = first.tractable()
+    assert second.tractable() is form
+    assert form.objective == second
+    assert zoo.objective("lagvae_max", a1=2).tractable() is not form
+    # None of these is part of an objective's hash, and all are part of what it equals.
+    for change in (
+        {"name": "other"},
+        {"estimators": {"Dz_qp": "stein"}},
+        {"edits": ("an edit",)},
+        {"parameters": {}},
+        {"implicit_encoder": True},
+    ):
+        changed = dataclasses.replace(first, **change)
+        assert type(changed) is Objective
+        assert changed.tractable() is not form
+        assert changed.tractable().objective == changed
+    assert form.objective.multiplier(second.constraints[1]) == variable("l1")
+
+
+def test_what_is_shared_is_read_only():
+    form = zoo.objective("lagvae_max").tractable()
+    for shared in (form.affine, form.coefficients, form.constant, form.nulls):
+        for change in (
+            lambda c: c.update({"RATE": 0}),
+            lambda c: c.__setitem__("RATE", 0),
+            lambda c: c.pop("RATE", 0),
+            lambda c: c.clear(),
+        ):
+            with pytest.raises(TypeError, match="read only"):
+                change(shared)
+    again = pickle.loads(pickle.dumps(form))
+    assert again == copy.deepcopy(form) == form
+    assert list(again.affine) == list(form.affine)
+
+
+def test_a_declaration_is_not_an_objective():
+    objective = zoo.objective("vae")
+    declaration = Declaration(constraints=objective.constraints, name="vae")
+    assert declaration != objective
+    assert declaration.to_config() == objective.to_config()
+    assert algebra.tractable(declaration).affine == objective.tractable().affine
+    assert repr(objective).startswith("Objective(")

@@ -12,11 +12,12 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+import spans
 import tabular
 
 import zoo
 from zoo import Constraint, Objective
-from zoo.objectives import algebra, family
+from zoo.objectives import family, vectors
 from zoo.objectives.derivation import effective_alpha
 
 SAME = 1e-11  # spread of a difference that is a constant: rounding of sums of order 10
@@ -365,7 +366,7 @@ def printed_column(expectation, space):
     """
     sign = 1 if space == "xz" else -1
     atom = "x,z" if space == "xz" else space
-    return algebra.vector(**{expectation: {f"p({atom})": sign, f"q({atom})": -sign}})
+    return vectors.vector(**{expectation: {f"p({atom})": sign, f"q({atom})": -sign}})
 
 
 @pytest.mark.parametrize(
@@ -383,14 +384,14 @@ def test_signs_of_the_printed_toolboxes(expectation, space, flipped):
     """The p-block of T_ulf and the q-block of T_blf hold MINUS the divergences they stand for."""
     column = printed_column(expectation, space)
     direction = "pq" if expectation == "p" else "qp"
-    divergence = algebra.kl(direction, space)
+    divergence = vectors.kl(direction, space)
     assert (column != divergence) == flipped
     if flipped:
-        assert column == algebra.combine((-1, divergence))
+        assert column == vectors.combine((-1, divergence))
     t = tabular.random_tables(6)
     value = sum(
         float(c) * t.mean_log(e, atom[0], atom[2:-1].replace(",", ""))
-        for (e, atom), c in zip(algebra.BASIS, column, strict=True)
+        for (e, atom), c in zip(vectors.BASIS, column, strict=True)
     )
     assert (value < 0) == flipped
 
@@ -398,16 +399,16 @@ def test_signs_of_the_printed_toolboxes(expectation, space, flipped):
 def test_flipped_signs_do_not_show_in_the_dimensions():
     """A flipped column spans the same line: the printed matrices give the printed 17 and 18."""
     unary = [
-        *algebra.TOOLBOXES["likelihood-based"],
+        *spans.TOOLBOXES["likelihood-based"],
         *(printed_column(e, space) for e in "pq" for space in "xz"),
     ]
     binary = [*unary, printed_column("p", "xz"), printed_column("q", "xz")]
-    nulls = list(algebra.NULLS.values())
-    expressible = [*algebra.KL_EXPRESSIONS.values(), *nulls]
+    nulls = list(vectors.NULLS.values())
+    expressible = [*spans.KL_EXPRESSIONS.values(), *nulls]
     for printed, name, dimension in ((unary, "unary", 17), (binary, "binary", 18)):
-        mended = algebra.TOOLBOXES[name]
-        assert algebra.rank([*printed, *mended]) == algebra.rank(printed) == algebra.rank(mended)
-        assert algebra.intersection_dimension([*printed, *nulls], expressible) == dimension
+        mended = spans.TOOLBOXES[name]
+        assert spans.rank([*printed, *mended]) == spans.rank(printed) == spans.rank(mended)
+        assert spans.intersection_dimension([*printed, *nulls], expressible) == dimension
 
 
 def test_decoding_is_not_jointly_concave():

@@ -1,0 +1,33 @@
+"""What constraints bound, by kind; a kind is one class in a file of its own, listed in `KINDS`."""
+
+from __future__ import annotations
+
+from zoo.objectives.divergences import NATS
+from zoo.objectives.reader import Reader
+from zoo.objectives.subjects.base import Subject
+from zoo.objectives.subjects.comparison import Comparison
+from zoo.objectives.subjects.likelihood import LikelihoodTerm
+
+KINDS: tuple[type[Subject], ...] = (LikelihoodTerm, Comparison)
+
+
+def read(reader: Reader) -> Subject:
+    """Takes a subject from a constraint's tokens.
+
+    Raises:
+      InputError: the tokens are no subject; an unknown name gets the nearest one.
+    """
+    kind = next((kind for kind in KINDS if kind.known(reader.peek())), Comparison)
+    return kind.read(reader)
+
+
+def unit(name: str) -> str:
+    """Returns the unit of a term ("MMD_z") or of what is constrained ("MMD(q(z)||p(z))")."""
+    found = (kind.unit_of(name) for kind in KINDS)
+    return next((unit for unit in found if unit is not None), NATS)
+
+
+def axis(name: str) -> str:
+    """Returns `unit` as the axis of a plot has it."""
+    found = unit(name)
+    return f"{found} per example" if found == NATS else found
