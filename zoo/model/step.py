@@ -11,6 +11,8 @@ import keras
 import tensorflow as tf
 
 from zoo import multipliers, terms
+from zoo.batch import Batch
+from zoo.condition import Condition
 from zoo.critics.sample_history import SampleHistory
 from zoo.distributions import replicas
 from zoo.distributions.conditionals import BaseConditional
@@ -50,6 +52,7 @@ class LagrangianStep(ReplicatedModel):
     encoder: BaseConditional
     decoder: BaseConditional
     prior_layer: Prior
+    condition: Condition | None
     critics: dict[str, keras.Model]
     lagrangian: Lagrangian
     multipliers: multipliers.MultiplierRule
@@ -138,7 +141,7 @@ class LagrangianStep(ReplicatedModel):
     def train_step(self, data: Any) -> dict[str, Any]:
         """One step on a batch; with `feed`, as many steps as `data` has on its leading axis."""
         if self.feed is None:
-            return self._trained_on(*self._batch(data))
+            return self._trained_on(self._batch(data))
         feed, (first, *_) = self.feed, tf.nest.flatten(data)
         steps = tf.shape(first)[0]
 
@@ -148,7 +151,7 @@ class LagrangianStep(ReplicatedModel):
         # The loop carries each batch to its step. Made there, XLA would join what makes it into
         # each of its readers, and make it four times. A block's last is made twice.
         def one(index: tf.Tensor, batch: Any) -> tuple[tf.Tensor, Any]:
-            self._trained_on(*self._batch(batch))
+            self._trained_on(self._batch(batch))
             return index + 1, batch_of(tf.minimum(index + 1, steps - 1))
 
         tf.while_loop(
@@ -159,15 +162,15 @@ class LagrangianStep(ReplicatedModel):
         )
         return self._trained_logs()
 
-    def _trained_on(self, x: tf.Tensor, z: tf.Tensor | None) -> dict[str, Any]:
+    def _trained_on(self, batch: Batch) -> dict[str, Any]:
         """One step on a batch, undone if `on_nan` says so."""
         if self.on_nan == "stop":
-            return self._moved_on(x, z)
+            return self._moved_on(batch)
         if self.replicas > 1:
             raise InputError("on_nan 'skip' needs one replica: use --strategy=one.")
         state = self._moving
         before = [tf.identity(variable.value) for variable in state]
-        self._moved_on(x, z)
+        self._moved_on(batch)
         numbers = [v.value for v in state if tf.as_dtype(v.dtype).is_floating]
         finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(number)) for number in numbers])
 
@@ -196,12 +199,13 @@ class LagrangianStep(ReplicatedModel):
     def _skipped(self) -> keras.metrics.Metric:
         return keras.metrics.Sum(name="skipped", dtype="int64")
 
-    def _moved_on(self, x: tf.Tensor, z: tf.Tensor | None) -> dict[str, Any]:
+    def _moved_on(self, batch: Batch) -> dict[str, Any]:
+        x, z, c = batch.parts()
         seed = self._step_seed(_TRAIN, self.step)
         for extra in range(1, self.critic_steps if self.adversarial else 1):
-            self._critics_alone(x, z, tf.random.experimental.stateless_fold_in(seed, extra))
+            self._critics_alone(batch, tf.random.experimental.stateless_fold_in(seed, extra))
         with tf.GradientTape(persistent=True) as tape:
-            joints = self.joints(x, seed, training=True, z=z)
+            joints = self.joints(x, seed, training=True, z=z, c=c)
             estimates = {name: term(joints, training=True) for name, term in self._terms.items()}
             surrogates = {name: estimate.surrogate for name, estimate in estimates.items()}
             own = {name: estimate.value for name, estimate in estimates.items()}
@@ -225,10 +229,11 @@ class LagrangianStep(ReplicatedModel):
         self.step.assign_add(1)
         return self._track({"loss": loss, **values}, examples)
 
-    def _critics_alone(self, x: tf.Tensor, z: tf.Tensor | None, seed: tf.Tensor) -> None:
+    def _critics_alone(self, batch: Batch, seed: tf.Tensor) -> None:
         """One more step of the critics, before the others move."""
+        x, z, c = batch.parts()
         with tf.GradientTape() as tape:
-            joints = self.joints(x, seed, training=True, z=z)
+            joints = self.joints(x, seed, training=True, z=z, c=c)
             loss = _critic_loss(
                 {name: self._terms[name](joints, training=True) for name in self.critics},
                 self.replicas,
@@ -236,21 +241,23 @@ class LagrangianStep(ReplicatedModel):
         descend(self.critic_optimizer, tape, loss, self.critic_variables)
 
     def test_step(self, data: Any) -> dict[str, Any]:
-        x, z = self._batch(data)
+        x, z, c = self._batch(data).parts()
         number = self._batches.result()
         self._batches.update_state(1)
-        own = self.held_out_values(x, number, z)
+        own = self.held_out_values(x, number, z, c)
         values, examples = replicas.present().mean(own, tf.shape(x)[0])
         loss = self.lagrangian.value(values, self.multipliers.value)
         return self._track({"loss": loss, **values}, examples)
 
-    def held_out_values(self, x: Any, number: Any, z: Any = None) -> dict[str, tf.Tensor]:
+    def held_out_values(
+        self, x: Any, number: Any, z: Any = None, c: Any = None
+    ) -> dict[str, tf.Tensor]:
         """Returns what `evaluate` logs of batch `number`: `term_values`, and `mse` if any."""
-        values = self.term_values(x, self._step_seed(_TEST, number), z)
+        values = self.term_values(x, self._step_seed(_TEST, number), z, c)
         if not self.has_mse:
             return values
         # mse = mean (x - E[x|z])^2 at z = E[z|x]
-        return {**values, "mse": tf.reduce_mean(tf.square(x - self.call(x)))}
+        return {**values, "mse": tf.reduce_mean(tf.square(x - self.call(self._read(x, c))))}
 
     @property
     def has_mse(self) -> bool:
@@ -262,25 +269,29 @@ class LagrangianStep(ReplicatedModel):
         """Names of the terms that `term_values` returns."""
         return {*self._terms, *self._readings}
 
-    def term_values(self, x: Any, seed: Any, z: Any = None) -> dict[str, tf.Tensor]:
+    def term_values(
+        self, x: Any, seed: Any, z: Any = None, c: Any = None
+    ) -> dict[str, tf.Tensor]:
         """Returns every term of the form, and REC_x and RATE where they exist, on images x.
 
-        Scalars, nats per example, with the estimators that training uses; `seed` and `z` as in
-        joints.
+        Scalars, nats per example, with the estimators that training uses; `seed`, `z` and `c` as
+        in joints.
         """
-        joints = self.joints(x, seed, z=z)
+        joints = self.joints(x, seed, z=z, c=c)
         return {
             name: term(joints, training=False).value
             for name, term in {**self._terms, **self._readings}.items()
         }
 
-    def surrogates(self, x: Any, seed: Any, z: Any = None) -> dict[str, tf.Tensor]:
+    def surrogates(
+        self, x: Any, seed: Any, z: Any = None, c: Any = None
+    ) -> dict[str, tf.Tensor]:
         """Returns what the primal step descends of each trained term, on images x.
 
-        Scalars that mean nothing but by their gradients in `primal_variables`; `seed` and `z` as
-        in joints.
+        Scalars that mean nothing but by their gradients in `primal_variables`; `seed`, `z` and
+        `c` as in joints.
         """
-        joints = self.joints(x, seed, z=z)
+        joints = self.joints(x, seed, z=z, c=c)
         return {name: term(joints, training=False).surrogate for name, term in self._terms.items()}
 
     @functools.cached_property
@@ -295,16 +306,23 @@ class LagrangianStep(ReplicatedModel):
         return tf.function(self.held_out_values, autograph=False, reduce_retracing=True)
 
     def joints(
-        self, x: Any, seed: Any, training: bool = False, z: Any = None, relaxed: bool = True
+        self,
+        x: Any,
+        seed: Any,
+        training: bool = False,
+        z: Any = None,
+        relaxed: bool = True,
+        c: Any = None,
     ) -> SampledJoints:
         """Returns the samples of both joints that the terms are estimated on.
 
-        `z` are samples of the prior, where that is a data set of its own; `relaxed` as in
-        `SampledJoints`.
+        `z` are samples of the prior, where that is a data set of its own; `c` is the condition, as
+        users give it; `relaxed` as in `SampledJoints`.
         """
+        c = self._encoded_condition(c, tf.shape(x)[0])
         parts = self.encoder, self.decoder, self.prior_layer.distribution
         replica = replicas.present()
-        return SampledJoints(x, *parts, seed, training, z, self.histories, replica, relaxed)
+        return SampledJoints(x, *parts, seed, training, z, self.histories, replica, relaxed, c)
 
     def term(self, name: str) -> terms.Term:
         """Returns the term called `name`, as it is trained or read."""
@@ -315,8 +333,16 @@ class LagrangianStep(ReplicatedModel):
         skipped = [self._skipped] if self.on_nan == "skip" else []
         return [self._batches, self._means, *skipped]
 
-    def _batch(self, data: Any) -> tuple[tf.Tensor, tf.Tensor | None]:
-        """Returns the images x of a batch, and samples z where the prior is a data set."""
+    def _encoded_condition(self, condition: Any, count: Any) -> tf.Tensor | None:
+        """Returns what networks see of the condition of `count` examples, None without one."""
+        raise NotImplementedError
+
+    def _read(self, variable: Any, condition: Any) -> Any:
+        """Returns what a conditional of `variable` [B, ...] reads: a list with the condition."""
+        raise NotImplementedError
+
+    def _batch(self, data: Any) -> Batch:
+        """Returns a batch as it was given, checked."""
         raise NotImplementedError
 
     def _track(self, values: Mapping[str, Any], examples: Any) -> dict[str, Any]:
