@@ -17,28 +17,27 @@ class Batch(NamedTuple):
     c: Any = ()
 
     @classmethod
-    def of(cls, data: Any, model: Any) -> Batch:
-        """Returns `data` as the batch that `model` is to read.
+    def of(cls, data: Any, paired: bool = False, conditional: bool = False) -> Batch:
+        """Returns `data`, as `fit` and data sets give it, as a batch.
 
-            x                     images alone
-            (x, second)           second is z where the prior is a data set, c where the model has
-                                  a condition; else labels, which are left alone
-            Batch(x, z, c)        itself
-
-        Args:
-          data: one of these, as `fit` and data sets give it.
-          model: has `prior_layer`, and `condition`, None where it is unconditional.
+        x              images alone
+        (x, second)    second is z if `paired`, c if `conditional`; else labels, left alone
+        Batch          itself
         """
         if isinstance(data, cls):
             return data
         if not isinstance(data, tuple | list):
             return cls(data)
         x, second = data[0], data[1] if len(data) > 1 else None
-        if second is None:
+        if second is None or not (paired or conditional):
             return cls(x)
-        if model.prior_layer.is_data:
-            return cls(x, z=second)
-        return cls(x, c=second) if model.condition is not None else cls(x)
+        return cls(x, z=second) if paired else cls(x, c=second)
+
+    @classmethod
+    def to(cls, model: Any, data: Any) -> tuple[Any, Any, Any]:
+        """Returns x, z and c, None for an absent one, of `data` as `model` is to read it."""
+        paired = bool(getattr(getattr(model, "prior", None), "is_data", False))
+        return cls.of(data, paired, getattr(model, "condition", None) is not None).parts()
 
     def parts(self) -> tuple[Any, Any, Any]:
         """Returns x, z and c, None for an absent one."""

@@ -237,7 +237,7 @@ class LagrangianModel(LagrangianStep):
         return self.decoder.mean_or_sample(self.decoder(z, training=training))
 
     def _batch(self, data: Any) -> Batch:
-        x, z, c = Batch.of(data, self).parts()
+        x, z, c = Batch.of(data, self.prior_layer.is_data, self.condition is not None).parts()
         x = _checked(x, self.encoder.condition_shape, "images")
         if c is None and self.condition is not None:
             raise InputError(

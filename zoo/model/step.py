@@ -269,9 +269,7 @@ class LagrangianStep(ReplicatedModel):
         """Names of the terms that `term_values` returns."""
         return {*self._terms, *self._readings}
 
-    def term_values(
-        self, x: Any, seed: Any, z: Any = None, c: Any = None
-    ) -> dict[str, tf.Tensor]:
+    def term_values(self, x: Any, seed: Any, z: Any = None, c: Any = None) -> dict[str, tf.Tensor]:
         """Returns every term of the form, and REC_x and RATE where they exist, on images x.
 
         Scalars, nats per example, with the estimators that training uses; `seed`, `z` and `c` as
@@ -283,9 +281,7 @@ class LagrangianStep(ReplicatedModel):
             for name, term in {**self._terms, **self._readings}.items()
         }
 
-    def surrogates(
-        self, x: Any, seed: Any, z: Any = None, c: Any = None
-    ) -> dict[str, tf.Tensor]:
+    def surrogates(self, x: Any, seed: Any, z: Any = None, c: Any = None) -> dict[str, tf.Tensor]:
         """Returns what the primal step descends of each trained term, on images x.
 
         Scalars that mean nothing but by their gradients in `primal_variables`; `seed`, `z` and
