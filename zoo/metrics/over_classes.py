@@ -78,13 +78,14 @@ def averaged(shares: Sequence[float], rows: Sequence[Measured]) -> Measured:
         )
         interval = value - low, value + high
     ceilings = [row.ceiling for row in rows if row.ceiling is not None]
-    notes = dict.fromkeys(note for row in rows for note in row.notes)
+    shared = [note for note in rows[0].notes if all(note in row.notes for row in rows)]
+    own = [f"given the first class: {note}" for note in rows[0].notes if note not in shared]
     return dataclasses.replace(
         rows[0],
         value=value,
         interval=interval,
         size=sum(row.size for row in rows),
-        notes=(f"the mean over {len(rows)} classes of what it is given each", *notes),
+        notes=(f"the mean over {len(rows)} classes of what it is given each", *shared, *own),
         ceiling=_mean(shares, ceilings) if len(ceilings) == len(rows) else None,
     )
 
