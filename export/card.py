@@ -43,6 +43,7 @@ def facts(
         "derivation": model.objective.explain(),
         "latent_shape": list(priors.event_shape(model.prior)),
         "image_shape": list(model.decoder.event_shape),
+        **_condition(model),
         "prior": priors.serialise(model.prior),
         "posterior": model.encoder.kind,
         "likelihood": model.decoder.kind,
@@ -65,11 +66,16 @@ def facts(
     return {**own, **further}
 
 
+def _condition(model: LagrangianModel) -> dict[str, Any]:
+    return {} if model.condition is None else {"condition": model.condition.get_config()}
+
+
 def page(card: Mapping[str, Any]) -> str:
     """Returns the card as Markdown."""
     parts = [
         f"# {card['name']}",
         f"{card['distribution']}, images {card['image_shape']}, latents {card['latent_shape']}, "
+        f"{_given(card)}"
         f"likelihood {card['likelihood']}, posterior {card['posterior']}, {card['step']} steps; "
         f"by {', '.join(f'{name} {version}' for name, version in card['versions'].items())}.",
         "## Signatures",
@@ -90,6 +96,16 @@ def page(card: Mapping[str, Any]) -> str:
         parts.append(f"Its certificate says: {card['certificate']['verdict']} (certificate.md).")
     parts += ["## Objective", f"```\n{card['derivation'].strip()}\n```"]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _given(card: Mapping[str, Any]) -> str:
+    """Returns what the condition is, for the card's first sentence; nothing without one."""
+    condition = card.get("condition")
+    if not condition:
+        return ""
+    if condition["classes"] is not None:
+        return f"a condition of {condition['classes']} classes, "
+    return f"a condition of shape {condition['shape']}, "
 
 
 def _signatures(rows: Mapping[str, Any]) -> str:

@@ -33,6 +33,11 @@ def function(model: LagrangianModel) -> Any:
             f"q(z|x), of the family {can.name}, has no mean and standard deviation: leave out "
             "--tflite and --onnx."
         )
+    if model.condition is not None:
+        raise InputError(
+            "q(z|x,c) reads a condition, and --tflite and --onnx hold encoders of images alone: "
+            "leave them out."
+        )
     spec = tf.TensorSpec((None, *model.encoder.condition_shape), tf.float32, name="images")
 
     def encode(images: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -39,6 +39,27 @@ def _checked(tensor: tf.Tensor, spec: tf.TensorSpec) -> tf.Tensor:
     return tensor
 
 
+def below(name: str, classes: tf.Tensor, count: int | None) -> tf.Tensor:
+    """Returns classes [B], which the graph refuses unless they are from 0 to `count` - 1.
+
+    Without a count they are numbers of another kind, and returned as they are.
+
+    Raises, when it runs:
+      InvalidArgumentError: a class is another; the message is one sentence.
+    """
+    if count is None:
+        return classes
+    least, most = tf.reduce_min(classes), tf.reduce_max(classes)
+    sentence = tf.strings.format(
+        f"{name} holds classes from {{}} to {{}} where this model has 0 to {count - 1}.",
+        (least, most),
+    )
+    empty = tf.equal(tf.size(classes), 0)
+    fits = empty | ((least >= 0) & (most < count))
+    with tf.control_dependencies([tf.debugging.Assert(fits, [sentence])]):
+        return tf.identity(classes)
+
+
 def from_uint8(pixels: tf.Tensor) -> tf.Tensor:
     """Returns float32 images in [0, 1] of pixels from 0 to 255."""
     return tf.cast(pixels, tf.float32) / 255.0

@@ -30,6 +30,7 @@ _PACKAGES = ("tf2onnx", "onnxruntime")
 _TRAINING = (
     "dataset",
     "pair",
+    "condition",
     "binarization",
     "network",
     "latent_dim",

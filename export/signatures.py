@@ -18,6 +18,7 @@ from zoo.model.lagrangian_model import LagrangianModel
 from zoo.terms.rate import rate
 
 Tensors = dict[str, tf.Tensor]
+Condition = tf.Tensor | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +35,8 @@ class Signatures:
     """What a model can be asked when it is exported.
 
     Functions are deterministic: the noise of a sample is the caller's. Each checks its inputs when
-    it runs, as `export.inputs` says.
+    it runs, as `export.inputs` says. Of a model with a condition each takes one more input,
+    `condition`: classes, int64 [B], or floats of its shape.
 
     Attributes:
       absent: signature -> why this model has none, a sentence.
@@ -101,54 +103,66 @@ class Signatures:
 
     # The functions
 
-    def encode(self, images: tf.Tensor) -> Tensors:
-        posterior = self.model.encoder(images)
+    def encode(self, images: tf.Tensor, condition: Condition = None) -> Tensors:
+        posterior = self.model.encoder(_read(images, condition))
         return {"mean": posterior.mean(), "stddev": posterior.stddev()}
 
-    def encode_sample(self, images: tf.Tensor, noise: tf.Tensor) -> Tensors:
+    def encode_sample(
+        self, images: tf.Tensor, noise: tf.Tensor, condition: Condition = None
+    ) -> Tensors:
+        read = _read(images, condition)
         if isinstance(self.model.encoder, ImplicitConditional):
             # z = network([x, e])
-            return {"z": tf.cast(self.model.encoder.network([images, noise]), tf.float32)}
-        return {"z": transports.sample(self.model.encoder(images), noise)}
+            inputs = [*read, noise] if isinstance(read, list) else [read, noise]
+            return {"z": tf.cast(self.model.encoder.network(inputs), tf.float32)}
+        return {"z": transports.sample(self.model.encoder(read), noise)}
 
-    def decode(self, z: tf.Tensor) -> Tensors:
-        return {"images": self.model.decoder.mean(z)}
+    def decode(self, z: tf.Tensor, condition: Condition = None) -> Tensors:
+        return {"images": self.model.decoder.mean(_read(z, condition))}
 
-    def generate(self, noise: tf.Tensor) -> Tensors:
+    def generate(self, noise: tf.Tensor, condition: Condition = None) -> Tensors:
         z = transports.sample(self._generating_prior, noise)
-        return {"images": self._generator.mean(z)}
+        return {"images": self._generator.mean(_read(z, condition))}
 
-    def reconstruct(self, images: tf.Tensor) -> Tensors:
-        return {"images": self.model.decoder.mean(self.model.encoder.mean(images))}
+    def reconstruct(self, images: tf.Tensor, condition: Condition = None) -> Tensors:
+        z = self.model.encoder.mean(_read(images, condition))
+        return {"images": self.model.decoder.mean(_read(z, condition))}
 
-    def elbo(self, images: tf.Tensor, noise: tf.Tensor) -> Tensors:
-        posterior = self.model.encoder(images)
+    def elbo(self, images: tf.Tensor, noise: tf.Tensor, condition: Condition = None) -> Tensors:
+        posterior = self.model.encoder(_read(images, condition))
         z = transports.sample(posterior, noise)
         kl = rate(posterior, self.prior, z, expect=tf.identity)
         # ELBO = log p(x|z) - KL(q(z|x)||p(z))
-        return {"elbo": self.model.decoder(z).log_prob(images) - kl}
+        return {"elbo": self.model.decoder(_read(z, condition)).log_prob(images) - kl}
 
-    def log_likelihood(self, images: tf.Tensor, noise: tf.Tensor) -> Tensors:
-        def weights(example: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+    def log_likelihood(
+        self, images: tf.Tensor, noise: tf.Tensor, condition: Condition = None
+    ) -> Tensors:
+        def weights(example: tuple[tf.Tensor, ...]) -> tf.Tensor:
             x, e = example[0][tf.newaxis], example[1]
-            posterior = self.model.encoder(x)
+            c = None if condition is None else example[2][tf.newaxis]
+            posterior = self.model.encoder(_read(x, c))
             z = transports.sample(posterior, e)
+            every = None if c is None else tf.repeat(c, tf.shape(z)[0], axis=0)
             # log w = log p(x|z) + log p(z) - log q(z|x)
-            log_joint = self.model.decoder(z).log_prob(x) + self.prior.log_prob(z)
+            log_p = self.model.decoder(_read(z, every)).log_prob(x)
+            log_joint = log_p + self.prior.log_prob(z)
             return log_joint - posterior.log_prob(z)
 
         # One image after another: memory is that of S decoded images, whatever B is.
         log_w = tf.map_fn(
-            weights, (images, noise), fn_output_signature=tf.TensorSpec([None], tf.float32)
+            weights,
+            (images, noise) if condition is None else (images, noise, condition),
+            fn_output_signature=tf.TensorSpec([None], tf.float32),
         )
         log_s = tf.math.log(tf.cast(tf.shape(noise)[1], tf.float32))
         # log p(x) ~= log 1/S sum_s w_s
         return {"log_likelihood": tf.reduce_logsumexp(log_w, axis=1) - log_s, "log_weights": log_w}
 
-    def anomaly_score(self, images: tf.Tensor) -> Tensors:
-        posterior = self.model.encoder(images)
+    def anomaly_score(self, images: tf.Tensor, condition: Condition = None) -> Tensors:
+        posterior = self.model.encoder(_read(images, condition))
         # score = -log p(x|E[z|x]) + KL(q(z|x)||p(z))
-        score = -self.model.decoder(posterior.mean()).log_prob(images)
+        score = -self.model.decoder(_read(posterior.mean(), condition)).log_prob(images)
         if self._has_kl:
             score += rate(posterior, self.prior, estimator="closed_form", expect=tf.identity)
         return {"score": score}
@@ -159,6 +173,8 @@ class Signatures:
         image, shape = row.image or "", self._image_shape(row)
         names = {name: name for name in row.inputs}
         specs = {name: self._spec(name, sizes) for name, sizes in row.inputs.items()}
+        if self.model.condition is not None:
+            names["condition"], specs["condition"] = "condition", self._condition_spec()
         if form:
             names[image] = table.form_input(image, form)
         if form == "uint8":
@@ -174,6 +190,10 @@ class Signatures:
                 found[image] = inputs.from_uint8(found[image])
             elif form == "bytes" and shape:
                 found[image] = inputs.from_files(found[image], shape)
+            if self.model.condition is not None:
+                classes = self.model.condition.classes
+                given = inputs.below("condition", found["condition"], classes)
+                found["condition"] = self.model.condition.encoded(given)
             return function(**found)
 
         kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
@@ -186,11 +206,21 @@ class Signatures:
         sizes = [size for symbol in shape for size in self._sizes[symbol]]
         return tf.TensorSpec(sizes, tf.float32, name)
 
+    def _condition_spec(self) -> tf.TensorSpec:
+        condition = self.model.condition
+        assert condition is not None
+        if condition.classes is not None:
+            return tf.TensorSpec([None], tf.int64, "condition")
+        return tf.TensorSpec([None, *condition.shape], tf.float32, "condition")
+
     def _meaning(self, row: table.Signature, form: str | None) -> str:
         meaning = row.meaning
         if row.name == "anomaly_score":
             meaning = "-log p(x|z) at the mean of q(z|x)"
             meaning += ", plus KL(q(z|x)||p(z))" if self._has_kl else ""
+        if self.model.condition is not None:
+            for one, given in (("(z|x)", "(z|x,c)"), ("(x|z)", "(x|z,c)"), ("[x|z]", "[x|z,c]")):
+                meaning = meaning.replace(one, given)
         return meaning if form is None else f"{meaning}; of {table.FORMS[form][2]}"
 
     def _image_shape(self, row: table.Signature) -> tuple[int, ...] | None:
@@ -257,8 +287,11 @@ class Signatures:
             return False
         return True
 
-    def _an_image(self) -> tf.Tensor:
-        return tf.zeros((1, *self.model.encoder.condition_shape))
+    def _an_image(self) -> Any:
+        """Returns what the encoder reads of one example."""
+        condition = self.model.condition
+        c = None if condition is None else tf.zeros((1, *condition.shape))
+        return _read(tf.zeros((1, *self.model.encoder.condition_shape)), c)
 
     def _averaged_decoder(self) -> Any:
         """Returns the decoder that `model.sample` uses, with weights of its own if averaged."""
@@ -276,6 +309,11 @@ class Signatures:
         with self.model.averaged():
             copy.set_weights(decoder.get_weights())
         return copy
+
+
+def _read(variable: tf.Tensor, condition: Condition) -> Any:
+    """Returns what a conditional reads: the variable, and the condition beside it if any."""
+    return variable if condition is None else [variable, condition]
 
 
 def _without_draws(prior: Any) -> Any:

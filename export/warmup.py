@@ -48,6 +48,8 @@ def _example(spec: tf.TensorSpec, random: Any, each: Served) -> np.ndarray:
         return np.array([tf.io.encode_png(pixels).numpy()])
     if spec.dtype == tf.uint8:
         return random.integers(0, 256, shape, dtype=np.uint8)
+    if spec.dtype.is_integer:
+        return np.zeros(shape, spec.dtype.as_numpy_dtype)
     if spec.name == "noise":
         return random.standard_normal(shape, np.float32)
     return random.random(shape, np.float32)

@@ -39,7 +39,7 @@ def main() -> int:
 
     dataset = assembly.load_dataset(config)
     latent_shape = getattr(dataset, "latent_shape", None)
-    model = assembly.build_model(config, dataset.image_shape, 1, latent_shape)
+    model = assembly.build_model(config, dataset.image_shape, 1, latent_shape, dataset.classes)
     primal, critics = size(model.primal_variables), size(model.critic_variables)
     whole = primal + model.critic_steps * critics
     each = sent(whole, _FLAGS.replicas)

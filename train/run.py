@@ -50,6 +50,11 @@ flags.DEFINE_string("dataset", "mnist_5k", "mnist_5k, a TFDS name, a folder, .np
 flags.DEFINE_string("data_dir", None, "Where TFDS data lies; TFDS_DATA_DIR if not given.")
 flags.DEFINE_bool("skip_bad", False, "Leave out image files of a folder that cannot be read.")
 flags.DEFINE_string("pair", None, "z is images: rotated, tilted, edges, coloured, or other data.")
+flags.DEFINE_string(
+    "condition",
+    None,
+    "What q(z|x,c), p(x|z,c) and critics read beside x and z: label, where the data has labels.",
+)
 flags.DEFINE_string("binarization", "auto", "auto, dynamic, static or none.")
 flags.DEFINE_string("workdir", None, "The run's folder; runs/MODEL-DATASET if not given.")
 flags.DEFINE_string(
@@ -249,7 +254,11 @@ def train(config: RunConfig, workdir: Workdir, cluster: Cluster = ONE_PROCESS) -
                     model = restoring.load(workdir, checkpoint, config=config)
                 else:
                     model = assembly.build_model(
-                        config, dataset.image_shape, total, getattr(dataset, "latent_shape", None)
+                        config,
+                        dataset.image_shape,
+                        total,
+                        getattr(dataset, "latent_shape", None),
+                        dataset.classes,
                     )
         if assembly.jit(config) and not model.jit_compile:
             cluster.say("jit is off: XLA compiles no step that several replicas share")

@@ -68,12 +68,12 @@ def _samples(model: Any, batches: Callable[..., Any]) -> Samples | None:
     terms = [model.term(name) for name in lagrangian.constrained_terms]
     if not any(getattr(term, "divergence", None) in FUNCTIONALS for term in terms):
         return None
-    paired = priors.is_data(model.prior)
-    held_out = Examples.of(batches(), CHOSEN_ON, paired)
+    kind = priors.is_data(model.prior), model.condition is not None
+    held_out = Examples.of(batches(), CHOSEN_ON, *kind)
     half = len(held_out) // 2
     if half < 20:
         return None
-    fit = Examples.of(batches("train", 250), _FITTED_TO, paired)
+    fit = Examples.of(batches("train", 250), _FITTED_TO, *kind)
     return Samples(fit, held_out.part(0, half), held_out.part(half, len(held_out)))
 
 
@@ -112,7 +112,10 @@ class Margins:
         self._best = best
         self._gaps: dict[str, _Gap] = {}
         self._whole = _whole(model)
-        self._codes = Examples.of(batches(), CHOSEN_ON) if self._whole else None
+        conditional = model.condition is not None
+        self._codes = (
+            Examples.of(batches(), CHOSEN_ON, conditional=conditional) if self._whole else None
+        )
         lagrangian = model.lagrangian
         for name in lagrangian.constrained_terms:
             known = getattr(model.term(name), "divergence", None) in FUNCTIONALS

@@ -72,18 +72,18 @@ def _bounds(
     sides = {model.term(name).side for name in lagrangian.constrained_terms}
     if sides <= {"exact"} and "MMD_z" not in lagrangian.constrained_terms:
         return None
-    paired = priors.is_data(model.prior)
-    read = Examples.of(batches, READ_ON, paired)
+    kind = priors.is_data(model.prior), getattr(model, "condition", None) is not None
+    read = Examples.of(batches, READ_ON, *kind)
     try:
         if training is None:
             samples = Samples.split(read)
         else:
-            fit = Examples.of(training, FITTED_TO, paired)
+            fit = Examples.of(training, FITTED_TO, *kind)
             if validation is None:
                 last = len(fit) - max(1, len(fit) // 10)
                 fit, choose = fit.part(0, last), fit.part(last, len(fit))
             else:
-                choose = Examples.of(validation, CHOSEN_ON, paired)
+                choose = Examples.of(validation, CHOSEN_ON, *kind)
             samples = Samples(fit, choose, read)
     except InputError:
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -46,7 +46,8 @@ def certify(
 
     Args:
       model: a LagrangianModel.
-      batches: held-out images [B, ...], or (images, labels); gone through several times.
+      batches: held-out images [B, ...], or (images, labels), or (x, c) where the model has a
+        condition; gone through several times.
       records: rows of metrics.jsonl; those with split "train" hold the multipliers' paths.
       training, validation: batches that fresh critics are fitted to, and stopped by. Without
         them, parts of the held-out examples serve, and bounds rest on fewer.
@@ -149,7 +150,11 @@ def certify(
             "left_out": measured.left_out,
             "seed": seed,
         },
-        "notes": [*model.objective.tractable().notes, *_notes(measured, unbiased)],
+        "notes": [
+            *_given(model),
+            *model.objective.tractable().notes,
+            *_notes(measured, unbiased),
+        ],
     }
 
 
@@ -178,6 +183,17 @@ def batch_size(examples: int, training: int) -> int:
 
 def _tolerance(name: str, text: str) -> Any:
     return Constraint(name, at_most=text).at_most
+
+
+def _given(model: Any) -> list[str]:
+    """Says what terms and constraints are of a model with a condition."""
+    if getattr(model, "condition", None) is None:
+        return []
+    return [
+        "every term and constraint is a mean over the condition c of what it is given c, such as "
+        "E_c KL(q(z|c)||p(z)) = KL(q(z,c)||p(z)q(c)), whose critics read (z, c); the information "
+        "is I_q(x;z|c)"
+    ]
 
 
 def _notes(measured: Any, unbiased: Collection[str]) -> list[str]:
@@ -216,15 +232,16 @@ def _training_value(records: Iterable[Mapping[str, Any]], expression: str) -> fl
 def _information(
     model: Any, batches: Iterable[Any], seed: int, points: int
 ) -> dict[str, Any] | None:
-    from train.certificates.held_out import images
+    from train.certificates import held_out
     from zoo import priors
-    from zoo.metrics import mutual_information
 
     if priors.is_data(model.prior):
         return None
     if not (model.encoder.has_density and model.decoder.has_density):
         return None
-    found = mutual_information(model, _first(images(batches), points), seed)
+    found = held_out.information(model, batches, points, seed)
+    if found is None:
+        return None
     half = 1.96 * found.standard_error
     return {
         "estimate": _finite(found.estimate),
@@ -235,15 +252,6 @@ def _information(
         "rate": _finite(found.rate),
         "rec_x": _finite(found.rec_x),
     }
-
-
-def _first(images: Iterable[Any], points: int) -> Iterator[Any]:
-    """Yields batches of the first `points` images."""
-    for x in images:
-        if points <= 0:
-            return
-        yield x[:points]
-        points -= len(x)
 
 
 def _finite(value: Any) -> float | None:

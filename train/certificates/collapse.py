@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from zoo.batch import Batch
 from zoo.errors import InputError
 
 MOST = 2000  # images: the variance of a mean over them is known to some per cent
@@ -103,18 +105,51 @@ class _Known:
 
 def _means(model: Any, images: Any, most: int) -> np.ndarray:
     """Returns E[z|x], float64 [N, K], of the first images."""
-    from train.certificates import held_out
     from zoo.distributions import probes
     from zoo.metrics.batches import in_batches
 
     found: list[np.ndarray] = []
+    classes: list[np.ndarray] = []
     left = most
-    for x in held_out.images(in_batches(images)):
+    for batch in in_batches(images):
         if left <= 0:
             break
-        found.append(np.asarray(probes.encoded_mean(model, x[:left], "Collapse"), np.float64))
+        x, _, c = Batch.to(model, batch)
+        if c is None:
+            means = probes.encoded_mean(model, x[:left], "Collapse")
+        else:
+            classes.append(np.asarray(c[:left]))
+            means = probes.encoded_mean(_Read(model, c[:left]), x[:left], "Collapse")
+        found.append(np.asarray(means, np.float64))
         left -= len(found[-1])
-    return np.concatenate(found) if found else np.empty((0, 0))
+    if not found:
+        return np.empty((0, 0))
+    whole = np.concatenate(found)
+    return _within_classes(whole, np.concatenate(classes)) if classes else whole
+
+
+def _within_classes(means: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """Returns means less those of their class, and the mean of all: what varies given c."""
+    within = means.copy()
+    for label in np.unique(classes, axis=0):
+        rows = (classes == label).reshape(len(classes), -1).all(axis=1)
+        within[rows] -= means[rows].mean(axis=0)
+    return within + means.mean(axis=0)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Read:
+    """q(z|x,c) at the conditions of one batch."""
+
+    model: Any
+    condition: Any
+
+    @property
+    def encoder(self) -> Any:
+        return self.model.encoder
+
+    def encode(self, x: Any) -> Any:
+        return self.model.encode(x, self.condition)
 
 
 def _dimensions(model: Any, latent_dim: int) -> tuple[list[int], list[slice]]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from zoo import priors
+from zoo.batch import Batch
 
 LEAST = 4  # batches: of fewer, the noise of the mean gradient is not known
 MOST = 16
@@ -41,8 +41,8 @@ def gradients(
 
     Args:
       model: a LagrangianModel, at the weights that are judged.
-      batches: images [B, ...], or (images, labels), or (x, z) where z is data. Those of another
-        size than the first are left out.
+      batches: images [B, ...], or (images, labels), or (x, z) where z is data, or (x, c) where
+        there is a condition. Those of another size than the first are left out.
       seed: of the terms' noise.
       most: how many batches are used.
 
@@ -55,19 +55,18 @@ def gradients(
     """
     lagrangian = model.lagrangian
     gradient = _traced(model)
-    pairs = priors.is_data(model.prior)
     total: Any = 0.0
     products = np.zeros(2 * [len(lagrangian.terms)])
     count = size = 0
     for index, batch in enumerate(batches):
         if count == most:
             break
-        x, z = batch if isinstance(batch, tuple) else (batch, None)
+        x, z, c = Batch.to(model, batch)
         size = size or len(x)
         if len(x) != size:
             continue
         noise_seed = tf.constant([seed, index], tf.int32)
-        rows = gradient(tf.convert_to_tensor(x), noise_seed, z if pairs else None)
+        rows = gradient(tf.convert_to_tensor(x), noise_seed, z, c)
         products += _products(rows)
         total += rows
         count += 1
@@ -134,9 +133,9 @@ def _traced(model: Any) -> Any:
     variables = [copies(variable.value)[0] for variable in model.primal_variables]
 
     @tf.function(autograph=False, reduce_retracing=True)
-    def gradient(x: Any, seed: Any, z: Any) -> Any:
+    def gradient(x: Any, seed: Any, z: Any, c: Any) -> Any:
         with tf.GradientTape(persistent=True) as tape:
-            surrogates = model.surrogates(x, seed, z)
+            surrogates = model.surrogates(x, seed, z, *(() if c is None else (c,)))
         rows = []
         for name in model.lagrangian.terms:
             row = tape.gradient(surrogates[name], variables, unconnected_gradients="zero")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from zoo import priors
+from zoo.batch import Batch
 from zoo.errors import InputError
 from zoo.model.lagrangian import Lagrangian
 
@@ -54,7 +54,8 @@ def measure(
     """Returns terms and constraints on held-out batches, with the estimators training uses.
 
     Args:
-      batches: images [B, ...], or pairs: (images, labels), or (x, z) where z is data.
+      batches: images [B, ...], or pairs: (images, labels), or (x, z) where z is data, or (x, c)
+        where there is a condition.
       lagrangian: whose constraints are measured; the model's own if None.
 
     Raises:
@@ -64,15 +65,14 @@ def measure(
 
     rows: list[dict[str, float]] = []
     size = left_out = 0
-    pairs = priors.is_data(model.prior)
     for index, batch in enumerate(batches):
-        x, z = batch if isinstance(batch, tuple) else (batch, None)
+        x, z, c = Batch.to(model, batch)
         size = size or len(x)
         if len(x) != size:
             left_out += len(x)
             continue
         noise_seed = tf.constant([seed, index], tf.int32)
-        found = model.traced_terms(tf.convert_to_tensor(x), noise_seed, z if pairs else None)
+        found = model.traced_terms(tf.convert_to_tensor(x), noise_seed, z, *_given(c))
         rows.append({name: float(value) for name, value in found.items()})
     if not rows:
         raise InputError("There are no held-out images: give at least one batch.")
@@ -90,12 +90,12 @@ def evaluated(model: Any, batches: Iterable[Any]) -> dict[str, float]:
     """Returns what `model.evaluate` logs, by one process alone for all replicas.
 
     Args:
-      batches: images [B, ...], or (x, z) where z is data; of any sizes.
+      batches: as for `measure`; of any sizes.
     """
     rows, sizes = [], []
     for number, batch in enumerate(batches):
-        x, z = batch if isinstance(batch, tuple) else (batch, None)
-        found = model.traced_held_out_values(x, tf.constant(number), z)
+        x, z, c = Batch.to(model, batch)
+        found = model.traced_held_out_values(x, tf.constant(number), z, *_given(c))
         rows.append({name: float(value) for name, value in found.items()})
         sizes.append(len(x))
     means = {name: np.average([row[name] for row in rows], weights=sizes) for name in rows[0]}
@@ -105,6 +105,50 @@ def evaluated(model: Any, batches: Iterable[Any]) -> dict[str, float]:
     return {name: float(value) for name, value in logs.items()}
 
 
+def with_classes(batches: Iterable[Any], most: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the first images [N, ...] of batches (x, c), and their conditions [N, ...]."""
+    columns: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
+    for batch in batches:
+        x, _, c = Batch.of(batch, conditional=True).parts()
+        for column, part in zip(columns, (x, c), strict=True):
+            column.append(np.asarray(part))
+        if sum(map(len, columns[0])) >= most:
+            break
+    x, c = (np.concatenate(column)[:most] for column in columns)
+    return x, c
+
+
+def information(model: Any, batches: Iterable[Any], points: int, seed: int) -> Any:
+    """Returns I_q(x;z) of the first `points` images; I_q(x;z|c) where c are classes.
+
+    None where the condition has no classes, or a class has fewer than two images.
+    """
+    from zoo.metrics import information_given_classes, mutual_information
+
+    if getattr(model, "condition", None) is None:
+        return mutual_information(model, _first(images(batches), points), seed)
+    try:
+        x, c = with_classes(batches, points)
+        return information_given_classes(
+            lambda given, of_class: mutual_information(given, of_class, seed), model, x, c
+        )
+    except InputError:
+        return None
+
+
+def _first(parts: Iterable[Any], points: int) -> Iterator[Any]:
+    """Yields batches of the first `points` images."""
+    for x in parts:
+        if points <= 0:
+            return
+        yield x[:points]
+        points -= len(x)
+
+
 def images(batches: Iterable[Any]) -> Iterator[Any]:
     """Yields the images of batches of images, or of (images, labels)."""
     return (batch[0] if isinstance(batch, tuple) else batch for batch in batches)
+
+
+def _given(condition: Any) -> tuple[Any, ...]:
+    return () if condition is None else (condition,)

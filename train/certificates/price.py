@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -161,17 +161,17 @@ def _combined(
 def _information(
     model: Any, neutral: Any, batches: Iterable[Any], seed: int, points: int
 ) -> dict[str, Any] | None:
+    from train.certificates import held_out
     from zoo import priors
-    from zoo.metrics import mutual_information
 
     if priors.is_data(model.prior):
         return None
     parts = (model.encoder, model.decoder, neutral.encoder, neutral.decoder)
     if not all(part.has_density for part in parts):
         return None
-    run, before = (
-        mutual_information(each, _first(batches, points), seed) for each in (model, neutral)
-    )
+    run, before = (held_out.information(m, batches, points, seed) for m in (model, neutral))
+    if run is None or before is None:
+        return None
     difference = _finite(run.estimate - before.estimate)
     half = 1.96 * math.hypot(run.standard_error, before.standard_error)
     return {
@@ -183,17 +183,6 @@ def _information(
         # exp(log N - I) below 2: of fewer than two points a code may come
         "at_ceiling": {"run": run.sharing < 2, "neutral": before.sharing < 2},
     }
-
-
-def _first(batches: Iterable[Any], points: int) -> Iterator[Any]:
-    """Yields batches of the first `points` images."""
-    from train.certificates.held_out import images
-
-    for x in images(batches):
-        if points <= 0:
-            return
-        yield x[:points]
-        points -= len(x)
 
 
 def _finite(value: Any) -> float | None:

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from zoo.batch import Batch
+
 EXACT = frozenset({"REC_x", "RATE", "REC_z"})  # means over examples, unbiased on any of them
 SIZES = (32, 8, 2)  # of batches: few, as the traced terms are compiled for each
 _WANTED = 16
@@ -53,8 +55,10 @@ def slices(model: Any, batches: Iterable[Any], labels: Any, seed: int = 0) -> di
         return {"classes": len(classes), "constraints": []}
     sizes = {c: _size(int(n)) for c, n in zip(classes.tolist(), counts, strict=True)}
     rows: dict[Any, list[dict[str, float]]] = {c: [] for c in sizes}
-    for label, index, (x, z) in _of_one_class(batches, labels, sizes, paired):
-        found = model.traced_terms(x, np.array([seed, index], np.int32), z)
+    for label, index, parts in _of_one_class(model, batches, labels, sizes):
+        x, z, c = parts
+        given = () if c is None else (c,)
+        found = model.traced_terms(x, np.array([seed, index], np.int32), z, *given)
         rows[label].append({name: float(value) for name, value in found.items()})
     images = dict(zip(sizes, counts.tolist(), strict=True))
     return {
@@ -131,17 +135,18 @@ def _size(count: int) -> int:
 
 
 def _of_one_class(
-    batches: Iterable[Any], labels: np.ndarray, sizes: Mapping[Any, int], paired: bool
-) -> Iterator[tuple[Any, int, tuple[Any, Any]]]:
-    """Yields a label, the number of the batch within its class, and the batch (x, z or None)."""
+    model: Any, batches: Iterable[Any], labels: np.ndarray, sizes: Mapping[Any, int]
+) -> Iterator[tuple[Any, int, tuple[Any, Any, Any]]]:
+    """Yields a label, the number of the batch within its class, and x, z and c, None if absent."""
     from zoo.errors import InputError
 
     waiting: dict[Any, list[Any]] = {c: [] for c in sizes}
     given = dict.fromkeys(sizes, 0)
     first = 0
     for batch in batches:
-        x, z = batch if isinstance(batch, tuple) else (batch, None)
-        x, z = np.asarray(x), np.asarray(z) if paired else None
+        parts = [None if p is None else np.asarray(p) for p in Batch.to(model, batch)]
+        x = parts[0]
+        assert x is not None
         if first + len(x) > len(labels):
             raise InputError(
                 f"There are {len(labels)} labels for {first + len(x)} images or more: give one "
@@ -151,10 +156,13 @@ def _of_one_class(
             queue = waiting[label]
             if given[label] == _MOST:
                 continue
-            queue.append((x[i], None if z is None else z[i]))
+            queue.append([None if p is None else p[i] for p in parts])
             if len(queue) == sizes[label]:
-                xs, zs = zip(*queue, strict=True)
-                yield label, given[label], (np.stack(xs), None if z is None else np.stack(zs))
+                xs, zs, cs = (
+                    None if column[0] is None else np.stack(column)
+                    for column in zip(*queue, strict=True)
+                )
+                yield label, given[label], (xs, zs, cs)
                 given[label] += 1
                 queue.clear()
         first += len(x)

@@ -10,6 +10,7 @@ from train.data.splits import Split, StreamedSplit
 from zoo.errors import InputError, unknown
 
 if TYPE_CHECKING:
+    import numpy as np
     import tensorflow as tf
 
     from train.data.pipeline import Plan
@@ -42,6 +43,7 @@ class Dataset:
     binarization: "dynamic" (each visit to an image draws x ~ Bernoulli(grey level) anew),
       "static" (x >= 0.5), "none", or "auto", which `resolved` decides.
     skipped: unreadable image files left out at the user's wish.
+    condition: which of `conditions` batches carry, as `given` sets it; None for none.
     """
 
     name: str
@@ -49,6 +51,43 @@ class Dataset:
     splits: Mapping[str, Split] | Mapping[str, StreamedSplit] = dataclasses.field(repr=False)
     binarization: str = "auto"
     skipped: int = 0
+    condition: str | None = None
+
+    @property
+    def conditions(self) -> dict[str, int]:
+        """What a model can be conditioned on: name -> number of classes 0, 1, ..."""
+        labels = [split.labels for split in self.splits.values()]
+        if any(each is None or each.ndim != 1 or each.min() < 0 for each in labels):
+            return {}
+        return {"label": 1 + max(int(each.max()) for each in labels if each is not None)}
+
+    def given(self, condition: str | None) -> Dataset:
+        """Returns this dataset with batches (x, c) of the condition called `condition`.
+
+        Raises:
+          InputError: the data has no such condition.
+        """
+        if condition is not None and condition not in self.conditions:
+            has = ", ".join(self.conditions) or "none"
+            why = "" if self.resident else ", as its images are streamed from disk"
+            raise InputError(
+                f"--condition={condition}: the conditions of {self.name!r} are: {has}{why}."
+            )
+        if condition is not None and self.conditions[condition] < 2:
+            raise InputError(
+                f"--condition={condition}: all of {self.name!r} is of one class, which tells "
+                "nothing: leave it out."
+            )
+        return dataclasses.replace(self, condition=condition)
+
+    @property
+    def classes(self) -> int | None:
+        """How many classes the condition has; None without one."""
+        return None if self.condition is None else self.conditions[self.condition]
+
+    def condition_of(self, split: str) -> np.ndarray | None:
+        """Returns the condition of each example of a split, [N]; None without one."""
+        return None if self.condition is None else self.split(split).labels
 
     @property
     def resident(self) -> bool:
@@ -99,6 +138,8 @@ class Dataset:
     ) -> tf.data.Dataset:
         """Returns batches of float32 images [B, H, W, C] in [0, 1], binarized as declared.
 
+        With a condition they are `zoo.batch.Batch` of x and c, int64 [B].
+
         Batch number `step` is a pure function of (seed, step): the pipeline begun at
         start_step = k gives, bit for bit, what an uninterrupted one gives from its k-th batch
         on. Each epoch has its own permutation, and drops its own remainder.
@@ -117,7 +158,13 @@ class Dataset:
 
         plan = self._plan(split, batch_size, seed, drop_remainder, shuffle, part)
         return pipeline.batches(
-            self.split(split), self.image_shape, self.binarization, plan, start_step, repeat
+            self.split(split),
+            self.image_shape,
+            self.binarization,
+            plan,
+            start_step,
+            repeat,
+            self.condition_of(split),
         )
 
     def resident_batches(self, split: str, batch_size: int, seed: int) -> Resident:
@@ -131,7 +178,7 @@ class Dataset:
         plan = self._plan(split, batch_size, seed, drop_remainder=True, shuffle=True)
         images = self.split(split)
         assert isinstance(images, Split)
-        return Resident(images.images, self.binarization, plan)
+        return Resident(images.images, self.binarization, plan, self.condition_of(split))
 
     def _plan(
         self,

@@ -68,6 +68,7 @@ class PairedDataset:
 
     binarization = "none"
     resident = True
+    condition = classes = None
 
     def split(self, name: str) -> PairSplit:
         """Returns the split called `name`; raises InputError if there is none."""

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import Any
 
 import tensorflow as tf
 
 from train.data import noise
 from train.data.splits import Split, StreamedSplit
+from zoo.batch import Batch
 
 # RandomIndexShuffle is a Feistel-like cipher. With the 4 rounds of
 # tf.random.experimental.index_shuffle, permutations of 55,000 under neighbouring seeds have
@@ -96,10 +98,12 @@ def batches(
     plan: Plan,
     start_step: int,
     repeat: bool,
+    condition: Any = None,
 ) -> tf.data.Dataset:
     """Returns the float32 batches [B, H, W, C] of `plan` from `start_step` on, or parts of them.
 
-    One epoch, or without end if `repeat`.
+    One epoch, or without end if `repeat`. With the condition [N, ...] of a split in memory they
+    are `Batch`, of x and c.
     """
 
     if isinstance(split, StreamedSplit):
@@ -114,10 +118,13 @@ def batches(
     else:
         with tf.device("CPU:0"):
             resident = tf.constant(split.images)
+            given = None if condition is None else tf.constant(condition)
 
         @as_written
-        def gathered(step: tf.Tensor) -> tf.Tensor:
-            return finished(step, tf.gather(resident, plan.examples(step)), binarization, plan)
+        def gathered(step: tf.Tensor) -> Any:
+            examples = plan.examples(step)
+            x = finished(step, tf.gather(resident, examples), binarization, plan)
+            return x if given is None else Batch(x, c=tf.gather(given, examples))
 
         numbers = _numbers(start_step, None if repeat else plan.steps_per_epoch)
         made = numbers.map(gathered, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)

@@ -7,6 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from train.data.pipeline import Plan, as_written, finished
+from zoo.batch import Batch
 
 
 class Resident:
@@ -18,10 +19,12 @@ class Resident:
       images: uint8 or float, [N, H, W, C].
       binarization: "dynamic", "static" or "none".
       plan: which examples each step holds.
+      condition: [N, ...], of each image; with it batches are `Batch`, of x and c.
     """
 
-    def __init__(self, images: Any, binarization: str, plan: Plan):
+    def __init__(self, images: Any, binarization: str, plan: Plan, condition: Any = None):
         self._images = tf.constant(images)
+        self._condition = None if condition is None else tf.constant(condition)
         self._binarization = binarization
         self._plan = plan
 
@@ -35,7 +38,10 @@ class Resident:
 
         return numbers.map(numbered).batch(size, drop_remainder=True).prefetch(2)
 
-    def __call__(self, numbers: dict[str, Any]) -> tf.Tensor:
-        """Returns the float32 images [B, H, W, C] of one step."""
+    def __call__(self, numbers: dict[str, Any]) -> Any:
+        """Returns the float32 images [B, H, W, C] of one step, and their condition if any."""
         gathered = tf.gather(self._images, numbers["examples"])
-        return finished(numbers["step"], gathered, self._binarization, self._plan)
+        x = finished(numbers["step"], gathered, self._binarization, self._plan)
+        if self._condition is None:
+            return x
+        return Batch(x, c=tf.gather(self._condition, numbers["examples"]))

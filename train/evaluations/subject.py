@@ -12,6 +12,7 @@ import numpy as np
 
 from train import data
 from train.workdirs.config import RunConfig
+from zoo.batch import Batch
 from zoo.errors import InputError
 
 TRAINING_IMAGES = 20_000  # the most that a classifier or a support vector machine is given
@@ -53,6 +54,8 @@ class Subject:
     averaged weights if there are any; and where z is images they are translations of these. Parts
     raise InputError where a model or its data has none: no labels, no vectors z.
 
+    Where the model has a condition, samples are of the conditions of the images, one each.
+
     Args:
       model: a LagrangianModel.
       dataset: the run's, with its binarization resolved.
@@ -73,6 +76,25 @@ class Subject:
     def images(self) -> np.ndarray:
         """x [N, H, W, C] of the split."""
         return self._of(self.dataset, self.options.split, self.options.points)[0]
+
+    @functools.cached_property
+    def conditions(self) -> np.ndarray | None:
+        """The conditions of the images, [N, ...]; None where the model has none."""
+        if not self.conditional:
+            return None
+        return np.asarray(self._of(self.dataset, self.options.split, self.options.points)[2])
+
+    @functools.cached_property
+    def by_class(self) -> list[SubjectOfClass]:
+        """The model given each class that the images have, with the images of that class.
+
+        Raises:
+          InputError: the condition has no classes.
+        """
+        if self.model.condition.classes is None:
+            raise InputError("Measures of a conditional model are means over classes; it has none.")
+        classes = np.unique(np.asarray(self.conditions))
+        return [SubjectOfClass(self, int(c)) for c in classes]
 
     @functools.cached_property
     def partners(self) -> np.ndarray:
@@ -251,6 +273,11 @@ class Subject:
         return str(self.model.objective.name)
 
     @property
+    def conditional(self) -> bool:
+        """Whether the model has a condition."""
+        return getattr(self.model, "condition", None) is not None
+
+    @property
     def paired(self) -> bool:
         """Whether z is images of a second data set."""
         from zoo import priors
@@ -265,7 +292,16 @@ class Subject:
         return self.model
 
     def codes_of(self, images: np.ndarray) -> np.ndarray:
-        """Returns E[z|x], [N, K]; raises InputError where z is images, or q(z|x) has no mean."""
+        """Returns E[z|x], [N, K].
+
+        Raises:
+          InputError: z is images, q(z|x) has no mean, or it reads the labels.
+        """
+        if self.conditional:
+            raise InputError(
+                f"The encoder of {self.name} reads the condition, so that its codes say nothing "
+                "about labels."
+            )
         from zoo.distributions.probes import encoded_mean
 
         return self._encoded(images, lambda x, _: encoded_mean(self.model, x, "A code"))
@@ -283,6 +319,7 @@ class Subject:
     def _decoded(self, read: Callable[[Any, int], np.ndarray]) -> np.ndarray:
         """Returns what is read of p(x|z), for z of the prior, or images z of the split."""
         count = len(self.images)
+        c = self.conditions
         if self.paired:
             z = self._of(self.dataset, self.options.split, self.options.points)[1]
         else:
@@ -294,7 +331,12 @@ class Subject:
         with self.model.averaged():
             found = np.concatenate(
                 [
-                    read(self.model.decode(z[start : start + _BATCH]), start)
+                    read(
+                        self.model.decode(
+                            *(part[start : start + _BATCH] for part in (z, c) if part is not None)
+                        ),
+                        start,
+                    )
                     for start in range(0, count, _BATCH)
                 ]
             )
@@ -307,15 +349,19 @@ class Subject:
         images = self._of(self.labelled, split, most)[0]
         return images, self._labels(self.labelled, split)[: len(images)]
 
-    def _of(self, dataset: Any, split: str, most: int) -> list[np.ndarray]:
-        """Returns the first images of a split, and those of z where there are some."""
+    def _of(self, dataset: Any, split: str, most: int) -> Batch:
+        """Returns the first images of a split, with z and the condition where there are some."""
         batches = dataset.batches(
             split, _BATCH, self.config.seed, drop_remainder=False, repeat=False, shuffle=False
         )
-        parts: list[tuple[np.ndarray, ...]] = []
-        for batch in batches.take(-(-most // _BATCH)).as_numpy_iterator():
-            parts.append(batch if isinstance(batch, tuple) else (batch,))
-        return [np.concatenate(column)[:most] for column in zip(*parts, strict=True)]
+        rows = [
+            Batch.of(batch, self.paired, self.conditional)
+            for batch in batches.take(-(-most // _BATCH)).as_numpy_iterator()
+        ]
+        columns = zip(*rows, strict=True)
+        return Batch(
+            *(c[0] if isinstance(c[0], tuple) else np.concatenate(c)[:most] for c in columns)
+        )
 
     def _labels(self, dataset: Any, split: str) -> np.ndarray:
         labels = getattr(dataset.split(split), "labels", None)
@@ -325,3 +371,24 @@ class Subject:
                 "as in --labelled=mnist."
             )
         return np.asarray(labels)
+
+
+class SubjectOfClass(Subject):
+    """A conditional model at one class, with the images of that class: an unconditional subject.
+
+    Args:
+      whole: the conditional subject.
+      label: the class.
+    """
+
+    def __init__(self, whole: Subject, label: int):
+        super().__init__(whole.model.given(label), whole.dataset, whole.config, whole.options)
+        self._label = label
+
+    @property
+    def conditional(self) -> bool:
+        return False
+
+    def _of(self, dataset: Any, split: str, most: int) -> Batch:
+        found = super()._of(dataset, split, most)
+        return Batch(found.x[found.c == self._label])

@@ -10,11 +10,13 @@ from train.data import Dataset
 from train.figures import plots
 from train.workdirs.workdir import Workdir
 from zoo import priors
+from zoo.batch import Batch
 
 _GRID = 64
 _POINTS = 2000
 _COLUMN = 12
 _MOST_VALUES = 20
+_PER_CLASS = 10
 
 
 def draw(model: Any, dataset: Dataset, images: Any, workdir: Workdir) -> None:
@@ -23,27 +25,51 @@ def draw(model: Any, dataset: Dataset, images: Any, workdir: Workdir) -> None:
     Args:
       model: the LagrangianModel as it is.
       dataset: where the labels of the test images come from.
-      images: batches of test images in the order of their labels.
+      images: batches of test images in the order of their labels, with their conditions if any.
       workdir: gets plots/*.png.
     """
     if priors.is_data(model.prior):
         _draw_translations(model, images, workdir)
         return
     latent_dim = model.encoder.event_shape[0]
-    shown = np.concatenate(_first(images, _POINTS if latent_dim == 2 else _GRID // 2))
-    plots.samples(model.sample(_GRID).numpy(), workdir.plots / "samples.png")
+    shown, conditions = _first(images, _POINTS if latent_dim == 2 else _GRID // 2)
+    if model.condition is None:
+        plots.samples(model.sample(_GRID).numpy(), workdir.plots / "samples.png")
+    elif model.condition.classes is not None:
+        plots.samples(of_each_class(model), workdir.plots / "samples.png", columns=_PER_CLASS)
+    else:
+        given = np.asarray(conditions)
+        repeated = np.resize(given, (_GRID, *given.shape[1:]))
+        samples = model.sample(_GRID, condition=repeated)
+        plots.samples(samples.numpy(), workdir.plots / "samples.png")
     pairs = shown[: _GRID // 2]
+    of_pairs = () if conditions is None else (conditions[: _GRID // 2],)
     plots.reconstructions(
-        pairs, model.reconstruct(pairs).numpy(), workdir.plots / "reconstructions.png"
+        pairs, model.reconstruct(pairs, *of_pairs).numpy(), workdir.plots / "reconstructions.png"
     )
     plots.terms(workdir.records(), workdir.plots / "terms.png")
-    for block in _codes(model):
+    for block in _codes(model) if model.condition is None else ():
         plots.samples(by_value(model, block), workdir.plots / f"by_{block.name}.png")
     if latent_dim == 2:
         labels = getattr(dataset.split("test"), "labels", None)
         labels = None if labels is None else np.asarray(labels)[: len(shown)]
-        codes = model.encode(shown).sample(seed=[0, 0]).numpy()
+        beside = () if conditions is None else (conditions,)
+        codes = model.encode(shown, *beside).sample(seed=[0, 0]).numpy()
         plots.latent(codes, labels, workdir.plots / "latent.png")
+
+
+def of_each_class(model: Any) -> np.ndarray:
+    """Returns E[x|z,c], [classes * 10, H, W, C]: a row of 10 for each class, of the same z.
+
+    Of more than 20 classes the first 20. Where p(x|z,c) has no mean, x ~ p(x|z,c).
+    """
+    classes = min(model.condition.classes, _MOST_VALUES)
+    z = np.array(model.prior.sample(_PER_CLASS, seed=[model.seed, 0]))
+    with model.averaged():
+        rows = [
+            model.decoder.mean_or_sample(model.decode(z, label)).numpy() for label in range(classes)
+        ]
+    return np.concatenate(rows)
 
 
 def by_value(model: Any, block: Any) -> np.ndarray:
@@ -84,11 +110,16 @@ def _draw_translations(model: Any, pairs: Any, workdir: Workdir) -> None:
     plots.terms(workdir.records(), workdir.plots / "terms.png")
 
 
-def _first(batches: Any, count: int) -> list[np.ndarray]:
-    parts, found = [], 0
+def _first(batches: Any, count: int) -> tuple[np.ndarray, np.ndarray | None]:
+    """Returns the first images, and their conditions, None without any."""
+    images: list[np.ndarray] = []
+    conditions: list[np.ndarray] = []
+    found = 0
     for batch in batches.as_numpy_iterator():
-        parts.append(batch[: count - found])
-        found += len(parts[-1])
+        x, _, c = Batch.of(batch).parts()
+        images.append(x[: count - found])
+        conditions += [] if c is None else [c[: count - found]]
+        found += len(images[-1])
         if found == count:
             break
-    return parts
+    return np.concatenate(images), np.concatenate(conditions) if conditions else None

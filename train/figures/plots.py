@@ -27,18 +27,19 @@ PANEL_COLUMNS = 3
 _UNITLESS = ("mse", "lambda: ")
 
 
-def samples(images: Any, path: str | os.PathLike[str]) -> None:
-    """Writes generated images as a grid, nearly square, filled row by row.
+def samples(images: Any, path: str | os.PathLike[str], columns: int | None = None) -> None:
+    """Writes generated images as a grid, filled row by row.
 
     Args:
       images: [N, H, W, C] with C 1 or 3; values are clipped to [0, 1].
       path: the PNG file.
+      columns: images in a row; as many as make the grid nearly square if None.
 
     Raises:
       InputError: there are no images, or they have another shape.
     """
     tiles = _tiles(images)
-    columns = math.ceil(math.sqrt(len(tiles)))
+    columns = columns or math.ceil(math.sqrt(len(tiles)))
     rows = -(-len(tiles) // columns)
     height, width = tiles.shape[1:3]
     canvas = _canvas(rows * (height + GAP) + GAP, columns * (width + GAP) + GAP)

@@ -46,7 +46,7 @@ def load_dataset(config: RunConfig) -> Any:
     )
     if dataset.binarization == "auto" and compares_images(config.declared.tractable()):
         dataset = dataclasses.replace(dataset, binarization="none")
-    dataset = dataset.resolved(config.likelihood_name)
+    dataset = dataset.resolved(config.likelihood_name).given(config.condition)
     dataset.steps_per_epoch(config.batch_size)
     for name in ("validation", "test"):
         if dataset.split(name).size < 2:
@@ -74,8 +74,11 @@ def build_model(
     image_shape: tuple[int, int, int],
     steps: int,
     latent_shape: tuple[int, int, int] | None = None,
+    classes: int | None = None,
 ) -> Any:
-    """Builds and compiles the model of a run of `steps` steps; `latent_shape` where z is images.
+    """Builds and compiles the model of a run of `steps` steps.
+
+    `latent_shape` where z is images; `classes` of the condition, where there is one.
 
     Multipliers move at a speed that scales with the length of the run. A violation is counted in
     slacks, or in standard deviations of a batch's estimate where that is more: MMD's noise at a
@@ -84,7 +87,7 @@ def build_model(
     Raises:
       InputError: a name or option is unknown, or a term has no estimator.
     """
-    model = _built(config, image_shape, latent_shape, None, {"horizon": steps})
+    model = _built(config, image_shape, latent_shape, classes, None, {"horizon": steps})
     _compile(model, config)
     return model
 
@@ -96,7 +99,8 @@ def rebuilt(config: RunConfig, build: Build, compiled: bool = True) -> Any:
       InputError: as `build_model`.
     """
     speed = {"rate": build.rate}
-    model = _built(config, build.image_shape, build.latent_shape, build.precision, speed)
+    shapes = build.image_shape, build.latent_shape, build.classes
+    model = _built(config, *shapes, build.precision, speed)
     if compiled:
         _compile(model, config)
     return model
@@ -106,6 +110,7 @@ def _built(
     config: RunConfig,
     image_shape: tuple[int, ...],
     latent_shape: tuple[int, ...] | None,
+    classes: int | None,
     fastest: str | None,
     speed: dict[str, Any],
 ) -> Any:
@@ -135,6 +140,7 @@ def _built(
         latents=config.latents,
         prior=None if config.prior == "standard_normal" else config.prior,
         latent_shape=latent_shape,
+        condition=classes,
         noise_dim=config.noise_dim,
         term_options=_term_options(config),
         multiplier_rule=multipliers.get(rule, **speed, **RULE_OPTIONS.get(rule, {})),

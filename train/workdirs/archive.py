@@ -44,12 +44,14 @@ class Build:
       latent_shape: of the second data set, where z is images.
       precision: what "auto" was on the machine that built it.
       rate: of the multipliers' rule, which depends on the first length of the run.
+      classes: of the condition; None without one.
     """
 
     image_shape: tuple[int, ...]
     latent_shape: tuple[int, ...] | None
     precision: str
     rate: float
+    classes: int | None = None
 
     @classmethod
     def of(cls, model: LagrangianModel) -> Build:
@@ -59,10 +61,14 @@ class Build:
         paired = isinstance(model.prior, priors.Empirical)
         latent_shape = tuple(model.encoder.event_shape) if paired else None
         image_shape = tuple(model.decoder.event_shape)
-        return cls(image_shape, latent_shape, model.precision, model.multipliers.rate)
+        classes = None if model.condition is None else model.condition.classes
+        return cls(image_shape, latent_shape, model.precision, model.multipliers.rate, classes)
 
     def to_json(self) -> str:
-        return json.dumps(dataclasses.asdict(self))
+        content = dataclasses.asdict(self)
+        if self.classes is None:
+            del content["classes"]
+        return json.dumps(content)
 
     @classmethod
     def from_json(cls, text: bytes) -> Build:
@@ -70,7 +76,11 @@ class Build:
         found = documents.parsed(text)
         form = {"image_shape": _SHAPE, "latent_shape": (_SHAPE, None), "precision": str}
         documents.require(found, {**form, "rate": float})
-        return cls._checked(*(found[field.name] for field in dataclasses.fields(cls)))
+        classes = found.get("classes")
+        if classes is not None and not (type(classes) is int and 1 < classes < 2**31):
+            raise ValueError(f"{str(classes)[:100]} is no number of classes")
+        parts = (found[name] for name in ("image_shape", "latent_shape", "precision", "rate"))
+        return dataclasses.replace(cls._checked(*parts), classes=classes)
 
     @classmethod
     def from_keras(cls, text: bytes) -> Build:

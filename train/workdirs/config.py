@@ -89,6 +89,7 @@ class RunConfig:
     data_dir: str | None = None
     skip_bad: bool = False
     pair: str | None = None
+    condition: str | None = None
     binarization: str = "auto"
     network: str = "auto"
     network_options: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -167,6 +168,8 @@ class RunConfig:
                         f"--prior={self.prior} does not go with --{flag}, whose latents have "
                         "a prior of their own: leave one of the two out."
                     )
+        if self.condition is not None:
+            self._check_condition()
         if not 0 <= self.seed < 2**31:
             raise InputError(f"--seed={self.seed} must be from 0 to {2**31 - 1}.")
         if self.precision not in PRECISIONS:
@@ -190,6 +193,20 @@ class RunConfig:
         for name in self.imports:
             if not imports.is_name(name):
                 raise InputError(f"--import={name} is not the name of a module.")
+
+    def _check_condition(self) -> None:
+        """Raises InputError for what would leave the condition out."""
+        for flag, given in (
+            (f"pair={self.pair}", self.paired),
+            ("share_features", self.share_features),
+            (f"history={self.history}", self.history),
+            (f"prior={self.prior}", self.prior.startswith("vamp")),
+        ):
+            if given:
+                raise InputError(
+                    f"--condition={self.condition} does not go with --{flag}, which reads no "
+                    "condition: leave one of the two out."
+                )
 
     @property
     def paired(self) -> bool:

@@ -43,8 +43,12 @@ class Aggregate:
     prior: Any
 
     @classmethod
-    def of(cls, model: Any, images: np.ndarray, seed: int = 0) -> Aggregate:
+    def of(
+        cls, model: Any, images: np.ndarray, seed: int = 0, conditions: np.ndarray | None = None
+    ) -> Aggregate:
         """Encodes images [N, ...]; `model` has `encode(x)`, and a `prior` with a density.
+
+        With conditions [N, ...] it is `encode(x, c)`.
 
         Raises:
           InputError: there are fewer images than blocks.
@@ -56,7 +60,8 @@ class Aggregate:
             )
         posteriors, codes, log_own = [], [], []
         for index, start in enumerate(range(0, len(images), _ROWS)):
-            posterior = model.encode(images[start : start + _ROWS])
+            read = [images] if conditions is None else [images, conditions]
+            posterior = model.encode(*(part[start : start + _ROWS] for part in read))
             posteriors.append(posterior)
             z = posterior.sample(seed=stateless_seed([seed, index]))
             codes.append(z.numpy())

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from zoo.batch import Batch
 from zoo.errors import InputError
 
 FITTED_TO, CHOSEN_ON, READ_ON = 20_000, 2_000, 10_000  # the most examples of each kind
@@ -17,45 +18,50 @@ _BATCH = 256
 
 @dataclasses.dataclass(frozen=True)
 class Examples:
-    """Data in memory: x [N, ...], and z [N, ...] where the prior is a data set."""
+    """Data in memory: x [N, ...], z [N, ...] where the prior is a data set, and the condition c."""
 
     x: np.ndarray
     z: np.ndarray | None = None
+    c: np.ndarray | None = None
 
     @classmethod
-    def of(cls, batches: Iterable[Any], most: int, paired: bool = False) -> Examples:
-        """Takes the first `most` examples of batches of x, of (x, labels), or of (x, z).
-
-        Args:
-          paired: whether the second of a pair is z; otherwise it is left alone.
+    def of(
+        cls, batches: Iterable[Any], most: int, paired: bool = False, conditional: bool = False
+    ) -> Examples:
+        """Takes the first `most` examples of batches, as `zoo.batch.Batch.of` reads them.
 
         Raises:
           InputError: there are none.
         """
-        columns: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
+        rows: list[tuple[Any, Any, Any]] = []
         count = 0
         for batch in batches:
-            parts = batch if isinstance(batch, tuple) else (batch,)
-            for column, part in zip(columns, parts, strict=False):
-                column.append(np.asarray(part))
-            count += len(parts[0])
+            rows.append(Batch.of(batch, paired, conditional).parts())
+            count += len(rows[-1][0])
             if count >= most:
                 break
         if not count:
             raise InputError("There are no held-out images: give at least one batch.")
-        x = np.concatenate(columns[0])[:most]
-        return cls(x, np.concatenate(columns[1])[:most] if paired else None)
+        x, z, c = (
+            None if column[0] is None else np.concatenate(list(map(np.asarray, column)))[:most]
+            for column in zip(*rows, strict=True)
+        )
+        assert x is not None
+        return cls(x, z, c)
 
     def __len__(self) -> int:
         return len(self.x)
 
     def part(self, first: int, last: int) -> Examples:
-        return Examples(self.x[first:last], None if self.z is None else self.z[first:last])
+        z, c = (None if part is None else part[first:last] for part in (self.z, self.c))
+        return Examples(self.x[first:last], z, c)
 
-    def in_batches(self) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+    def in_batches(self) -> Iterator[Batch]:
+        """Yields batches, whose `parts` are x, z and c."""
         for start in range(0, len(self), _BATCH):
             batch = self.part(start, start + _BATCH)
-            yield batch.x, batch.z
+            parts = (batch.z, batch.c)
+            yield Batch(batch.x, *(() if part is None else part for part in parts))
 
 
 @dataclasses.dataclass(frozen=True)

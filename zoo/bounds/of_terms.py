@@ -22,6 +22,7 @@ from zoo.bounds.variational import Candidate, lower_bound
 from zoo.critics import fresh
 from zoo.metrics.full_mmd import full_mmd
 from zoo.metrics.measured import Measured
+from zoo.metrics.over_classes import averaged
 from zoo.terms.critic import CriticTerm, Pair
 from zoo.terms.mmd import MMD
 from zoo.terms.sliced_wasserstein import SlicedWasserstein
@@ -47,6 +48,10 @@ class Bounds:
     the moments of the codes and by the mixture of training posteriors. Upper bounds on z are those
     of `zoo.bounds.aggregate`. On x and (x,z) q(x) has no density, and there is none. Distances of
     optimal transport have both on every space, from samples alone (`zoo.bounds.transport`).
+
+    Where the model has a condition c, a term is the divergence of q(z,c) from p(z)q(c), which
+    critics read. That of q(z) from p(z) is at most as large, so that lower bounds on it, such as by
+    moments, hold; upper bounds on it do not, and there is none but for MMD within classes.
 
     Args:
       model: a LagrangianModel.
@@ -100,15 +105,24 @@ class Bounds:
             self._flat(part, term) for part in (samples.fit, samples.choose, samples.read)
         )
         lower = w1_lower(fit, choose, read, seed=self._seed)
+        if self._conditional:
+            return TermBounds(lower)
         return TermBounds(lower, w1_upper(*self._flat(samples.held_out, term), seed=self._seed))
 
     def _flat(self, examples: Examples, term: Any) -> tuple[np.ndarray, np.ndarray]:
         """Returns samples of q and of p on the term's space, [N, D] each."""
+        # The condition, a last part, is left out.
         q, p = (
-            np.concatenate([np.reshape(part, (len(part), -1)) for part in parts], axis=1)
+            np.concatenate(
+                [np.reshape(part, (len(part), -1)) for part in parts[: len(term.space)]], axis=1
+            )
             for parts in Pairs(self._model, _On(term.space), self._seed).samples(examples)
         )
         return q, p
+
+    @property
+    def _conditional(self) -> bool:
+        return getattr(self._model, "condition", None) is not None
 
     def _mmd(self, term: MMD) -> TermBounds:
         found = mmd_of_codes(self._model, self._samples.held_out, self._seed, term)
@@ -122,7 +136,9 @@ class Bounds:
 
     def _upper(self, divergence: str, term: CriticTerm | None) -> Bound | None:
         space, reverses = (term.space, term.reverses) if term else ("z", False)
-        if space != "z" or not self._explicit or len(self._samples.held_out) < BLOCKS:
+        if space != "z" or not self._explicit or self._conditional:
+            return None
+        if len(self._samples.held_out) < BLOCKS:
             return None
         return upper_bounds(self._aggregate, [(divergence, reverses)], seed=self._seed)[0]
 
@@ -172,7 +188,8 @@ class Bounds:
 
     @functools.cached_property
     def _aggregate(self) -> Aggregate:
-        return Aggregate.of(self._model, self._samples.held_out.x[:READ_ON], self._seed)
+        held_out = self._samples.held_out.part(0, READ_ON)
+        return Aggregate.of(self._model, held_out.x, self._seed, held_out.c)
 
     @functools.cached_property
     def _densities(self) -> list[Candidate]:
@@ -180,7 +197,8 @@ class Bounds:
         samples, seed = self._samples, self._seed
         if len(samples.fit) < BLOCKS:
             return []
-        mixture = Aggregate.of(self._model, samples.fit.x[:MIXED], seed + 1)
+        fit = samples.fit.part(0, MIXED)
+        mixture = Aggregate.of(self._model, fit.x, seed + 1, fit.c)
         normal = MomentMatched(mixture.codes)
         found = []
         pairs = Pairs(self._model, _On("z"), seed)
@@ -202,13 +220,21 @@ class Bounds:
 def mmd_of_codes(model: Any, examples: Examples, seed: int, term: MMD) -> Measured | None:
     """Returns MMD_z by the U-statistic of all codes at once, None where z is data.
 
+    Of a model with a condition the mean of MMD within each class; None if a class has fewer than 4.
+
     Batches of n out of N codes have sqrt(N / n) times its noise.
     """
     if priors.is_data(model.prior) or len(examples) < 4:
         return None
     q, _ = Pairs(model, _On("z"), seed).samples(examples)
     options = {option: getattr(term, option) for option in ("kernel", "bandwidth", "scales")}
-    return full_mmd(q[0], model.prior, **options, seed=seed)
+    if examples.c is None:
+        return full_mmd(q[0], model.prior, **options, seed=seed)
+    classes, counts = np.unique(examples.c, return_counts=True)
+    if counts.min() < 4:
+        return None
+    rows = [full_mmd(q[0][examples.c == c], model.prior, **options, seed=seed) for c in classes]
+    return averaged((counts / len(examples)).tolist(), rows)
 
 
 @dataclasses.dataclass(frozen=True)

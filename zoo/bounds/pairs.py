@@ -36,7 +36,8 @@ class Pairs:
 
     z is drawn from q(z|x) as it is: a relaxed sample, which stands for one in training, would be
     told from the prior at sight. Where samples of x have no gradient their mean stands for them,
-    as in training.
+    as in training. Where the model has a condition c, as networks see it, is a last part of a and
+    of b: of a critic, which then tells q(z,c) from p(z)q(c).
 
     Args:
       model: a LagrangianModel.
@@ -58,14 +59,17 @@ class Pairs:
     def _of_vectors(self) -> bool:
         return len(self._model.encoder.event_shape) == 1
 
-    def _pair(self, x: Any, z: Any, seed: Any) -> tuple[Parts, Parts]:
-        pair = self._term.pair(self._model.joints(x, seed, z=z, relaxed=False))
-        return pair.a, pair.b
+    def _pair(self, x: Any, z: Any, c: Any, seed: Any) -> tuple[Parts, Parts]:
+        given = {} if c is None else {"c": c}
+        joints = self._model.joints(x, seed, z=z, relaxed=False, **given)
+        pair = self._term.pair(joints)
+        seen = () if c is None else (joints.condition,)
+        return (*pair.a, *seen), (*pair.b, *seen)
 
     def draw(self, examples: Examples) -> Draw:
         """Returns a function from a seed to batches of a and of b, of examples picked at random."""
         x = tf.constant(examples.x)
-        z = None if examples.z is None else tf.constant(examples.z)
+        z, c = (None if p is None else tf.constant(p) for p in (examples.z, examples.c))
 
         def pick(values: Any, seed: Any) -> Any:
             n = tf.shape(values)[0]
@@ -76,7 +80,8 @@ class Pairs:
             fold = tf.random.experimental.stateless_fold_in
             # x and z of a pair of data sets have nothing to do with each other.
             partners = None if z is None else pick(z, fold(seed, 2))
-            return self._pair(pick(x, fold(seed, 1)), partners, fold(seed, 3))
+            given = None if c is None else pick(c, fold(seed, 1))
+            return self._pair(pick(x, fold(seed, 1)), partners, given, fold(seed, 3))
 
         return drawn
 
@@ -87,10 +92,10 @@ class Pairs:
     def samples(self, examples: Examples, draw: int = 0) -> tuple[Parts, Parts]:
         """Returns one sample of a and of b for each example, as arrays."""
         parts: tuple[list[Any], list[Any]] = ([], [])
-        for index, (x, z) in enumerate(examples.in_batches()):
+        for index, batch in enumerate(examples.in_batches()):
             # Streams of the two sets must differ, also where both begin with the same example.
             seed = tf.constant([self._seed + _STREAM * (draw + 1), len(examples) + index])
-            for kept, found in zip(parts, self._traced(x, z, seed), strict=True):
+            for kept, found in zip(parts, self._traced(*batch.parts(), seed), strict=True):
                 kept.append([np.asarray(part) for part in found])
         a, b = (tuple(map(np.concatenate, zip(*kept, strict=True))) for kept in parts)
         return a, b

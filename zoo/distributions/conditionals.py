@@ -26,7 +26,8 @@ class BaseConditional(keras.layers.Layer):
     node of a Functional model. Compose `conditional.network` there.
 
     `condition_shape` is read off the network's input where it is not given, which takes a
-    Functional model.
+    Functional model. With `c_shape`, the shape of one example of a model's condition c, the
+    network reads a list, [x, c] or [z, c], and so does the conditional.
     """
 
     network: keras.Model
@@ -36,6 +37,7 @@ class BaseConditional(keras.layers.Layer):
         self,
         network: keras.Model | dict[str, Any],
         condition_shape: Sequence[int] | None = None,
+        c_shape: Sequence[int] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(dtype="float32", **kwargs)
@@ -44,6 +46,7 @@ class BaseConditional(keras.layers.Layer):
         self.network = network
         given = condition_shape is not None
         self._condition_shape = tuple(int(s) for s in condition_shape or ()) if given else None
+        self.c_shape = None if c_shape is None else tuple(int(size) for size in c_shape)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -74,7 +77,13 @@ class BaseConditional(keras.layers.Layer):
         """The shape of one example of the condition."""
         if self._condition_shape is not None:
             return self._condition_shape
-        return tuple(self.network.input_shape[1:])
+        shape = self.network.input_shape
+        return tuple((shape if self.c_shape is None else shape[0])[1:])
+
+    @property
+    def _input_shapes(self) -> list[tuple[int, ...]]:
+        """The shapes of one example of what is read: the variable, and c if any."""
+        return [self.condition_shape, *([] if self.c_shape is None else [self.c_shape])]
 
     def mean(self, inputs: Any, training: bool = False) -> tf.Tensor:
         """Returns the conditional's mean, [B, ...]; raises InputError where it has none."""
@@ -112,6 +121,8 @@ class BaseConditional(keras.layers.Layer):
         del config["dtype"]
         if self._condition_shape is not None:
             config["condition_shape"] = list(self._condition_shape)
+        if self.c_shape is not None:
+            config["c_shape"] = list(self.c_shape)
         return {**config, "network": keras.saving.serialize_keras_object(self.network)}
 
 
@@ -137,9 +148,10 @@ class Conditional(BaseConditional):
         family: Likelihood | dict[str, Any],
         event_shape: Sequence[int] | None = None,
         condition_shape: Sequence[int] | None = None,
+        c_shape: Sequence[int] | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(network, condition_shape, **kwargs)
+        super().__init__(network, condition_shape, c_shape, **kwargs)
         if isinstance(family, dict):
             family = keras.saving.deserialize_keras_object(family)
         if not isinstance(family, Likelihood):
@@ -220,7 +232,7 @@ class Conditional(BaseConditional):
         else:
             what = f"The {self.name}'s network {self.network.name!r}"
             gives = f"[{', '.join(map(str, ('batch', *(needed or ['...']))))}]"
-            output = own.output_shape(self.network, [self._condition_shape], what, gives)
+            output = own.output_shape(self.network, self._input_shapes, what, gives)
         if event is not None:
             if not event or output != needed:
                 raise errors.InputError(
@@ -263,9 +275,10 @@ class ImplicitConditional(BaseConditional):
         noise_dim: int,
         draws: int = 64,
         condition_shape: Sequence[int] | None = None,
+        c_shape: Sequence[int] | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(network, condition_shape, **kwargs)
+        super().__init__(network, condition_shape, c_shape, **kwargs)
         for what, value, least in (("noise_dim", noise_dim, 1), ("draws", draws, 2)):
             if type(value) is not int or value < least:
                 raise errors.InputError(
@@ -282,7 +295,8 @@ class ImplicitConditional(BaseConditional):
         return dataclasses.replace(IMPLICIT_ENCODER, name="an implicit conditional")
 
     def example(self) -> Any:
-        return self(tf.zeros([1, *self.condition_shape]))
+        zeros = [tf.zeros([1, *shape]) for shape in self._input_shapes]
+        return self(zeros if len(zeros) > 1 else zeros[0])
 
     @property
     def kind(self) -> str:
@@ -296,23 +310,27 @@ class ImplicitConditional(BaseConditional):
 
     def _event_shape(self) -> tuple[int, ...]:
         if self._condition_shape is not None:
-            shapes = [self._condition_shape, (self.noise_dim,)]
+            shapes = [*self._input_shapes, (self.noise_dim,)]
             what = f"The {self.name}'s network {self.network.name!r}"
             return own.output_shape(self.network, shapes, what, "[batch, ...], one z for each x")
         inputs = self.network.input_shape
-        if not isinstance(inputs, list) or len(inputs) != 2 or inputs[1][1:] != (self.noise_dim,):
+        rest = [*([] if self.c_shape is None else [self.c_shape]), (self.noise_dim,)]
+        if not isinstance(inputs, list) or [shape[1:] for shape in inputs[1:]] != rest:
+            listed = "[x, e]" if self.c_shape is None else "[x, c, e]"
             raise errors.InputError(
                 f"Network {self.network.name!r} takes shape {inputs}: an implicit conditional's "
-                f"takes the condition and {self.noise_dim} numbers of noise, [x, e]."
+                f"takes the condition and {self.noise_dim} numbers of noise, {listed}."
             )
         return tuple(self.network.output_shape[1:])
 
     def call(self, inputs: Any, training: bool = False) -> Any:
-        def push(noise: tf.Tensor) -> tf.Tensor:
-            return tf.cast(self.network([inputs, noise], training=training), tf.float32)
+        read = list(inputs) if isinstance(inputs, list | tuple) else [inputs]
 
-        size = inputs.shape[0]
-        batch_size = tf.shape(inputs)[0] if size is None else size
+        def push(noise: tf.Tensor) -> tf.Tensor:
+            return tf.cast(self.network([*read, noise], training=training), tf.float32)
+
+        size = read[0].shape[0]
+        batch_size = tf.shape(read[0])[0] if size is None else size
         return Implicit(push, batch_size, self.event_shape, self.noise_dim, self.draws)
 
     def relaxed_sample(self, distribution: Any, seed: Any, replica: Replica = ALONE) -> tf.Tensor:

@@ -208,6 +208,7 @@ class TabularModel(LagrangianModel):
         training: bool = False,
         z: Any = None,
         relaxed: bool = True,
+        c: Any = None,
     ) -> EnumeratedJoints:
         """Returns all pairs (x, z) with their exact weights."""
         q_x = tf.constant(self.q_x, tf.float32)

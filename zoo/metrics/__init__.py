@@ -21,6 +21,7 @@ from zoo.metrics.mutual_information import (
     log_aggregate_posterior,
     mutual_information,
 )
+from zoo.metrics.over_classes import information_given_classes, over_classes
 from zoo.metrics.quantised_normal import quantised_distortion, sigma_opt, sigma_opt_distortion
 from zoo.metrics.rate_distortion import RateDistortion, rate_distortion
 from zoo.metrics.squared_error import squared_error
@@ -43,6 +44,7 @@ __all__ = [
     "full_mmd",
     "implicit_bound",
     "importance_sampling",
+    "information_given_classes",
     "log_aggregate_posterior",
     "log_det_covariance",
     "log_kernel_density",
@@ -52,6 +54,7 @@ __all__ = [
     "mean_interval",
     "mutual_information",
     "mutual_information_by_kernels",
+    "over_classes",
     "posterior_accuracy",
     "posterior_by_hmc",
     "posterior_by_resampling",

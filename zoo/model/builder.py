@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from zoo import multipliers, priors, terms
+from zoo.condition import Condition
 from zoo.critics.features import FeatureConditional, features_of
 from zoo.distributions import likelihoods
 from zoo.distributions.conditionals import BaseConditional, Conditional, ImplicitConditional
@@ -31,6 +32,8 @@ def build(
     encoder: keras.Model | None = None,
     decoder: keras.Model | None = None,
     critics: Mapping[str, keras.Model] | None = None,
+    condition: int | None = None,
+    condition_shape: Sequence[int] | None = None,
     latents: str | None = None,
     latent_shape: Sequence[int] | None = None,
     likelihood: str | likelihoods.Likelihood = "bernoulli",
@@ -63,6 +66,10 @@ def build(
         [x, noise] and returns z [B, K]. Where z is images, [B, *latent_shape] stands for [B, K].
       critics: term name -> your own Keras model, {"JS_xz": model}: x, z or the list [x, z] to one
         logit per example, [B] or [B, 1].
+      condition: the number of classes K of a condition c, given as whole numbers from 0 to K - 1,
+        which q(z|x,c), p(x|z,c) and critics read as one-hot vectors; see `LagrangianModel`. Your
+        own networks then take one more input, the last: [x, c], [z, c], or [x, z, c].
+      condition_shape: in its place, the shape of one example of a condition of floats.
       latents: z as named blocks, "categorical(10), uniform(2), noise(62)", in place of latent_dim,
         posterior and prior; see `zoo.distributions.latents`.
       latent_shape: [H', W', C'] where z is images of a second data set, and batches are pairs
@@ -111,9 +118,18 @@ def build(
     if isinstance(likelihood, str):
         likelihood = likelihoods.family(likelihood)
     network_options = {**critic_options(objective, network), **(network_options or {})}
+    c = Condition.of(condition, condition_shape)
+    c_shape = None if c is None else c.shape
+    common = {"precision": precision, "seed": seed}
+    if c is not None:
+        common["condition_shape"] = c.shape
+        if latent_shape is not None:
+            raise InputError("Where z is images there is no condition: leave out condition.")
+        if share_features:
+            raise InputError("A critic's features include no condition: leave out share_features.")
     parts = {"encoder": encoder, "decoder": decoder, **(critics or {})}
     given = {part: network_of for part, network_of in parts.items() if network_of is not None}
-    make = Parts(network, network_options, {"precision": precision, "seed": seed}, given)
+    make = Parts(network, network_options, common, given)
     if isinstance(prior, str):
         prior = priors.named(prior, latent_dim, seed)
     q: BaseConditional
@@ -161,19 +177,21 @@ def build(
         of_z = (latent_dim,) if make.given("decoder") else None
         if objective.implicit_encoder:
             network_of = make("encoder", "implicit_encoder", image_shape, latent_dim, noise_dim)
-            q = ImplicitConditional(network_of, noise_dim, condition_shape=of_x, name="encoder")
+            q = ImplicitConditional(
+                network_of, noise_dim, condition_shape=of_x, c_shape=c_shape, name="encoder"
+            )
         else:
             (outputs,) = encoded.params_shape((latent_dim,))
             if shared is None:
                 network_of = make("encoder", "encoder", image_shape, outputs)
-                q = Conditional(network_of, encoded, (latent_dim,), of_x, name="encoder")
+                q = Conditional(network_of, encoded, (latent_dim,), of_x, c_shape, name="encoder")
             else:
                 network_of = make.head(features_of(played[shared]), outputs)
                 q = FeatureConditional(network_of, encoded, (latent_dim,), shared, name="encoder")
         network_of = make(
             "decoder", "decoder", latent_dim, image_shape, likelihood.params_per_element
         )
-        p = Conditional(network_of, likelihood, image_shape, of_z, name="decoder")
+        p = Conditional(network_of, likelihood, image_shape, of_z, c_shape, name="decoder")
     return LagrangianModel(
         objective,
         q,
@@ -187,6 +205,7 @@ def build(
         history=history,
         seed=seed,
         precision=precision,
+        condition=c,
         name=objective.name,
     )
 

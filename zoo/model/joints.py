@@ -32,6 +32,7 @@ class SampledJoints:
       histories: what remembers generated samples "x_p" or "z_q", if anything does.
       replica: whose part of the batch x is.
       relaxed: whether z ~ q(z|x) is differentiable, and a relaxation where samples are not.
+      condition: c of each example, [B, ...], which q(z|x,c) and p(x|z,c) read; None without one.
     """
 
     # The samples are drawn, not listed with their probabilities.
@@ -50,8 +51,10 @@ class SampledJoints:
         histories: Mapping[str, SampleHistory] | None = None,
         replica: Replica = ALONE,
         relaxed: bool = True,
+        condition: Any = None,
     ):
         self.x_q = x
+        self.condition = condition
         self.encoder = encoder
         self.decoder = decoder
         self.prior = prior
@@ -66,7 +69,7 @@ class SampledJoints:
     @cached_property
     def posterior(self) -> Any:
         """q(z|x) at the data, batch shape [B]."""
-        return self.encoder(self.x_q, training=self._training)
+        return self.encoder(self._read(self.x_q), training=self._training)
 
     @cached_property
     def z_q(self) -> tf.Tensor:
@@ -78,7 +81,7 @@ class SampledJoints:
     @cached_property
     def likelihood(self) -> Any:
         """p(x|z) at z_q: the distribution of reconstructions, batch shape [B]."""
-        return self.decoder(self.z_q, training=self._training)
+        return self.decoder(self._read(self.z_q), training=self._training)
 
     @cached_property
     def z_p(self) -> tf.Tensor:
@@ -91,7 +94,7 @@ class SampledJoints:
     @cached_property
     def x_p(self) -> tf.Tensor:
         """x ~ p(x|z) at z_p, or the family's stand-in for it."""
-        generated = self.decoder(self.z_p, training=self._training)
+        generated = self.decoder(self._read(self.z_p), training=self._training)
         return self.decoder.relaxed_sample(generated, self._stream("x_p"), self.replica)
 
     @cached_property
@@ -116,7 +119,7 @@ class SampledJoints:
 
     def log_q_z_given(self, x: Any) -> tf.Tensor:
         """log q(z|x) at z ~ p(z) and the images x in place of x_p, [B], nats."""
-        return self.encoder(x, training=self._training).log_prob(self.z_p)
+        return self.encoder(self._read(x), training=self._training).log_prob(self.z_p)
 
     def expect_q(self, values: Any) -> tf.Tensor:
         """E_q(x,z) of values [B] at samples of q."""
@@ -168,6 +171,10 @@ class SampledJoints:
         """Returns the seed of the noise of the term called `name`."""
         number = zlib.crc32(name.encode()) & 0x7FFFFFFF
         return tf.random.experimental.stateless_fold_in(self._seed, number)
+
+    def _read(self, variable: Any) -> Any:
+        """Returns what a conditional of `variable` reads: beside it the condition, if any."""
+        return variable if self.condition is None else [variable, self.condition]
 
     def _stream(self, name: str) -> tf.Tensor:
         return tf.random.experimental.stateless_fold_in(self._seed, _STREAMS.index(name))

@@ -12,6 +12,8 @@ import keras
 import tensorflow as tf
 
 from zoo import multipliers, networks, priors, terms  # noqa: F401
+from zoo.batch import Batch
+from zoo.condition import Condition
 from zoo.critics.features import FeatureConditional
 from zoo.critics.sample_history import SampleHistory
 
@@ -19,6 +21,7 @@ from zoo.critics.sample_history import SampleHistory
 from zoo.distributions import latents, probes  # noqa: F401
 from zoo.distributions.conditionals import BaseConditional, stateless_seed
 from zoo.errors import InputError
+from zoo.model.given import Given
 from zoo.model.inputs import checked
 from zoo.model.lagrangian import Lagrangian
 from zoo.model.running_means import RunningMeans
@@ -36,7 +39,17 @@ class LagrangianModel(LagrangianStep):
     """Encoder, decoder, prior and critics, trained on the tractable form of one objective.
 
     The step is `LagrangianStep`'s; players without variables are dropped. `fit` and `evaluate`
-    take batches of x, or of (x, labels), whose labels are ignored. Logs: `loss`, the Lagrangian
+    take batches of x, or of (x, labels), whose labels are ignored.
+
+    With a condition they take (x, c), or `zoo.batch.Batch`. Every joint is then one for each c,
+
+        q(x,z|c) = q(x|c) q(z|x,c),   p(x,z|c) = p(z) p(x|z,c),   c ~ q(c)
+
+    and every term the mean of those given c, such as I_q(x;z|c) and E_q(c) KL(q(z|c)||p(z)), which
+    is KL(q(z,c)||p(z)q(c)). p(z) reads no condition. The algebra holds for each c, so it holds for
+    the mean.
+
+    Logs: `loss`, the Lagrangian
     sum_i c_i term_i - sum_j lambda_j eps_j without constants; each term by name; each learned
     constraint as "D: EXPRESSION" and its multiplier as "lambda: EXPRESSION". `evaluate` adds
     REC_x, RATE and `mse`, the squared error per element of reconstructions at the posterior mean,
@@ -59,6 +72,8 @@ class LagrangianModel(LagrangianStep):
       history: how many generated images critics are shown again, 0 for none; see `SampleHistory`.
       seed: all noise is a function of it and the step.
       precision: of the parts' products in training, as `zoo.build` made them; for the record.
+      condition: what c is, or its config; None for an unconditional model. Encoder and decoder
+        have its `c_shape`, and critics read it as a last input.
 
     Raises:
       InputError: the objective is not admissible, a critic is missing, the parts' shapes do not
@@ -80,6 +95,7 @@ class LagrangianModel(LagrangianStep):
         history: int = 0,
         seed: int = 0,
         precision: str = "float32",
+        condition: Condition | dict[str, Any] | None = None,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
@@ -91,6 +107,9 @@ class LagrangianModel(LagrangianStep):
         self.critics = dict(critics or {})
         self.term_options = {name: dict(o) for name, o in (term_options or {}).items()}
         self.seed, self.precision = int(seed), precision
+        if isinstance(condition, dict):
+            condition = Condition.from_config(condition)
+        self.condition = condition
         if isinstance(self.encoder, FeatureConditional):
             self.encoder.read(self.critics)
         self.prior_layer.attach(self.encoder)
@@ -104,6 +123,8 @@ class LagrangianModel(LagrangianStep):
                     f"for {name!r}."
                 )
         self._check_critics()
+        if self.condition is not None:
+            self._check_condition(history)
         check(self._terms.values(), *self._offered)
         self._readings = {
             name: term for name, term in self._monitors().items() if name not in self._terms
@@ -156,45 +177,88 @@ class LagrangianModel(LagrangianStep):
         """p(z), a tfd distribution at the present weights of `prior_layer`."""
         return self.prior_layer.distribution
 
-    def encode(self, x: Any) -> Any:
-        """Returns q(z|x), a tfd distribution, for images x [B, ...] with values in [0, 1]."""
-        return self.encoder(checked(x, self.encoder.condition_shape, "images"))
+    def encode(self, x: Any, condition: Any = None) -> Any:
+        """Returns q(z|x), a tfd distribution, for images x [B, ...] with values in [0, 1].
 
-    def decode(self, z: Any) -> Any:
-        """Returns p(x|z), a tfd distribution, for latents z [B, K]."""
-        return self.decoder(checked(z, self.decoder.condition_shape, "latents"))
+        q(z|x,c) where there is a condition: one for each image, or a single one for all.
+        """
+        x = checked(x, self.encoder.condition_shape, "images")
+        return self.encoder(self._read(x, condition))
 
-    def reconstruct(self, x: Any) -> tf.Tensor:
-        """Returns E[x|z] at the mean of q(z|x), [B, ...]; samples of what has no mean."""
-        z = self.encoder.mean_or_sample(self.encode(x), [self.seed, 0])
-        return self.decoder.mean_or_sample(self.decode(z), [self.seed, 1])
+    def decode(self, z: Any, condition: Any = None) -> Any:
+        """Returns p(x|z), a tfd distribution, for latents z [B, K]; `condition` as in `encode`."""
+        z = checked(z, self.decoder.condition_shape, "latents")
+        return self.decoder(self._read(z, condition))
 
-    def sample(self, n: int, seed: int = 0) -> tf.Tensor:
+    def reconstruct(self, x: Any, condition: Any = None) -> tf.Tensor:
+        """Returns E[x|z] at the mean of q(z|x), [B, ...]; samples of what has no mean.
+
+        `condition` as in `encode`.
+        """
+        z = self.encoder.mean_or_sample(self.encode(x, condition), [self.seed, 0])
+        return self.decoder.mean_or_sample(self.decode(z, condition), [self.seed, 1])
+
+    def sample(self, n: int, seed: int = 0, condition: Any = None) -> tf.Tensor:
         """Returns E[x|z] for n draws z ~ p(z), [n, ...]; of the averaged weights, if any are.
 
-        Where p(x|z) has no mean, x ~ p(x|z).
+        Where p(x|z) has no mean, x ~ p(x|z). `condition` as in `encode`; of classes each in turn,
+        0, 1, ..., where none is given.
+
+        Raises:
+          InputError: the condition does not fit, or is missing.
         """
+        if condition is None and self.condition is not None:
+            condition = self.condition.values(n)
         seeds = stateless_seed([self.seed, seed])
         with self.averaged():
             z = self.prior.sample(n, seed=seeds)
-            return self.decoder.mean_or_sample(self.decode(z), seeds + 1)
+            return self.decoder.mean_or_sample(self.decode(z, condition), seeds + 1)
+
+    def given(self, condition: Any) -> Given:
+        """Returns the unconditional model at one value of the condition, for metrics.
+
+        Raises:
+          InputError: the model has no condition.
+        """
+        return Given(self, condition)
 
     def averaged(self) -> AbstractContextManager[None]:
         """Returns a context in which all parts but critics have averaged weights, if any."""
         return contextlib.nullcontext() if self.averages is None else self.averages.in_place()
 
     def call(self, x: Any, training: bool = False) -> tf.Tensor:
+        """Returns reconstructions of x, or of [x, c] as networks see the condition."""
         z = self.encoder.mean_or_sample(self.encoder(x, training=training))
+        z = z if self.condition is None else [z, x[1]]
         return self.decoder.mean_or_sample(self.decoder(z, training=training))
 
-    def _batch(self, data: Any) -> tuple[tf.Tensor, tf.Tensor | None]:
-        x, z, _ = keras.utils.unpack_x_y_sample_weight(data)
+    def _batch(self, data: Any) -> Batch:
+        x, z, c = Batch.of(data, self.prior_layer.is_data, self.condition is not None).parts()
         x = checked(x, self.encoder.condition_shape, "images")
+        if c is None and self.condition is not None:
+            raise InputError(
+                f"This model has a condition: give batches (x, c), c {self.condition.wants}."
+            )
+        if self.condition is not None:
+            return Batch(x, c=c)
         if not self.prior_layer.is_data:
-            return x, None
+            return Batch(x)
         if z is None:
             raise InputError("The prior is a data set: give batches (x, z) of both.")
-        return x, checked(z, self.decoder.condition_shape, "latents")
+        return Batch(x, checked(z, self.decoder.condition_shape, "latents"))
+
+    def _encoded_condition(self, condition: Any, count: Any) -> tf.Tensor | None:
+        if self.condition is None and condition is not None:
+            raise InputError("This model has no condition: leave out condition.")
+        if self.condition is None:
+            return None
+        if condition is None:
+            raise InputError(f"This model has a condition: give condition, {self.condition.wants}.")
+        return self.condition.encoded(condition, count)
+
+    def _read(self, variable: Any, condition: Any) -> Any:
+        c = self._encoded_condition(condition, tf.shape(variable)[0])
+        return variable if c is None else [variable, c]
 
     def _term(self, name: str) -> terms.Term:
         options = dict(self.term_options.get(name, {}))
@@ -237,6 +301,31 @@ class LagrangianModel(LagrangianStep):
             if tuple(found) != tuple(needed):
                 raise InputError(f"{what} have shape {found} where {needed} is needed.")
 
+    def _check_condition(self, history: int) -> None:
+        """Raises InputError where a part would leave the condition out."""
+        assert self.condition is not None
+        if self.prior_layer.is_data:
+            raise InputError("Where z is a data set there is no condition: leave out condition.")
+        if history:
+            raise InputError(
+                "A history keeps images without their condition, which critics read: leave out "
+                "history."
+            )
+        for part in (self.encoder, self.decoder):
+            if part.c_shape != self.condition.shape:
+                raise InputError(
+                    f"The {part.name} reads a condition of shape {part.c_shape}, and the model's "
+                    f"is {self.condition.shape}: give it that c_shape."
+                )
+        allowed = ("any", "classes") if self.condition.classes else ("any",)
+        for name, term in self._terms.items():
+            if term.conditions not in allowed:
+                raise InputError(
+                    f"{name} compares samples whatever their condition, so that the condition "
+                    "would not count: use a divergence with a critic, such as JS"
+                    + (", or MMD." if self.condition.classes else ".")
+                )
+
     def _check_critics(self) -> None:
         """Builds critics that are subclassed models, and checks what each takes and gives."""
         x, z = self.decoder.event_shape, priors.event_shape(self.prior)
@@ -245,6 +334,7 @@ class LagrangianModel(LagrangianStep):
             estimator = self.term_options.get(name, {}).get("estimator")
             space = terms.critic_space(name, estimator or self.objective.estimators.get(name))
             shapes = [{"x": x, "z": z}[part] for part in space or ""]
+            shapes += [] if self.condition is None else [self.condition.shape]
             what, gives = f"The critic of {name!r}", "one logit per example, [batch] or [batch, 1]"
             found = own.output_shape(critic, shapes, what, gives)
             if found not in ((), (1,)) and not (patches and len(found) == 1):
@@ -257,6 +347,9 @@ class LagrangianModel(LagrangianStep):
 
     def get_config(self) -> dict[str, Any]:
         serialise = keras.saving.serialize_keras_object
+        condition = {}
+        if self.condition is not None:
+            condition["condition"] = self.condition.get_config()
         return {
             "name": self.name,
             "objective": self.objective.to_config(),
@@ -271,6 +364,7 @@ class LagrangianModel(LagrangianStep):
             "history": self.remembers,
             "seed": self.seed,
             "precision": self.precision,
+            **condition,
         }
 
     @classmethod

@@ -13,7 +13,7 @@ from zoo.networks import own
 
 HEAD = (128,)  # as InfoGAN's: Chen et al. 2016, appendix C.1
 # What `build` decides by arguments of its own, or by the likelihood.
-_DECIDED = {"precision", "seed", "spectral_norm", "squash"}
+_DECIDED = {"precision", "seed", "spectral_norm", "squash", "condition_shape"}
 
 
 class Parts:
@@ -66,6 +66,8 @@ class Parts:
             raise InputError(
                 f"The {self._network} network has no {role}: it has {', '.join(self._roles)}."
             )
+        if "condition_shape" in self._common:
+            self._require_condition(role)
         taken = {}
         for option in self._roles[role].options:
             for options, key in (
@@ -78,6 +80,13 @@ class Parts:
         if own.module_of(self._network) is not None:
             taken["seed"] = self._common["seed"]
         return self._roles[role](*sizes, **{**taken, **more})
+
+    def _require_condition(self, role: str) -> None:
+        if "condition_shape" not in self._roles[role].options:
+            raise InputError(
+                f"The {role} of the {self._network} network reads no condition: use mlp or dcgan, "
+                "or give your own function a keyword condition_shape."
+            )
 
     def head(self, features: keras.Model, outputs: int) -> keras.Model:
         """Returns the network from a critic's features to `outputs` parameters of q(z|x)."""

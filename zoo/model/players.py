@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from zoo import multipliers
+from zoo.condition import Condition
 from zoo.critics.sample_history import SampleHistory
 from zoo.distributions.conditionals import BaseConditional
 from zoo.distributions.replicas import ReplicatedModel
@@ -33,6 +34,7 @@ class Players(ReplicatedModel):
     encoder: BaseConditional
     decoder: BaseConditional
     prior_layer: Prior
+    condition: Condition | None
     critics: dict[str, keras.Model]
     lagrangian: Lagrangian
     multipliers: multipliers.MultiplierRule

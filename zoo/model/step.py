@@ -11,6 +11,7 @@ from typing import Any
 import tensorflow as tf
 
 from zoo import terms
+from zoo.batch import Batch
 from zoo.distributions import replicas
 from zoo.model import rollback
 from zoo.model.joints import SampledJoints
@@ -42,13 +43,14 @@ class LagrangianStep(LoggedModel):
 
         Only samples that the form needs are drawn. Players without variables are dropped.
         """
-        x, z = self._batch(data)
+        batch = self._batch(data)
+        x, z, c = batch.parts()
         seed = self._step_seed(_TRAIN, self.step)
         with self._rollback():
             for extra in range(1, self.critic_steps if self.adversarial else 1):
-                self._critics_alone(x, z, tf.random.experimental.stateless_fold_in(seed, extra))
+                self._critics_alone(batch, tf.random.experimental.stateless_fold_in(seed, extra))
             with tf.GradientTape(persistent=True) as tape:
-                joints = self.joints(x, seed, training=True, z=z)
+                joints = self.joints(x, seed, training=True, z=z, c=c)
                 estimates = {
                     name: term(joints, training=True) for name, term in self._terms.items()
                 }
@@ -76,10 +78,11 @@ class LagrangianStep(LoggedModel):
         self.step.assign_add(1)
         return self.training_logs()
 
-    def _critics_alone(self, x: tf.Tensor, z: tf.Tensor | None, seed: tf.Tensor) -> None:
+    def _critics_alone(self, batch: Batch, seed: tf.Tensor) -> None:
         """One more step of the critics, before the others move."""
+        x, z, c = batch.parts()
         with tf.GradientTape() as tape:
-            joints = self.joints(x, seed, training=True, z=z)
+            joints = self.joints(x, seed, training=True, z=z, c=c)
             loss = _critic_loss(
                 {name: self._terms[name](joints, training=True) for name in self.critics},
                 self.replicas,
@@ -98,22 +101,24 @@ class LagrangianStep(LoggedModel):
 
     def test_step(self, data: Any) -> dict[str, Any]:
         """Reads one held-out batch; returns the logs since the last reset."""
-        x, z = self._batch(data)
+        x, z, c = self._batch(data).parts()
         number = self._batches.result()
         self._batches.update_state(1)
-        own = self.held_out_values(x, number, z)
+        own = self.held_out_values(x, number, z, c)
         values, examples = replicas.present().mean(own, tf.shape(x)[0])
         loss = self.lagrangian.value(values, self.multipliers.value)
         self._track({"loss": loss, **values}, examples)
         return self._logs(("loss", *values))
 
-    def held_out_values(self, x: Any, number: Any, z: Any = None) -> dict[str, tf.Tensor]:
+    def held_out_values(
+        self, x: Any, number: Any, z: Any = None, c: Any = None
+    ) -> dict[str, tf.Tensor]:
         """Returns what `evaluate` logs of batch `number`: `term_values`, and `mse` if any."""
-        values = self.term_values(x, self._step_seed(_TEST, number), z)
+        values = self.term_values(x, self._step_seed(_TEST, number), z, c)
         if not self.has_mse:
             return values
         # mse = mean (x - E[x|z])^2 at z = E[z|x]
-        return {**values, "mse": tf.reduce_mean(tf.square(x - self.call(x)))}
+        return {**values, "mse": tf.reduce_mean(tf.square(x - self.call(self._read(x, c))))}
 
     @property
     def has_mse(self) -> bool:
@@ -125,25 +130,25 @@ class LagrangianStep(LoggedModel):
         """Names of the terms that `term_values` returns."""
         return {*self._terms, *self._readings}
 
-    def term_values(self, x: Any, seed: Any, z: Any = None) -> dict[str, tf.Tensor]:
+    def term_values(self, x: Any, seed: Any, z: Any = None, c: Any = None) -> dict[str, tf.Tensor]:
         """Returns every term of the form, and REC_x and RATE where they exist, on images x.
 
-        Scalars, nats per example, with the estimators that training uses; `seed` and `z` as in
-        joints.
+        Scalars, nats per example, with the estimators that training uses; `seed`, `z` and `c` as
+        in joints.
         """
-        joints = self.joints(x, seed, z=z)
+        joints = self.joints(x, seed, z=z, c=c)
         return {
             name: term(joints, training=False).value
             for name, term in {**self._terms, **self._readings}.items()
         }
 
-    def surrogates(self, x: Any, seed: Any, z: Any = None) -> dict[str, tf.Tensor]:
+    def surrogates(self, x: Any, seed: Any, z: Any = None, c: Any = None) -> dict[str, tf.Tensor]:
         """Returns what the primal step descends of each trained term, on images x.
 
-        Scalars that mean nothing but by their gradients in `primal_variables`; `seed` and `z` as
-        in joints.
+        Scalars that mean nothing but by their gradients in `primal_variables`; `seed`, `z` and
+        `c` as in joints.
         """
-        joints = self.joints(x, seed, z=z)
+        joints = self.joints(x, seed, z=z, c=c)
         return {name: term(joints, training=False).surrogate for name, term in self._terms.items()}
 
     @functools.cached_property
@@ -158,23 +163,38 @@ class LagrangianStep(LoggedModel):
         return tf.function(self.held_out_values, autograph=False, reduce_retracing=True)
 
     def joints(
-        self, x: Any, seed: Any, training: bool = False, z: Any = None, relaxed: bool = True
+        self,
+        x: Any,
+        seed: Any,
+        training: bool = False,
+        z: Any = None,
+        relaxed: bool = True,
+        c: Any = None,
     ) -> SampledJoints:
         """Returns the samples of both joints that the terms are estimated on.
 
-        `z` are samples of the prior, where that is a data set of its own; `relaxed` as in
-        `SampledJoints`.
+        `z` are samples of the prior, where that is a data set of its own; `c` is the condition, as
+        users give it; `relaxed` as in `SampledJoints`.
         """
+        c = self._encoded_condition(c, tf.shape(x)[0])
         parts = self.encoder, self.decoder, self.prior_layer.distribution
         replica = replicas.present()
-        return SampledJoints(x, *parts, seed, training, z, self.histories, replica, relaxed)
+        return SampledJoints(x, *parts, seed, training, z, self.histories, replica, relaxed, c)
 
     def term(self, name: str) -> terms.Term:
         """Returns the term called `name`, as it is trained or read."""
         return {**self._terms, **self._readings}[name]
 
-    def _batch(self, data: Any) -> tuple[tf.Tensor, tf.Tensor | None]:
-        """Returns the images x of a batch, and samples z where the prior is a data set."""
+    def _encoded_condition(self, condition: Any, count: Any) -> tf.Tensor | None:
+        """Returns what networks see of the condition of `count` examples, None without one."""
+        raise NotImplementedError
+
+    def _read(self, variable: Any, condition: Any) -> Any:
+        """Returns what a conditional of `variable` [B, ...] reads: a list with the condition."""
+        raise NotImplementedError
+
+    def _batch(self, data: Any) -> Batch:
+        """Returns a batch as it was given, checked: images x, and z or c where there is one."""
         raise NotImplementedError
 
     def _step_seed(self, stream: int, step: Any) -> tf.Tensor:

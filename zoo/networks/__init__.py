@@ -35,6 +35,9 @@ def get(name: str) -> Any:
         critic_z(latent_dim)                       [B, K] -> [B]
         critic_xz(image_shape, latent_dim)         [B, ...], [B, K] -> [B]
 
+    With a keyword `condition_shape` each makes a network with one more input, c, the last but
+    noise: [x, c], [z, c], [x, z, c] or [x, c, e].
+
     or, where z is images as x is ("resnet", "unet", "similarity", and "mlp" too):
 
         translator(image_shape, output_shape, params)   [B, H, W, C] -> [B, H, W, C' * params]

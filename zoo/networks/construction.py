@@ -134,6 +134,27 @@ def shape(image_shape: Sequence[int]) -> tuple[int, ...]:
     return sizes
 
 
+def condition_of(condition_shape: Sequence[int] | None) -> Any:
+    """Returns the input of a condition of that shape, None without one."""
+    if condition_shape is None:
+        return None
+    return keras.Input(shape(condition_shape), name="condition")
+
+
+def listed(*inputs: Any) -> Any:
+    """Returns the inputs that there are: a list, or the only one."""
+    there = [each for each in inputs if each is not None]
+    return there if len(there) > 1 else there[0]
+
+
+def beside(features: Any, condition: Any) -> Any:
+    """Returns features [B, F] with those of a condition after them, if there is one."""
+    if condition is None:
+        return features
+    flat = keras.layers.Flatten(name="flat_condition")(condition)
+    return keras.layers.Concatenate(name="with_condition")([features, flat])
+
+
 def with_squares(latent: Any) -> Any:
     """Returns (z, z^2), in which the log ratio of normals with diagonal covariances is linear."""
     square = keras.layers.Multiply(name="square")([latent, latent])

@@ -9,6 +9,10 @@ needs it.
 Against a convolutional critic without spectral normalisation a decoder easily collapses: play
 games on images with spectral_norm=True.
 
+With `condition_shape` each takes a condition c as well, the last input but noise. Convolutions add
+a linear map of it to every map of every layer, as they would of constant channels beside their
+input; decoders and critics of codes read it beside z.
+
 With precision "bfloat16" the inner convolutions are in it. Those next to the pixels, which have few
 maps there, and the dense layers, small ones, would gain nothing.
 """
@@ -23,7 +27,16 @@ import keras
 
 from zoo import errors
 from zoo.networks.batch_normalization import BatchNormalization
-from zoo.networks.construction import Layers, Role, positive, shape, with_squares
+from zoo.networks.construction import (
+    Layers,
+    Role,
+    beside,
+    condition_of,
+    listed,
+    positive,
+    shape,
+    with_squares,
+)
 from zoo.networks.group_normalization import in_groups
 
 WIDTH = 32
@@ -39,16 +52,17 @@ def encoder(
     *,
     width: int = WIDTH,
     normalization: str = "none",
+    condition_shape: Sequence[int] | None = None,
     precision: str = "float32",
     seed: int | None = None,
 ) -> keras.Model:
     """Returns the network [B, H, W, C] -> [B, outputs]; `width` maps in its first layer."""
     layers = Layers("dcgan/encoder", seed, precision)
     image = keras.Input(_image_shape(image_shape), name="image")
-    features = _features(layers, image, width, normalization)
-    return layers.model(
-        image, layers.dense(positive("outputs", outputs), "params", exact=True)(features)
-    )
+    condition = condition_of(condition_shape)
+    features = _features(layers, image, width, normalization, condition=condition)
+    params = layers.dense(positive("outputs", outputs), "params", exact=True)(features)
+    return layers.model(listed(image, condition), params)
 
 
 @Role
@@ -59,6 +73,7 @@ def implicit_encoder(
     *,
     width: int = WIDTH,
     normalization: str = "none",
+    condition_shape: Sequence[int] | None = None,
     precision: str = "float32",
     seed: int | None = None,
 ) -> keras.Model:
@@ -66,11 +81,11 @@ def implicit_encoder(
     layers = Layers("dcgan/implicit_encoder", seed, precision)
     image = keras.Input(_image_shape(image_shape), name="image")
     noise = keras.Input((positive("noise_dim", noise_dim),), name="noise")
-    features = _features(layers, image, width, normalization, noise)
+    condition = condition_of(condition_shape)
+    features = _features(layers, image, width, normalization, noise, condition)
     both = keras.layers.Concatenate(name="last")([features, noise])
-    return layers.model(
-        [image, noise], layers.dense(positive("latent_dim", latent_dim), "latent")(both)
-    )
+    codes = layers.dense(positive("latent_dim", latent_dim), "latent")(both)
+    return layers.model(listed(image, condition, noise), codes)
 
 
 @Role
@@ -81,6 +96,7 @@ def decoder(
     *,
     width: int = WIDTH,
     normalization: str = "none",
+    condition_shape: Sequence[int] | None = None,
     precision: str = "float32",
     seed: int | None = None,
 ) -> keras.Model:
@@ -94,15 +110,17 @@ def decoder(
 
     latent = keras.Input((positive("latent_dim", latent_dim),), name="latent")
     options = {"initializer": "he_normal", "use_bias": normalization != "batch"}
+    condition = condition_of(condition_shape)
     dense = layers.dense(start * start * maps[0], "dense", exact=True, **options)
-    features = dense(latent)
+    features = dense(beside(latent, condition))
     features = keras.layers.Reshape((start, start, maps[0]), name="start")(features)
     features = _activate(features, "start", normalization, "relu")
     for index, size in enumerate(maps[1:]):
         name = f"deconv_{index}"
         features = layers.conv_transpose(size, name, **options)(features)
         features = _activate(features, name, normalization, "relu")
-    return layers.model(latent, layers.conv_transpose(outputs, "params", exact=True)(features))
+    params = layers.conv_transpose(outputs, "params", exact=True)(features)
+    return layers.model(listed(latent, condition), params)
 
 
 @Role
@@ -111,13 +129,16 @@ def critic_x(
     *,
     spectral_norm: bool = False,
     width: int = WIDTH,
+    condition_shape: Sequence[int] | None = None,
     precision: str = "float32",
     seed: int | None = None,
 ) -> keras.Model:
     """Returns the critic [B, H, W, C] -> [B], a float32 logit per image."""
     layers = Layers("dcgan/critic_x", seed, precision, spectral_norm)
     image = keras.Input(_image_shape(image_shape), name="image")
-    return layers.model(image, layers.scalar(_features(layers, image, width)))
+    condition = condition_of(condition_shape)
+    features = _features(layers, image, width, condition=condition)
+    return layers.model(listed(image, condition), layers.scalar(features))
 
 
 @Role
@@ -127,6 +148,7 @@ def critic_z(
     spectral_norm: bool = False,
     width: int = WIDTH,
     squares: bool = False,
+    condition_shape: Sequence[int] | None = None,
     precision: str = "float32",
     seed: int | None = None,
 ) -> keras.Model:
@@ -136,10 +158,11 @@ def critic_z(
     """
     layers = Layers("dcgan/critic_z", seed, precision, spectral_norm)
     latent = keras.Input((positive("latent_dim", latent_dim),), name="latent")
-    seen = with_squares(latent) if squares else latent
+    condition = condition_of(condition_shape)
+    seen = beside(with_squares(latent) if squares else latent, condition)
     features = _dense(layers, seen, 16 * positive("width", width), "latent_0")
     features = _dense(layers, features, 16 * width, "latent_1")
-    return layers.model(latent, layers.scalar(features))
+    return layers.model(listed(latent, condition), layers.scalar(features))
 
 
 @Role
@@ -149,6 +172,7 @@ def critic_xz(
     *,
     spectral_norm: bool = False,
     width: int = WIDTH,
+    condition_shape: Sequence[int] | None = None,
     precision: str = "float32",
     seed: int | None = None,
 ) -> keras.Model:
@@ -160,27 +184,43 @@ def critic_xz(
     layers = Layers("dcgan/critic_xz", seed, precision, spectral_norm)
     image = keras.Input(_image_shape(image_shape), name="image")
     latent = keras.Input((positive("latent_dim", latent_dim),), name="latent")
-    of_image = _features(layers, image, width)
+    condition = condition_of(condition_shape)
+    of_image = _features(layers, image, width, condition=condition)
     of_latent = _dense(layers, latent, 8 * width, "latent_0")
     of_latent = _dense(layers, of_latent, 8 * width, "latent_1")
     pair = keras.layers.Concatenate(name="pair")([of_image, of_latent])
-    return layers.model([image, latent], layers.scalar(_dense(layers, pair, 8 * width, "joint")))
+    features = _dense(layers, beside(pair, condition), 8 * width, "joint")
+    return layers.model(listed(image, latent, condition), layers.scalar(features))
 
 
 def _features(
-    layers: Layers, image: Any, width: int, normalization: str = "none", noise: Any = None
+    layers: Layers,
+    image: Any,
+    width: int,
+    normalization: str = "none",
+    noise: Any = None,
+    condition: Any = None,
 ) -> Any:
-    """Halves the image down to 4x4, adding noise to every map if any, and returns [B, F]."""
+    """Halves the image down to 4x4, and returns [B, F].
+
+    Noise and a condition, where they are given, are added to every map.
+    """
+    added = {"noise": noise}
+    if condition is not None:
+        added["condition"] = keras.layers.Flatten(name="of_condition")(condition)
     features, side, index = image, image.shape[1], 0
     while side > 4:
         name = f"conv_{index}"
         maps = positive("width", width) * 2 ** min(index, 2)
         options = {"initializer": "he_normal", "use_bias": normalization != "batch"}
         features = layers.conv(maps, name, exact=index == 0, **options)(features)
-        if noise is not None:
-            of_noise = layers.dense(maps, f"noise_{index}", exact=True, use_bias=False)(noise)
-            of_noise = keras.layers.Reshape((1, 1, maps), name=f"shape_{index}")(of_noise)
-            features = keras.layers.Add(name=f"sum_{index}")([features, of_noise])
+        for what, vector in added.items():
+            if vector is None:
+                continue
+            of_maps = layers.dense(maps, f"{what}_{index}", exact=True, use_bias=False)(vector)
+            suffix = f"{index}" if what == "noise" else f"{what}_{index}"
+            of_maps = keras.layers.Reshape((1, 1, maps), name=f"shape_{suffix}")(of_maps)
+            features = keras.layers.Add(name=f"sum_{suffix}")([features, of_maps])
         features = _activate(features, name, normalization, "leaky_relu")
         side, index = math.ceil(side / 2), index + 1
     return keras.layers.Flatten(name="flat")(features)

@@ -1,7 +1,8 @@
 """Multilayer perceptrons over flattened examples of any shape.
 
 Encoder and decoder default to two layers of 1024 softplus units, as in the code of the family's
-authors; critics to the same sizes with leaky ReLU of slope 0.2.
+authors; critics to the same sizes with leaky ReLU of slope 0.2. With `condition_shape` each takes
+a condition c as well, the last input but noise, and reads it beside its first layer's other input.
 """
 
 from __future__ import annotations
@@ -14,7 +15,17 @@ import keras
 
 from zoo import errors
 from zoo.networks import translation
-from zoo.networks.construction import Layers, Role, known_activation, positive, shape, with_squares
+from zoo.networks.construction import (
+    Layers,
+    Role,
+    beside,
+    condition_of,
+    known_activation,
+    listed,
+    positive,
+    shape,
+    with_squares,
+)
 
 HIDDEN = (1024, 1024)
 JIT_COMPILE = True  # XLA fuses its elementwise work
@@ -27,14 +38,17 @@ def encoder(
     *,
     hidden: Sequence[int] = HIDDEN,
     activation: str = "softplus",
+    condition_shape: Sequence[int] | None = None,
     precision: str = "float32",
     seed: int | None = None,
 ) -> keras.Model:
     """Returns the network [B, *image_shape] -> [B, outputs]."""
     layers = Layers("mlp/encoder", seed, precision)
     image = keras.Input(shape(image_shape), name="image")
-    features = _stack(layers, _flat(image), hidden, activation)
-    return layers.model(image, layers.dense(positive("outputs", outputs), "params")(features))
+    condition = condition_of(condition_shape)
+    features = _stack(layers, beside(_flat(image), condition), hidden, activation)
+    params = layers.dense(positive("outputs", outputs), "params")(features)
+    return layers.model(listed(image, condition), params)
 
 
 @Role
@@ -45,6 +59,7 @@ def implicit_encoder(
     *,
     hidden: Sequence[int] = HIDDEN,
     activation: str = "softplus",
+    condition_shape: Sequence[int] | None = None,
     precision: str = "float32",
     seed: int | None = None,
 ) -> keras.Model:
@@ -52,7 +67,8 @@ def implicit_encoder(
     layers = Layers("mlp/implicit_encoder", seed, precision)
     image = keras.Input(shape(image_shape), name="image")
     noise = keras.Input((positive("noise_dim", noise_dim),), name="noise")
-    features = _flat(image)
+    condition = condition_of(condition_shape)
+    features = beside(_flat(image), condition)
     for index, units in enumerate(_sizes(hidden)):
         of_noise = layers.dense(units, f"noise_{index}", use_bias=False)(noise)
         features = layers.dense(units, f"dense_{index}")(features)
@@ -61,9 +77,8 @@ def implicit_encoder(
             features
         )
     both = keras.layers.Concatenate(name="last")([features, noise])
-    return layers.model(
-        [image, noise], layers.dense(positive("latent_dim", latent_dim), "latent")(both)
-    )
+    codes = layers.dense(positive("latent_dim", latent_dim), "latent")(both)
+    return layers.model(listed(image, condition, noise), codes)
 
 
 @Role
@@ -74,6 +89,7 @@ def decoder(
     *,
     hidden: Sequence[int] = HIDDEN,
     activation: str = "softplus",
+    condition_shape: Sequence[int] | None = None,
     precision: str = "float32",
     seed: int | None = None,
 ) -> keras.Model:
@@ -82,9 +98,11 @@ def decoder(
     *sizes, channels = shape(image_shape)
     output_shape = (*sizes, channels * positive("params_per_element", params_per_element))
     latent = keras.Input((positive("latent_dim", latent_dim),), name="latent")
-    features = _stack(layers, latent, hidden, activation)
+    condition = condition_of(condition_shape)
+    features = _stack(layers, beside(latent, condition), hidden, activation)
     params = layers.dense(math.prod(output_shape), "params")(features)
-    return layers.model(latent, keras.layers.Reshape(output_shape, name="image")(params))
+    params = keras.layers.Reshape(output_shape, name="image")(params)
+    return layers.model(listed(latent, condition), params)
 
 
 @Role
@@ -125,13 +143,16 @@ def critic_x(
     spectral_norm: bool = False,
     hidden: Sequence[int] = HIDDEN,
     activation: str = "leaky_relu",
+    condition_shape: Sequence[int] | None = None,
     precision: str = "float32",
     seed: int | None = None,
 ) -> keras.Model:
     """Returns the critic [B, *image_shape] -> [B], a float32 logit per example."""
     layers = Layers("mlp/critic_x", seed, precision, spectral_norm)
     image = keras.Input(shape(image_shape), name="image")
-    return layers.model(image, layers.scalar(_stack(layers, _flat(image), hidden, activation)))
+    condition = condition_of(condition_shape)
+    features = _stack(layers, beside(_flat(image), condition), hidden, activation)
+    return layers.model(listed(image, condition), layers.scalar(features))
 
 
 @Role
@@ -142,14 +163,17 @@ def critic_z(
     hidden: Sequence[int] = HIDDEN,
     activation: str = "leaky_relu",
     squares: bool = False,
+    condition_shape: Sequence[int] | None = None,
     precision: str = "float32",
     seed: int | None = None,
 ) -> keras.Model:
     """Returns the critic [B, K] -> [B], a float32 logit per example; `squares`: of z and z^2."""
     layers = Layers("mlp/critic_z", seed, precision, spectral_norm)
     latent = keras.Input((positive("latent_dim", latent_dim),), name="latent")
-    seen = with_squares(latent) if squares else latent
-    return layers.model(latent, layers.scalar(_stack(layers, seen, hidden, activation)))
+    condition = condition_of(condition_shape)
+    seen = beside(with_squares(latent) if squares else latent, condition)
+    scalar = layers.scalar(_stack(layers, seen, hidden, activation))
+    return layers.model(listed(latent, condition), scalar)
 
 
 @Role
@@ -160,6 +184,7 @@ def critic_xz(
     spectral_norm: bool = False,
     hidden: Sequence[int] = HIDDEN,
     activation: str = "leaky_relu",
+    condition_shape: Sequence[int] | None = None,
     precision: str = "float32",
     seed: int | None = None,
 ) -> keras.Model:
@@ -167,9 +192,10 @@ def critic_xz(
     layers = Layers("mlp/critic_xz", seed, precision, spectral_norm)
     image = keras.Input(shape(image_shape), name="image")
     latent = keras.Input((positive("latent_dim", latent_dim),), name="latent")
+    condition = condition_of(condition_shape)
     pair = keras.layers.Concatenate(name="pair")([_flat(image), latent])
-    scalar = layers.scalar(_stack(layers, pair, hidden, activation))
-    return layers.model([image, latent], scalar)
+    scalar = layers.scalar(_stack(layers, beside(pair, condition), hidden, activation))
+    return layers.model(listed(image, latent, condition), scalar)
 
 
 def _flat(image: Any) -> Any:

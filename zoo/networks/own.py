@@ -70,7 +70,7 @@ class OwnRole(Role):
     """A user's function, or class, that builds one role's network.
 
     Its options are what it takes beyond the sizes of its role. Of `seed`, `precision`,
-    `spectral_norm` and `squash`, which zoo gives, it is given those it has.
+    `spectral_norm`, `squash` and `condition_shape`, which zoo gives, it is given those it has.
 
     Raises:
       InputError: what it returns is no Keras model.

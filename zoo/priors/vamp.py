@@ -33,7 +33,8 @@ class VampPrior(Prior):
 
     Raises:
       InputError: components is no positive whole number; or the encoder has no density, its
-        samples have no gradient, or its latents are images.
+        samples have no gradient, its latents are images, or it reads a
+        condition.
     """
 
     def __init__(self, components: int, seed: int = 0, **kwargs: Any) -> None:
@@ -43,6 +44,11 @@ class VampPrior(Prior):
         self.seed = int(seed)
 
     def make(self, encoder: Any) -> None:
+        if getattr(encoder, "c_shape", None) is not None:
+            raise InputError(
+                "A VampPrior has pseudo-inputs without a condition, which this encoder needs: use "
+                "a MixturePrior, or a fixed prior."
+            )
         if not encoder.has_density or len(encoder.event_shape) != 1:
             raise InputError(
                 "A VampPrior is a mixture of posteriors q(z|u), which need a density over vectors, "

@@ -71,8 +71,12 @@ class Joints(Protocol):
         """... from samples of the prior."""
 
     @property
+    def condition(self) -> Any:
+        """The condition c of each example, [B, ...], under q and p alike; None without one."""
+
+    @property
     def posterior(self) -> Any:
-        """q(z|x) at x_q, batch shape [B]."""
+        """q(z|x) at x_q, batch shape [B]; q(z|x,c) where there is a condition."""
 
     @property
     def prior(self) -> Any:
@@ -156,6 +160,9 @@ class Term(abc.ABC):
     spaces: ClassVar[tuple[str, ...]] = ()  # () if its name does not say the space
     directions: ClassVar[tuple[str, ...]] = ()  # () if its name does not say the direction
     needs_critic: ClassVar[bool] = False
+    # Whether it is the mean over c of what it is given each c, where joints have a condition: for
+    # "any" condition, for one of "classes" alone, or for "none".
+    conditions: ClassVar[Literal["any", "classes", "none"]] = "none"
 
     @property
     def name(self) -> str:

@@ -50,13 +50,16 @@ class CriticTerm(base.Term):
     GP = gradient_penalty E (|grad T| - 1)^2  at u a + (1 - u) b,  u ~ U(0, 1)
     ```
 
-    Both are added to the critic's loss alone. See Mescheder et al. "Which Training Methods for GANs
+    Both are added to the critic's loss alone. Where joints have a condition c the critic reads it
+    as a last input, T(x, c), and the term is the mean of the divergences given each c, for W1 too:
+    slopes are those in x and z. See Mescheder et al. "Which Training Methods for GANs
     do actually Converge?" ICML 2018, eq. 9; Gulrajani et al. "Improved Training of Wasserstein
     GANs." NeurIPS 2017, eq. 3. The latter was made for W1: elsewhere, where T is a log ratio, a
     slope of 1 is a bias as well as a brake.
     """
 
     needs_critic = True
+    conditions = "any"
     gathers: ClassVar[bool] = False  # whether the estimate is no mean over examples
     divergence: ClassVar[str]  # of a and b
     log_ratio: ClassVar[bool] = True  # whether the best critic is log a/b
@@ -94,12 +97,13 @@ class CriticTerm(base.Term):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             if self.r1_gamma:
                 tape.watch([a, b])
-            logits = self._logits(a, b, training)
+            logits = self._logits(a, b, joints.condition, training)
         estimate = self._compared(joints, pair, logits)
         penalty = 0.0
         if training and (remembered := joints.remembered(self.space)) is not None:
             # The critic sees earlier samples again; the other players see this batch's alone.
-            seen = self._compared(joints, pair, self._logits(*remembered, training))
+            shown = self._logits(*remembered, joints.condition, training)
+            seen = self._compared(joints, pair, shown)
             estimate = dataclasses.replace(estimate, critic_loss=seen.critic_loss)
         if self.r1_gamma:
             slope_a, slope_b = _squared_slopes(tape, logits, (a, b))
@@ -113,7 +117,7 @@ class CriticTerm(base.Term):
             between = _between(pair, joints.noise(tf.random.stateless_uniform, size, self.name))
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(between)
-                logit = self._logit(between, training)
+                logit = self._logit(_beside(between, joints.condition), training)
             (slope,) = _squared_slopes(tape, logit, (between,))
             # GP = weight E (|grad T| - 1)^2;  a slope of 0, such as at first, has no direction
             norm = tf.sqrt(slope + 1e-12)
@@ -123,8 +127,9 @@ class CriticTerm(base.Term):
     def _compared(self, joints: base.Joints, pair: Pair, logits: tuple[Any, Any]) -> Estimate:
         return self.compare(pair, *(joints.gathered(*logits) if self.gathers else logits))
 
-    def _logits(self, a: Any, b: Any, training: bool) -> tuple[Any, Any]:
+    def _logits(self, a: Any, b: Any, condition: Any, training: bool) -> tuple[Any, Any]:
         """Returns the logits at samples of a and of b, by one pass of the critic over both."""
+        a, b = _beside(a, condition), _beside(b, condition)
         both = [tf.concat(parts, axis=0) for parts in zip(a, b, strict=True)]
         logits = self._logit(both, training)
         n = tf.shape(a[0])[0]
@@ -146,6 +151,11 @@ def _between(pair: Pair, u: Any) -> tuple[Any, ...]:
         weight = tf.reshape(u, [-1] + [1] * (a.shape.rank - 1))
         mixed.append(weight * a + (1.0 - weight) * b)
     return tuple(mixed)
+
+
+def _beside(parts: tuple[Any, ...], condition: Any) -> tuple[Any, ...]:
+    """Returns what the critic reads: the parts of an example, and the condition if any."""
+    return tuple(parts) if condition is None else (*parts, condition)
 
 
 def _one_or_both(parts: Any) -> Any:

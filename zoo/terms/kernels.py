@@ -145,6 +145,34 @@ def mean_of_pairs(gram: Any, estimator: str) -> Any:
     return pairs / (n * (n - 1.0)) if estimator == "u" else (pairs + n) / n**2
 
 
+def pairs_of_one_class(condition: Any, estimator: str) -> Any:
+    """Returns weights [N, N] with which a mean of pairs is that of each class, averaged over them.
+
+    ```none
+    w_ij = 1[c_i = c_j] / ((n_c - 1) N)  for i != j ("u"),    1[c_i = c_j] / (n_c N) for all ("v")
+    sum_ij w_ij k_ij = sum_c n_c / N (mean of k over the pairs of class c)
+    ```
+
+    With "u" classes of one example are left out, of N too; where no other is left all weights
+    are 0.
+
+    Args:
+      condition: [N, K], the classes as one-hot vectors.
+      estimator: "u" or "v".
+
+    Raises:
+      InputError: if the estimator is another.
+    """
+    if estimator not in ("u", "v"):
+        raise errors.unknown("estimator within classes", estimator, ("u", "v"))
+    same = tf.matmul(condition, condition, transpose_b=True)
+    if estimator == "u":
+        same = tf.linalg.set_diag(same, tf.zeros_like(same[0]))
+    mates = tf.reduce_sum(same, axis=1, keepdims=True)
+    weights = same / tf.maximum(mates, 1.0)
+    return weights / tf.maximum(tf.reduce_sum(weights), 1.0)
+
+
 def flatten(*parts: Any) -> Any:
     """Returns the parts of a sample, [N, ...] each, side by side as [N, D] in float32."""
     rows = []

@@ -129,6 +129,9 @@ class MMD(base.Term):
     `embedding` insists on that ("closed_form") or does without ("sampled"). Where q(z|x) is a
     diagonal normal as well, encoder and decoder descend `mmd_of_normals`, whose expectation is the
     same. On joints that weigh their samples both sides are exact: `mmd_weighted`.
+
+    Where joints have a condition of classes it is the mean of MMD within each class,
+    E_c MMD(q(z|c), p(z)), by the pairs of examples of one class; not in linear time.
     """
 
     space: str
@@ -159,6 +162,10 @@ class MMD(base.Term):
                 )
 
     @property
+    def conditions(self) -> str:  # type: ignore[override]
+        return "none" if self.estimator == "linear" else "classes"
+
+    @property
     def side(self) -> base.Side:
         # The V-statistic is biased upwards, by the pairs of a sample with itself.
         return "upper" if self.estimator == "v" else super().side
@@ -179,6 +186,8 @@ class MMD(base.Term):
             "scales": self.scales,
         }
         normal = self._exact(joints.prior)
+        if normal is None and joints.condition is not None:
+            return Estimate.of(self._within_classes(joints))
         if normal is None:
             q, p = joints.gathered(*(kernels.flatten(*s) for s in joints.samples(self.space)))
             return Estimate.of(mmd(q, p, bandwidth=self.bandwidth, **options))
@@ -187,16 +196,31 @@ class MMD(base.Term):
         s2 = self.bandwidth
         by_median = isinstance(s2, str) and s2 == "median"
         beside = (joints.z_p,) if by_median else ()
-        z_q, *others = joints.gathered(joints.z_q, *moments, *beside)
+        classes = () if joints.condition is None else (joints.condition,)
+        z_q, *others = joints.gathered(joints.z_q, *moments, *beside, *classes)
+        pairs = kernels.pairs_of_one_class(others.pop(), self.estimator) if classes else None
         if by_median:
             s2 = kernels.median_bandwidth(z_q, others.pop())
         prior = normal.mean(), normal.stddev()
-        exact = mmd_to_normal(z_q, *prior, bandwidth=s2, **options)
+        exact = mmd_to_normal(z_q, *prior, bandwidth=s2, pairs=pairs, **options)
         if posterior is None or not training:
             return Estimate.of(exact)
         locs, stddevs = others
         scales = kernels.kernel(self.kernel, self.scales).scales
-        return Estimate(value=exact, surrogate=mmd_of_normals(locs, stddevs, *prior, s2, scales))
+        surrogate = mmd_of_normals(locs, stddevs, *prior, s2, scales, pairs)
+        return Estimate(value=exact, surrogate=surrogate)
+
+    def _within_classes(self, joints: base.Joints) -> Any:
+        """Returns the mean over classes of MMD within each, of samples of both sides."""
+        samples = (kernels.flatten(*parts) for parts in joints.samples(self.space))
+        q, p, classes = joints.gathered(*samples, joints.condition)
+        k, s2 = kernels.kernel(self.kernel, self.scales), kernels.bandwidth(self.bandwidth, q, p)
+        k_qq, k_pp, k_qp = (
+            k(kernels.squared_distances(a, b), s2) for a, b in ((q, q), (p, p), (q, p))
+        )
+        # MMD^2 = E_c [ E_qq k - 2 E_qp k + E_pp k ]
+        pairs = kernels.pairs_of_one_class(classes, self.estimator)
+        return tf.reduce_sum(pairs * (k_qq - 2.0 * k_qp + k_pp))
 
     def _of_weights(self, joints: base.Joints) -> Any:
         """Returns MMD between tables: q and p weigh the same enumerated points."""

@@ -18,6 +18,7 @@ def mmd_of_normals(
     scale: Any,
     bandwidth: Any = "dim",
     bandwidth_scales: Sequence[float] = (1.0,),
+    weights: Any = None,
 ) -> Any:
     """The squared maximum mean discrepancy between E_x q(z|x) and N(loc, diag(scale^2)).
 
@@ -38,6 +39,7 @@ def mmd_of_normals(
       scale: Its standard deviations, [K].
       bandwidth: s2, "dim" or a number.
       bandwidth_scales: Multiply s2, one kernel each, averaged.
+      weights: [N, N] of the pairs, such as `kernels.pairs_of_one_class`; all i != j alike if None.
 
     Returns:
       mmd: Scalar, unbiased over the examples and at times negative.
@@ -50,13 +52,17 @@ def mmd_of_normals(
     s2 = kernels.bandwidth(bandwidth, locs)
     m, v, prior_v = locs - loc, scales**2, scale**2
     n = tf.cast(tf.shape(m)[0], tf.float32)
+    rows = None if weights is None else tf.reduce_sum(weights, axis=1)
     totals = []
     for factor in bandwidth_scales:
         b = factor * s2
-        pairs = _sum_of_pairs(tf.transpose(m), tf.transpose(v), b)
-        k_qp = tf.reduce_mean(_expected(m, v + prior_v, b))
+        pairs = _sum_of_pairs(tf.transpose(m), tf.transpose(v), b, weights)
+        k_qp = _expected(m, v + prior_v, b)
         k_pp = _expected(tf.zeros_like(prior_v), 2.0 * prior_v, b)
-        totals.append(pairs / (n * (n - 1.0)) - 2.0 * k_qp + k_pp)
+        if rows is None:
+            totals.append(pairs / (n * (n - 1.0)) - 2.0 * tf.reduce_mean(k_qp) + k_pp)
+        else:
+            totals.append(pairs + tf.reduce_sum(rows * (k_pp - 2.0 * k_qp)))
     return tf.add_n(totals) / len(totals)
 
 
@@ -66,9 +72,10 @@ def _expected(m: Any, v: Any, s2: Any) -> Any:
     return tf.exp(-0.5 * tf.reduce_sum(tf.math.log1p(v / s2) + m**2 / (s2 + v), axis=-1))
 
 
-@tf.custom_gradient
-def _sum_of_pairs(m: Any, v: Any, s2: Any) -> Any:
-    """Returns sum_{i != j} E k for means m and variances v, [K, N]; s2 is a constant.
+def _sum_of_pairs(m: Any, v: Any, s2: Any, weights: Any = None) -> Any:
+    """Returns sum_{i != j} w_ij E k for means m and variances v, [K, N].
+
+    s2 and w are constants, w symmetric and 1 if None.
 
     By hand, because every pair counts twice, and roots of products need no logarithms:
 
@@ -78,14 +85,20 @@ def _sum_of_pairs(m: Any, v: Any, s2: Any) -> Any:
 
     with d = m_i - m_j and r = 1 / (s2 + v_i + v_j).
     """
-    d = m[:, :, tf.newaxis] - m[:, tf.newaxis, :]
-    r = 1.0 / (s2 + v[:, :, tf.newaxis] + v[:, tf.newaxis, :])
-    k = tf.sqrt(tf.reduce_prod(s2 * r, axis=0)) * tf.exp(-0.5 * tf.reduce_sum(d**2 * r, axis=0))
-    k = tf.linalg.set_diag(k, tf.zeros_like(k[0]))
 
-    def gradients(upstream: Any) -> tuple[Any, Any, None]:
-        of_m = -2.0 * tf.reduce_sum(k * d * r, axis=2)
-        of_v = tf.reduce_sum(k * ((d * r) ** 2 - r), axis=2)
-        return upstream * of_m, upstream * of_v, None
+    @tf.custom_gradient
+    def total(m: Any, v: Any) -> Any:
+        d = m[:, :, tf.newaxis] - m[:, tf.newaxis, :]
+        r = 1.0 / (s2 + v[:, :, tf.newaxis] + v[:, tf.newaxis, :])
+        k = tf.sqrt(tf.reduce_prod(s2 * r, axis=0)) * tf.exp(-0.5 * tf.reduce_sum(d**2 * r, axis=0))
+        k = tf.linalg.set_diag(k, tf.zeros_like(k[0]))
+        k = k if weights is None else weights * k
 
-    return tf.reduce_sum(k), gradients
+        def gradients(upstream: Any) -> tuple[Any, Any]:
+            of_m = -2.0 * tf.reduce_sum(k * d * r, axis=2)
+            of_v = tf.reduce_sum(k * ((d * r) ** 2 - r), axis=2)
+            return upstream * of_m, upstream * of_v
+
+        return tf.reduce_sum(k), gradients
+
+    return total(m, v)

@@ -19,6 +19,7 @@ def mmd_to_normal(
     bandwidth: Any = "dim",
     estimator: str = "u",
     scales: Sequence[float] | None = None,
+    pairs: Any = None,
 ) -> Any:
     """The squared maximum mean discrepancy between a sample and a normal N(loc, diag(scale^2)).
 
@@ -43,6 +44,8 @@ def mmd_to_normal(
         `kernels.median_bandwidth(z, prior_sample)`.
       estimator: "u" or "v", for the pairs of `z`.
       scales: Multiply s2, one kernel each, averaged; `None` for the kernel's own.
+      pairs: [N, N], weights of the pairs of `z`, such as `kernels.pairs_of_one_class`, in place of
+        `estimator`.
 
     Returns:
       mmd: Scalar.
@@ -63,6 +66,7 @@ def mmd_to_normal(
         )
     s2 = kernels.bandwidth(bandwidth, q)
     m, v = _row(loc, q), _row(scale, q) ** 2
+    rows = None if pairs is None else tf.reduce_sum(pairs, axis=1)
     mu, c = [], []
     for factor in k.scales:
         b = factor * s2
@@ -70,9 +74,14 @@ def mmd_to_normal(
         log_mu = -0.5 * tf.reduce_sum(tf.math.log1p(v / b) + (q - m) ** 2 / (b + v), axis=1)
         # log c = -1/2 sum_d log(1 + 2 v_d / b)
         log_c = -0.5 * tf.reduce_sum(tf.math.log1p(2.0 * v / b))
-        mu.append(tf.reduce_mean(tf.exp(log_mu)))
-        c.append(tf.exp(log_c))
-    k_qq = kernels.mean_of_pairs(k(kernels.squared_distances(q, q), s2), estimator)
+        if rows is None:
+            mu.append(tf.reduce_mean(tf.exp(log_mu)))
+            c.append(tf.exp(log_c))
+        else:
+            mu.append(tf.reduce_sum(rows * tf.exp(log_mu)))
+            c.append(tf.reduce_sum(rows) * tf.exp(log_c))
+    gram = k(kernels.squared_distances(q, q), s2)
+    k_qq = kernels.mean_of_pairs(gram, estimator) if pairs is None else tf.reduce_sum(pairs * gram)
     # MMD^2 = E_qq k - 2 E_q mu + c
     return k_qq - 2.0 * tf.add_n(mu) / len(mu) + tf.add_n(c) / len(c)
 

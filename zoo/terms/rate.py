@@ -68,6 +68,7 @@ class Rate(base.Term):
 
     needs: ClassVar[Needs] = {ENCODER: ("density", "samples"), PRIOR: ("density",)}
     differentiates = frozenset({"z_q"})
+    conditions = "any"
 
     estimator: str = "auto"
 

@@ -45,6 +45,7 @@ class ReconstructionOfX(base.Term):
 
     needs = capabilities.OF_DENSITIES["REC_x"]
     differentiates = frozenset({"z_q"})
+    conditions = "any"
 
     @property
     def side(self) -> base.Side:
@@ -75,6 +76,7 @@ class ReconstructionOfZ(base.Term):
 
     needs = capabilities.OF_DENSITIES["REC_z"]
     differentiates = base.DIFFERENTIATED["x"]
+    conditions = "any"
 
     affine: float = 0.0
 

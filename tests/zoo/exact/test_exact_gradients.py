@@ -47,6 +47,8 @@ class Tables:
 class EnumeratedJoints:
     """Every pair (x, z) once, with its exact weight under q and under p."""
 
+    condition = None
+
     def __init__(self, tables):
         self.tables = tables
         self.q_weights, self.p_weights = (tf.reshape(t, [-1]) for t in (tables.q, tables.p))

@@ -25,6 +25,7 @@ class FakeJoints:
     log_q_z_given_x_q: Any = None
     log_p_z_q: Any = None
     log_q_z_given_x_p: Any = None
+    condition: Any = None
     q_weights: Any = None
     p_weights: Any = None
     data_weights: Any = None

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Any
 
-from train.evaluations.measures.table import measure, noted
+from train.evaluations.measures import table
+from train.evaluations.measures.table import noted
 from train.evaluations.subject import ANNEALED, Subject
 
 _DENSITIES = "densities q(z|x) and p(x|z)"
 _ENCODER = "a density q(z|x)"
+
+measure = functools.partial(table.measure, given_class=True)
 
 
 @measure("rate", "RATE = E KL(q(z|x)||p(z))", _DENSITIES)

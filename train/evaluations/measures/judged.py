@@ -20,6 +20,17 @@ def _class_mismatch(s: Subject) -> Any:
     return noted(found, _judge(s))
 
 
+@measure("condition_accuracy", "share of samples of the class asked for", "a condition and labels")
+def _condition_accuracy(s: Subject) -> Any:
+    from zoo.metrics.measured import Measured
+
+    if not s.conditional or s.model.condition.classes is None:
+        raise InputError(f"{s.name} has no condition: train it with --condition=label.")
+    right = s.judged_samples[1] == s.conditions
+    found = Measured.of_mean(right, "share of samples whose judged class is c", units="share")
+    return noted(found, _judge(s))
+
+
 @measure("classifier_accuracy", "of the classifier that judges samples", "labels")
 def _classifier_accuracy(s: Subject) -> Any:
     return s.classifier.accuracy

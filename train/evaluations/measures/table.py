@@ -32,14 +32,34 @@ class Measure:
 MEASURES: dict[str, Measure] = {}
 
 
-def measure(name: str, says: str, needs: str = "", cheap: bool = True) -> Callable:
-    """Enters a function in the table under `name`."""
+def measure(
+    name: str, says: str, needs: str = "", cheap: bool = True, given_class: bool = False
+) -> Callable:
+    """Enters a function in the table under `name`.
+
+    Args:
+      given_class: whether a conditional model's measure is the mean over classes of what it is of
+        the model given each.
+    """
 
     def enter(function: Callable[[Subject], Any]) -> Callable[[Subject], Any]:
-        MEASURES[name] = Measure(name, says, needs, cheap, function)
+        found = _over_classes(function) if given_class else function
+        MEASURES[name] = Measure(name, says, needs, cheap, found)
         return function
 
     return enter
+
+
+def _over_classes(function: Callable[[Subject], Any]) -> Callable[[Subject], Any]:
+    def found(s: Subject) -> Any:
+        if not s.conditional:
+            return function(s)
+        from zoo.metrics.over_classes import averaged
+
+        shares = [len(of_class.images) / len(s.images) for of_class in s.by_class]
+        return averaged(shares, [function(of_class) for of_class in s.by_class])
+
+    return found
 
 
 def chosen(text: str | None) -> list[Measure]:

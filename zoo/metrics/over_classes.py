@@ -1,0 +1,128 @@
+"""What a measure says of a conditional model: its mean over classes of what it says given each."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from zoo.errors import InputError
+from zoo.metrics.measured import Measured
+from zoo.metrics.mutual_information import MutualInformation
+
+
+def of_classes(model: Any, images: Any, classes: Any) -> Iterator[tuple[float, Any, np.ndarray]]:
+    """Yields q(c), `model.given(c)` and the images [N_c, ...] of each class c.
+
+    Args:
+      model: a LagrangianModel whose condition are classes.
+      images: [N, ...].
+      classes: [N], whole numbers.
+
+    Raises:
+      InputError: the condition is another, or there is not one class for each image.
+    """
+    if model.condition is None or model.condition.classes is None:
+        raise InputError("This measure is a mean over classes: condition the model on classes.")
+    images, classes = np.asarray(images), np.asarray(classes)
+    if classes.shape != (len(images),):
+        raise InputError(
+            f"There are {len(images)} images and classes of shape {classes.shape}: give one class "
+            "for each image."
+        )
+    for c in np.unique(classes):
+        chosen = images[classes == c]
+        yield len(chosen) / len(images), model.given(int(c)), chosen
+
+
+def over_classes(
+    measure: Callable[[Any, np.ndarray], Measured], model: Any, images: Any, classes: Any
+) -> Measured:
+    """Returns the mean over c of a measure of the model given c on the images of class c.
+
+        value = sum_c q(c) value_c,   (value - low)^2 = sum_c q(c)^2 (value_c - low_c)^2
+
+    The other end likewise, as classes are independent. The ceiling is the mean of ceilings.
+
+    Args:
+      measure: takes `model.given(c)` and images [N_c, ...] to a Measured.
+      model, images, classes: as for `of_classes`.
+
+    Raises:
+      InputError: as `of_classes`, and where a class has too few images for the measure.
+    """
+    shares, rows = [], []
+    for share, given, chosen in of_classes(model, images, classes):
+        shares.append(share)
+        rows.append(measure(given, chosen))
+    return averaged(shares, rows)
+
+
+def averaged(shares: Sequence[float], rows: Sequence[Measured]) -> Measured:
+    """Returns the mean over classes of shares q(c), as `over_classes` describes it."""
+    value = _mean(shares, [row.value for row in rows])
+    intervals = [row.interval for row in rows if row.interval is not None]
+    interval = None
+    if len(intervals) == len(rows):
+        low, high = (
+            math.sqrt(
+                sum(
+                    (share * (row.value - ends[i])) ** 2
+                    for share, row, ends in zip(shares, rows, intervals, strict=True)
+                )
+            )
+            for i in (0, 1)
+        )
+        interval = value - low, value + high
+    ceilings = [row.ceiling for row in rows if row.ceiling is not None]
+    shared = [note for note in rows[0].notes if all(note in row.notes for row in rows)]
+    own = [f"given the first class: {note}" for note in rows[0].notes if note not in shared]
+    return dataclasses.replace(
+        rows[0],
+        value=value,
+        interval=interval,
+        size=sum(row.size for row in rows),
+        notes=(f"the mean over {len(rows)} classes of what it is given each", *shared, *own),
+        ceiling=_mean(shares, ceilings) if len(ceilings) == len(rows) else None,
+    )
+
+
+def information_given_classes(
+    measure: Callable[[Any, np.ndarray], MutualInformation], model: Any, images: Any, classes: Any
+) -> MutualInformation:
+    """Returns I_q(x;z|c), the mean over classes of I_q(x;z) given each, and its bounds.
+
+    Standard errors add in squares. `points` is the number of images whose logarithm is the mean of
+    the classes' ceilings, sum_c q(c) log N_c.
+
+    Raises:
+      InputError: as `over_classes`.
+    """
+    shares, rows = [], []
+    for share, given, chosen in of_classes(model, images, classes):
+        shares.append(share)
+        rows.append(measure(given, chosen))
+
+    def mean(name: str) -> float:
+        return _mean(shares, [getattr(row, name) for row in rows])
+
+    def error(name: str) -> float:
+        return math.hypot(*(s * getattr(row, name) for s, row in zip(shares, rows, strict=True)))
+
+    return MutualInformation(
+        estimate=mean("estimate"),
+        standard_error=error("standard_error"),
+        points=round(math.exp(mean("ceiling"))),
+        rate=mean("rate"),
+        rate_error=error("rate_error"),
+        rec_x=mean("rec_x"),
+        leave_one_out=mean("leave_one_out"),
+        leave_one_out_error=error("leave_one_out_error"),
+    )
+
+
+def _mean(shares: Sequence[float], values: Sequence[float]) -> float:
+    return float(sum(share * value for share, value in zip(shares, values, strict=True)))

@@ -1,0 +1,53 @@
+"""A conditional model at one value of its condition, as an unconditional one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from zoo.errors import InputError
+
+
+class Given:
+    """p(z), q(z|x,c) and p(x|z,c) at one c, with the names that metrics ask an unconditional model.
+
+        metrics.rate_distortion(model.given(3), images_of_class_3)
+
+    What a measure says of a conditional model is its mean over c of what it says given c.
+
+    Args:
+      model: a LagrangianModel with a condition.
+      condition: one example of it: a class, or floats of the condition's shape.
+
+    Raises:
+      InputError: the model has no condition, or it is another.
+    """
+
+    def __init__(self, model: Any, condition: Any):
+        if model.condition is None:
+            raise InputError("This model has no condition: use it as it is.")
+        model.condition.encoded(condition, 1)
+        self.model = model
+        self.condition = condition
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(self.model, name)
+
+    def encode(self, x: Any) -> Any:
+        """Returns q(z|x,c), a tfd distribution, for images x [B, ...]."""
+        return self.model.encode(x, self.condition)
+
+    def decode(self, z: Any) -> Any:
+        """Returns p(x|z,c), a tfd distribution, for latents z [B, K]."""
+        return self.model.decode(z, self.condition)
+
+    def reconstruct(self, x: Any) -> tf.Tensor:
+        """Returns `LagrangianModel.reconstruct` at c."""
+        return self.model.reconstruct(x, self.condition)
+
+    def sample(self, n: int, seed: int = 0) -> tf.Tensor:
+        """Returns `LagrangianModel.sample` at c."""
+        return self.model.sample(n, seed, self.condition)
