@@ -65,6 +65,9 @@ CASES = {
     "avb": Case(
         "avb", {"noise_dim": 4, "term_options": {"RATE_ratio": {"adaptive_contrast": True}}}
     ),
+    "a condition": Case(
+        ("JS(q(x,z)||p(x,z))", "50*MMD(q(z)||p(z))"), {**NORMAL, "condition": 3}
+    ),
     "vae, learned mixture": Case("vae", {"prior": "mixture:3"}),
     "aae, VampPrior": Case("aae", {"prior": "vamp:3"}),
     **{name: Case((f"{name}(q(z)||p(z))",)) for name in ("FKL", "RKL", "CHI2", "H2", "TV")},
@@ -93,6 +96,7 @@ def trained(case: Case) -> dict[str, np.ndarray]:
     import tensorflow as tf
 
     import zoo
+    from zoo.batch import Batch
 
     model = case.model
     if not isinstance(model, str):
@@ -109,7 +113,11 @@ def trained(case: Case) -> dict[str, np.ndarray]:
             jit_compile=False,
             steps_per_execution=2,
         )
-    data = tf.data.Dataset.from_tensor_slices(images(case.shape)).batch(BATCH, drop_remainder=True)
+    data = tf.data.Dataset.from_tensor_slices(images(case.shape))
+    if built.condition is not None:
+        labels = tf.data.Dataset.range(STEPS * BATCH).map(lambda i: i % built.condition.classes)
+        data = tf.data.Dataset.zip((data, labels)).map(lambda x, c: Batch(x, c=c))
+    data = data.batch(BATCH, drop_remainder=True)
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
     logs = built.fit(data.with_options(options), verbose=0, shuffle=False).history
