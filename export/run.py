@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from absl import flags
+from typing_extensions import TypedDict
 
 from export import table, versions
 from train import command
@@ -24,6 +25,12 @@ from train.workdirs.workdir import Workdir, unwritable
 from zoo.errors import InputError, unknown
 
 FORMATS = {"tflite": "tflite/model.tflite", "onnx": "onnx/model.onnx"}
+
+
+class _Certified(TypedDict):
+    verdict: str
+
+
 _CERTIFICATE = ("certificate.json", "certificate.md")
 _PACKAGES = ("tf2onnx", "onnxruntime")
 # What the card says of how a run was trained.
@@ -117,7 +124,7 @@ def _run(workdir: Path, checkpoint: Path) -> tuple[dict[str, Any], dict[str, byt
     files = {name: documents.content(path) for name, path in found.items() if path.is_file()}
     if _CERTIFICATE[0] in files:
         fix = "run train.certify again"
-        card["certificate"] = documents.read(found[_CERTIFICATE[0]], fix, {"verdict": str})
+        card["certificate"] = documents.read(found[_CERTIFICATE[0]], fix, _Certified)
     return card, files
 
 

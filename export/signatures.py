@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import tensorflow as tf
 
@@ -18,7 +18,7 @@ from zoo.model.lagrangian_model import LagrangianModel
 from zoo.terms.rate import rate
 
 Tensors = dict[str, tf.Tensor]
-Condition = tf.Tensor | None
+Condition: TypeAlias = tf.Tensor | None
 
 
 @dataclasses.dataclass(frozen=True)

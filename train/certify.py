@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from absl import flags
+from typing_extensions import TypedDict
 
 from train import command
 from train.loop.certifying import certify_run, summary
@@ -23,7 +24,15 @@ from train.workdirs.config import RunConfig
 from train.workdirs.workdir import Workdir, write_atomically
 from zoo.errors import InputError
 
-_FORM = {"step": int, "verdict": str, "constraints": [{"expression": str}]}
+
+class _Constraint(TypedDict):
+    expression: str
+
+
+class _Certificate(TypedDict):
+    step: int
+    verdict: str
+    constraints: list[_Constraint]
 
 
 def main() -> int:
@@ -81,7 +90,7 @@ def _certified(workdir: Workdir, checkpoint: Path) -> dict[str, Any] | None:
     file = workdir.path / "certificate.json"
     if not file.exists():
         return None
-    found = documents.read(file, "run train.certify on it again", _FORM)
+    found = documents.read(file, "run train.certify on it again", _Certificate)
     known = all({"lower", "upper"} <= set(c) for c in found["constraints"])
     return found if known and found["step"] == int(checkpoint.stem.rpartition("-")[2]) else None
 

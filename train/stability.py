@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from absl import flags
+from typing_extensions import TypedDict
 
 from train import command, run
 from train.evaluations.subject import Options, Subject
@@ -32,7 +33,16 @@ from zoo.objectives import family
 
 FILE = "stability.json"
 _TRANSLATE = ("cyclegan", "discogan")
-_ROW = {"model": str, "seed": int, "outcome": str, "seconds": float, "config": dict}
+
+
+class _Row(TypedDict):
+    model: str
+    seed: int
+    outcome: str
+    seconds: float
+    config: dict[str, Any]
+
+
 _NUMBERS = ("entropy", "diversity", "within", "reached")
 
 
@@ -143,7 +153,7 @@ def _read(folder: Path) -> list[dict[str, Any]]:
     file = folder / FILE
     if not file.exists():
         return []
-    rows: list[dict[str, Any]] = documents.read(file, "delete it and start again", [_ROW])
+    rows: list[dict[str, Any]] = documents.read(file, "delete it and start again", list[_Row])
     return rows
 
 

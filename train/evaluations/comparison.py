@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
+from typing_extensions import TypedDict
 
 from train.evaluations import evaluation
 from train.figures import style
@@ -20,15 +21,27 @@ _POINT, _FRONT = "#3b6fb6", "#d9772b"
 # Of no use in a table: they say how others were measured.
 _ASIDE = ("classifier_accuracy",)
 _NO_DIVERGENCES = ("REC_", "RATE")  # of terms; all others are
-_MAYBE = (float, None)
-_CERTIFICATE = {
-    "model": str,
-    "verdict": str,
-    "terms": {"*": {"value": _MAYBE}},
-    "constraints": [{"expression": str, "value": _MAYBE}],
-    "information": ({"estimate": _MAYBE}, None),
-}
 _IN_CERTIFICATE = {"rate": "RATE", "distortion": "REC_x", "neg_elbo": "KL(q(x,z)||p(x,z))"}
+
+
+class _Value(TypedDict):
+    value: float | None
+
+
+class _Constraint(_Value):
+    expression: str
+
+
+class _Information(TypedDict):
+    estimate: float | None
+
+
+class _Certificate(TypedDict):
+    model: str
+    verdict: str
+    terms: dict[str, _Value]
+    constraints: list[_Constraint]
+    information: _Information | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,7 +125,7 @@ def _certificate(path: Path) -> dict[str, Any] | None:
     file = path / "certificate.json"
     if not file.exists():
         return None
-    return documents.read(file, "run train.certify again", _CERTIFICATE)
+    return documents.read(file, "run train.certify again", _Certificate)
 
 
 def table(runs: Sequence[Run]) -> tuple[list[str], list[list[str]]]:

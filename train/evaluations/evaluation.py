@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from typing_extensions import TypedDict
+
 from train.evaluations.measures.table import Measure
 from train.evaluations.subject import Subject
 from train.workdirs import documents
@@ -16,8 +18,16 @@ from train.workdirs.workdir import Workdir, write_atomically
 from zoo.errors import InputError
 
 FILE = "evaluation.json"
-_MAYBE = (float, None)
-_FORM = {"model": str, "metrics": {"*": {"value": _MAYBE}}, "skipped": {"*": str}}
+
+
+class _Metric(TypedDict):
+    value: float | None
+
+
+class _Evaluation(TypedDict):
+    model: str
+    metrics: dict[str, _Metric]
+    skipped: dict[str, str]
 
 
 def read(path: Path) -> dict[str, Any] | None:
@@ -29,7 +39,7 @@ def read(path: Path) -> dict[str, Any] | None:
     file = Path(path) / FILE
     if not file.exists():
         return None
-    return documents.read(file, "delete it and evaluate again", _FORM)
+    return documents.read(file, "delete it and evaluate again", _Evaluation)
 
 
 def evaluate(
@@ -135,7 +145,7 @@ def _ends(row: Mapping[str, Any]) -> tuple[float | None, float | None]:
     """Returns the ends of a row's interval, None where infinite or unknown."""
     ends: Any = row.get("interval")
     # evaluation.json may come from anywhere, and read() does not require intervals.
-    if documents.fits(ends, [_MAYBE]) and len(ends) == 2:
+    if documents.fits(ends, list[float | None]) and len(ends) == 2:
         return ends[0], ends[1]
     return None, None
 

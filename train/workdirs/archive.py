@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import NotRequired, TypedDict
+
 from train.workdirs import documents
 from zoo.errors import InputError
 
@@ -32,7 +34,42 @@ _KERAS = frozenset({"metadata.json", CONFIG, WEIGHTS})
 _MOST_TEXT = 2**24  # bytes of a part other than the weights; those of large networks have 2**17
 _MOST_ELEMENTS = 2**27  # of one image
 _SLACK = 2**20  # bytes of variables that weights do not hold, such as the means of a record
-_SHAPE, _PRECISION = [int], ("float32", "bfloat16")
+_PRECISION = ("float32", "bfloat16")
+
+
+class _Build(TypedDict):
+    image_shape: list[int]
+    latent_shape: list[int] | None
+    precision: str
+    rate: float
+    classes: NotRequired[int | None]
+
+
+class _Shaped(TypedDict):
+    event_shape: list[int]
+
+
+class _Rated(TypedDict):
+    rate: float
+
+
+class _Part(TypedDict):
+    config: _Shaped
+
+
+class _Rule(TypedDict):
+    config: _Rated
+
+
+class _Parts(TypedDict):
+    encoder: _Part
+    decoder: _Part
+    prior: dict[str, Any]
+    multiplier_rule: _Rule
+
+
+class _Keras(TypedDict):
+    config: _Parts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,10 +111,9 @@ class Build:
     def from_json(cls, text: bytes) -> Build:
         """Reads `to_json`; raises ValueError for anything else."""
         found = documents.parsed(text)
-        form = {"image_shape": _SHAPE, "latent_shape": (_SHAPE, None), "precision": str}
-        documents.require(found, {**form, "rate": float})
+        documents.require(found, _Build)
         classes = found.get("classes")
-        if classes is not None and not (type(classes) is int and 1 < classes < 2**31):
+        if classes is not None and not 1 < classes < 2**31:
             raise ValueError(f"{str(classes)[:100]} is no number of classes")
         parts = (found[name] for name in ("image_shape", "latent_shape", "precision", "rate"))
         return dataclasses.replace(cls._checked(*parts), classes=classes)
@@ -86,10 +122,7 @@ class Build:
     def from_keras(cls, text: bytes) -> Build:
         """Reads it off the config of an archive of Keras; raises ValueError if it is not there."""
         whole = documents.parsed(text)
-        part = {"config": {"event_shape": _SHAPE}}
-        rule = {"config": {"rate": float}}
-        form = {"encoder": part, "decoder": part, "prior": dict, "multiplier_rule": rule}
-        documents.require(whole, {"config": form})
+        documents.require(whole, _Keras)
         config = whole["config"]
         encoded, decoded = (
             config[name]["config"]["event_shape"] for name in ("encoder", "decoder")

@@ -110,7 +110,7 @@ def means(path: Path) -> list[float] | None:
         text = opened.read(archive.MEANS)
     try:
         found = documents.parsed(text, finite=False)
-        documents.require(found, [float])
+        documents.require(found, list[float])
     except ValueError as error:
         raise unreadable(path, error) from None
     return found

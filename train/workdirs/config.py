@@ -7,7 +7,9 @@ import functools
 import json
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_type_hints
+
+from typing_extensions import TypedDict
 
 from train.workdirs import documents
 from zoo import imports
@@ -47,27 +49,18 @@ _POSITIVE = (
     "critic_learning_rate",
 )
 _LARGEST = {"latent_dim": 2**16, "noise_dim": 2**16, "history": 2**16}  # of others 2^31 - 1
-_BEST = {"eps_hat": float, "noise": float}
-# What a value of each annotation below must be.
-_FORMS: dict[str, Any] = {
-    "str": str,
-    "str | None": (str, None),
-    "bool": bool,
-    "bool | None": (bool, None),
-    "int": int,
-    "int | None": (int, None),
-    "float": float,
-    "float | None": (float, None),
-    "dict[str, Any]": dict,
-    "dict[str, Any] | None": ({"*": _BEST}, None),
-    "dict[str, dict[str, Any]]": {"*": dict},
-    "list[str]": [str],
-}
 PRECISIONS = ("auto", "float32", "bfloat16")
 SWITCH = ("auto", "on", "off")
 STRATEGIES = ("auto", "one", "mirrored", "multiworker")
 RULES = ("auto", "projected", "geco", "pi", "augmented")
 ON_NAN = ("stop", "skip")
+
+
+class Reached(TypedDict):
+    """What a first phase reached of a learned constraint, and the deviation of one batch's."""
+
+    eps_hat: float
+    noise: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,7 +113,7 @@ class RunConfig:
     rule: str = "auto"
     warmup_steps: int | None = None
     best_from: str | None = None
-    best: dict[str, Any] | None = None
+    best: dict[str, Reached] | None = None
     log_every: int = 100
     checkpoint_every: int = 1000
     keep: int = 3
@@ -128,9 +121,10 @@ class RunConfig:
     imports: list[str] = dataclasses.field(default_factory=list)
 
     def __post_init__(self) -> None:
+        forms = _forms()
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if not documents.fits(value, _FORMS[str(field.type)]):
+            if not documents.fits(value, forms[field.name]):
                 raise InputError(f"--{field.name}={value!r} must be of type {field.type}.")
             largest = _LARGEST.get(field.name, 2**31 - 1)
             if isinstance(value, int) and value > largest:
@@ -282,10 +276,16 @@ class RunConfig:
         ]
 
 
+@functools.cache
+def _forms() -> dict[str, Any]:
+    """Returns the type of each value of a configuration."""
+    return get_type_hints(RunConfig)
+
+
 def _modules(values: Any) -> list[str]:
     """Returns the modules that a configuration names, none where it is not in order."""
     named: Any = values.get("imports") if isinstance(values, dict) else None
-    return named if documents.fits(named, [str]) and all(map(imports.is_name, named)) else []
+    return named if documents.fits(named, list[str]) and all(map(imports.is_name, named)) else []
 
 
 def _strange(source: str, error: Exception) -> InputError:

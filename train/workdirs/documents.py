@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
+
+import pydantic
 
 from zoo.errors import InputError
 
@@ -32,7 +35,7 @@ def content(path: Path, most: int = MOST) -> bytes:
         raise InputError(f"{path} cannot be read ({error.strerror}).") from None
 
 
-def read(path: Path, fix: str, form: Any = object) -> Any:
+def read(path: Path, fix: str, form: Any = Any) -> Any:
     """Returns the JSON value in a file, which has a form as `require` reads it.
 
     Raises:
@@ -112,32 +115,14 @@ def dicts(value: Any) -> Iterator[dict[str, Any]]:
 def require(value: Any, form: Any, name: str = "it") -> None:
     """Raises ValueError, naming the part, unless a JSON value has a form.
 
-    A form is a type; float for any number; None; a tuple of forms, of which one fits; [form] for
-    a list; {"key": form, ...} for an object with these keys and perhaps others, the key "*"
-    standing for all of them; `object` for anything.
+    A form is a type: `dict[str, float]`, `list[int] | None`, a `TypedDict`, whose objects may have
+    other keys. Nothing is converted, but an integer is a number where a float is asked for.
     """
-    if isinstance(form, tuple):
-        if not any(fits(value, each) for each in form):
-            raise ValueError(f"{name} is {_short(value)}")
-    elif isinstance(form, list):
-        require(value, list, name)
-        for index, item in enumerate(value):
-            require(item, form[0], f"{name}[{index}]")
-    elif isinstance(form, dict):
-        require(value, dict, name)
-        for key, inner in form.items():
-            if key != "*" and key not in value:
-                raise ValueError(f"{name} has no {key!r}")
-            for each in value if key == "*" else (key,):
-                if type(value[each]) is not inner:
-                    require(value[each], inner, f"{name}[{each!r}]")
-    elif form is None:
-        if value is not None:
-            raise ValueError(f"{name} is {_short(value)}")
-    else:
-        kinds = (int, float) if form is float else form
-        if not isinstance(value, kinds) or (isinstance(value, bool) and form in (int, float)):
-            raise ValueError(f"{name} is {_short(value)}")
+    try:
+        _adapter(form).validate_python(value, strict=True)
+    except pydantic.ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        raise ValueError(_sentence(value, first["loc"], first["type"], name)) from None
 
 
 def fits(value: Any, form: Any) -> bool:
@@ -147,6 +132,20 @@ def fits(value: Any, form: Any) -> bool:
         return True
     except ValueError:
         return False
+
+
+@functools.cache
+def _adapter(form: Any) -> pydantic.TypeAdapter[Any]:
+    return pydantic.TypeAdapter(form)
+
+
+def _sentence(value: Any, place: Sequence[int | str], kind: str, name: str) -> str:
+    """Returns what is wrong at a place, which names members of unions too."""
+    for step in place[:-1] if kind == "missing" else place:
+        inside: Any = value
+        if step in inside if isinstance(inside, dict) else isinstance(step, int):
+            value, name = inside[step], f"{name}[{step!r}]"
+    return f"{name} has no {place[-1]!r}" if kind == "missing" else f"{name} is {_short(value)}"
 
 
 def _short(value: Any) -> str:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import sys
 from pathlib import Path
-from typing import BinaryIO
+
+import filelock
 
 from zoo.errors import InputError
+
+# What file systems without locks say.
+_UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 class Lock:
@@ -21,11 +24,8 @@ class Lock:
 
     def __init__(self, path: Path):
         self.path = path
-        self._file: BinaryIO | None = None
-
-    @property
-    def held(self) -> bool:
-        return self._file is not None
+        self.held = False
+        self._lock = filelock.FileLock(path, thread_local=False, fallback_to_soft=False)
 
     def acquire(self) -> None:
         """Takes the lock, if it is not held already.
@@ -34,33 +34,27 @@ class Lock:
           InputError: another process holds it, or the file cannot be opened.
           OSError: there is no space left.
         """
-        if self._file is not None:
+        if self.held:
             return
         try:
-            file = self.path.open("a+b")
-        except OSError as error:
+            os.stat(self.path.parent)  # which filelock would make
+            self._lock.acquire(blocking=False)
+        except filelock.Timeout:
+            pid = self.path.read_text(errors="replace").strip() or "unknown"
             raise InputError(
-                f"{self.path} cannot be written ({error.strerror}): use another --workdir."
+                f"Process {pid} is training in --workdir={self.path.parent}: wait for it, "
+                "end it, or use another --workdir."
             ) from None
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
-                file.seek(0)
-                pid = file.read().decode(errors="replace").strip() or "unknown"
-                file.close()
+            if error.errno not in _UNSUPPORTED:
                 raise InputError(
-                    f"Process {pid} is training in --workdir={self.path.parent}: wait for it, "
-                    "end it, or use another --workdir."
+                    f"{self.path} cannot be written ({error.strerror}): use another --workdir."
                 ) from None
             print(f"{self.path} cannot be locked ({error.strerror}).", file=sys.stderr)
-        file.truncate(0)
-        file.write(f"{os.getpid()}\n".encode())
-        file.flush()
-        self._file = file
+        self.path.write_text(f"{os.getpid()}\n")
+        self.held = True
 
     def close(self) -> None:
         """Releases the lock, if it is held."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        self._lock.release(force=True)
+        self.held = False

@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired
+
+from typing_extensions import TypedDict
 
 from train.workdirs import documents
 from zoo.errors import InputError
 
-_NUMBERS = {"*": float}
 _LARGEST = 2**63  # of a step
 _MOST = 2**32  # bytes of a file: a long run may well write a hundredth of that
-_FORMS = {
-    "loss": float,
-    "mse": float,
-    "skipped": int,
-    "seconds": float,
-    "terms": _NUMBERS,
-    "constraints": _NUMBERS,
-    "multipliers": _NUMBERS,
-}
+
+
+class Record(TypedDict):
+    """A line of metrics.jsonl."""
+
+    step: int
+    split: str
+    loss: NotRequired[float]
+    mse: NotRequired[float]
+    skipped: NotRequired[int]
+    seconds: NotRequired[float]
+    terms: NotRequired[dict[str, float]]
+    constraints: NotRequired[dict[str, float]]
+    multipliers: NotRequired[dict[str, float]]
 
 
 def read(path: Path) -> list[dict[str, Any]]:
@@ -46,10 +52,7 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 
 def _record(row: Any) -> dict[str, Any]:
-    documents.require(row, {"step": int, "split": str})
+    documents.require(row, Record)
     if not 0 <= row["step"] < _LARGEST or row["split"] not in ("train", "validation", "test"):
         raise ValueError(f"it is of step {row['step']} and split {row['split']!r}")
-    for name, form in _FORMS.items():
-        if name in row and type(row[name]) is not form:
-            documents.require(row[name], form, name)
     return {"loss": math.nan, "terms": {}, "constraints": {}, "multipliers": {}} | row

@@ -1,10 +1,16 @@
 import math
 import os
+from typing import Any
 
 import pytest
+from typing_extensions import TypedDict
 
 from train.workdirs import documents
 from zoo.errors import InputError
+
+
+class Named(TypedDict):
+    a: int
 
 
 @pytest.mark.parametrize(
@@ -35,11 +41,11 @@ def test_files(tmp_path):
     with pytest.raises(InputError, match="No such file"):
         documents.content(path)
     path.write_bytes(b'{"a": [1]}')
-    assert documents.read(path, "mend it", {"a": [float]}) == {"a": [1]}
+    assert documents.read(path, "mend it", dict[str, list[float]]) == {"a": [1]}
     with pytest.raises(
         InputError, match=r"a\.json cannot be read \(it\['a'\]\[0\] is 1\): mend it"
     ):
-        documents.read(path, "mend it", {"a": [str]})
+        documents.read(path, "mend it", dict[str, list[str]])
     with pytest.raises(InputError, match="has 10 bytes, where 9 are read"):
         documents.content(path, most=9)
     link = tmp_path / "link.json"
@@ -57,21 +63,42 @@ def test_files(tmp_path):
     [
         (1, float, True),
         (1.5, float, True),
+        (math.nan, float, True),
         (True, float, False),
         (True, int, False),
         (True, bool, True),
+        (1, bool, False),
         (1.0, int, False),
-        (None, (str, None), True),
-        (1, (str, None), False),
-        ([1, None], [(int, None)], True),
-        ({"a": 1}, {"a": int}, True),
-        ({"a": 1, "b": 2}, {"a": int}, True),
-        ({}, {"a": int}, False),
-        ({"x": 1, "y": 2}, {"*": int}, True),
-        ({"x": 1, "y": "2"}, {"*": int}, False),
-        ([], {"*": int}, False),
-        ("anything", object, True),
+        ("1", int, False),
+        (None, str | None, True),
+        (1, str | None, False),
+        ([1, None], list[int | None], True),
+        ((1, 2), list[int], False),
+        ({"a": 1}, Named, True),
+        ({"a": 1, "b": 2}, Named, True),
+        ({}, Named, False),
+        ({"x": 1, "y": 2}, dict[str, int], True),
+        ({"x": 1, "y": "2"}, dict[str, int], False),
+        ([], dict[str, int], False),
+        ("anything", Any, True),
     ],
 )
 def test_forms(value, form, fits):
     assert documents.fits(value, form) is fits
+
+
+@pytest.mark.parametrize(
+    ("value", "form", "words"),
+    [
+        (3, Named, "it is 3"),
+        ({}, Named, "it has no 'a'"),
+        ({"a": "x" * 200}, Named, r"it\['a'\] is 'x{89} \.\.\.$"),
+        ({"x": [1, {}]}, dict[str, list[Named | int]], r"it\['x'\]\[1\] has no 'a'"),
+        ({"x": ["1"]}, dict[str, list[int] | list[bool]], r"it\['x'\]\[0\] is '1'"),
+        ({"list[int]": 3}, dict[str, list[int] | list[bool]], r"it\['list\[int\]'\] is 3"),
+        ([10**400], list[float], r"it\[0\] is 1000"),
+    ],
+)
+def test_sentences_name_the_place(value, form, words):
+    with pytest.raises(ValueError, match=words):
+        documents.require(value, form)

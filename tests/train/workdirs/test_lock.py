@@ -1,3 +1,5 @@
+import errno
+import fcntl
 import os
 import signal
 import subprocess
@@ -52,3 +54,26 @@ def test_it_is_free_once_closed(tmp_path):
 def test_a_place_that_cannot_be_written(tmp_path):
     with pytest.raises(InputError, match="nowhere/lock cannot be written"):
         Lock(tmp_path / "nowhere" / "lock").acquire()
+
+
+def test_a_file_system_without_locks_is_said_and_used(tmp_path, monkeypatch, capsys):
+    def flock(file, operation):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    lock = Lock(tmp_path / "lock")
+    lock.acquire()
+    assert lock.held
+    assert f"{lock.path} cannot be locked (No locks available)." in capsys.readouterr().err
+    assert lock.path.read_text() == f"{os.getpid()}\n"
+    lock.close()
+    assert not lock.held
+
+
+def test_closing_twice_and_before_it_is_held(tmp_path):
+    lock = Lock(tmp_path / "lock")
+    lock.close()
+    lock.acquire()
+    lock.close()
+    lock.close()
+    assert not lock.held
