@@ -44,6 +44,7 @@ def inputs(model, batch, noise_size=None):
     pixels = random.integers(0, 256, (batch, *model.decoder.event_shape), dtype=np.uint8)
     shape = model.encoder.event_shape
     return {
+        **_condition(model, batch),
         "pixels": pixels,
         "images": np.float32(pixels) / np.float32(255),
         "z": random.random((batch, *shape), np.float32),
@@ -51,6 +52,15 @@ def inputs(model, batch, noise_size=None):
         "prior_noise": random.standard_normal((batch, shape[0]), np.float32),
         "draws": random.standard_normal((batch, DRAWS, size), np.float32),
     }
+
+
+def _condition(model, batch):
+    if model.condition is None:
+        return {}
+    if model.condition.classes is not None:
+        return {"condition": np.arange(batch) % model.condition.classes}
+    shape = (batch, *model.condition.shape)
+    return {"condition": np.random.default_rng(1).random(shape, np.float32)}
 
 
 def posterior_noise(model):
@@ -72,7 +82,7 @@ def request(name, given):
     base, form = (base, form) if form in ("uint8", "bytes") else (name, None)
     if base == "decode":
         if form is None:
-            return {"z": given["z"]}
+            return {"z": given["z"], **conditions(given)}
         pixels = np.uint8(given["z"] * 255)
         if form == "uint8":
             return {"z": pixels}
@@ -90,7 +100,11 @@ def request(name, given):
         found["noise"] = given["prior_noise"]
     if base == "log_likelihood":
         found["noise"] = given["draws"]
-    return found
+    return {**found, **conditions(given)}
+
+
+def conditions(given):
+    return {name: given[name] for name in ("condition",) if name in given}
 
 
 def answer(model, name, given):
@@ -98,34 +112,36 @@ def answer(model, name, given):
     base, _, form = name.rpartition("_")
     base, form = (base, form) if form in ("uint8", "bytes") else (name, None)
     x, noise = given["images"], given["noise"]
+    c = conditions(given).values()
     if base == "encode":
-        posterior = model.encode(x)
+        posterior = model.encode(x, *c)
         return {"mean": posterior.mean(), "stddev": posterior.stddev()}
     if base == "encode_sample":
-        return {"z": code(model, x, noise)}
+        return {"z": code(model, x, noise, *c)}
     if base == "decode":
         z = given["z"] if form is None else np.float32(np.uint8(given["z"] * 255)) / 255
-        return {"images": model.decode(z).mean()}
+        return {"images": model.decode(z, *c).mean()}
     if base == "generate":
         with model.averaged():
-            return {"images": model.decode(drawn(model.prior, given["prior_noise"])).mean()}
+            z = drawn(model.prior, given["prior_noise"])
+            return {"images": model.decode(z, *c).mean()}
     if base == "reconstruct":
-        return {"images": model.reconstruct(x)}
-    posterior = model.encode(x)
+        return {"images": model.reconstruct(x, *c)}
+    posterior = model.encode(x, *c)
     if base == "elbo":
         # ELBO = log p(x|z) - KL(q(z|x)||p(z))
         kl = posterior.kl_divergence(model.prior)
-        return {"elbo": model.decode(code(model, x, noise)).log_prob(x) - kl}
+        return {"elbo": model.decode(code(model, x, noise, *c), *c).log_prob(x) - kl}
     if base == "anomaly_score":
-        score = -model.decode(posterior.mean()).log_prob(x)
+        score = -model.decode(posterior.mean(), *c).log_prob(x)
         if model.encoder.has_density and not priors.is_data(model.prior):
             score += posterior.kl_divergence(model.prior)
         return {"score": score}
     assert base == "log_likelihood"
     log_w = []
     for draw in range(DRAWS):
-        z = code(model, x, given["draws"][:, draw])
-        log_joint = model.decode(z).log_prob(x) + model.prior.log_prob(z)
+        z = code(model, x, given["draws"][:, draw], *c)
+        log_joint = model.decode(z, *c).log_prob(x) + model.prior.log_prob(z)
         log_w.append(log_joint - posterior.log_prob(z))
     log_w = np.stack(log_w, axis=1)
     # log 1/S sum_s w_s
@@ -133,11 +149,11 @@ def answer(model, name, given):
     return {"log_likelihood": log_likelihood, "log_weights": log_w}
 
 
-def code(model, x, noise):
+def code(model, x, noise, *condition):
     """Returns z ~ q(z|x) as a function of normal noise."""
     if isinstance(model.encoder, ImplicitConditional):
-        return model.encoder.network([x, noise])
-    return drawn(model.encode(x), noise)
+        return model.encoder.network([x, *condition, noise])
+    return drawn(model.encode(x, *condition), noise)
 
 
 def drawn(distribution, noise):
