@@ -65,9 +65,7 @@ CASES = {
     "avb": Case(
         "avb", {"noise_dim": 4, "term_options": {"RATE_ratio": {"adaptive_contrast": True}}}
     ),
-    "a condition": Case(
-        ("JS(q(x,z)||p(x,z))", "50*MMD(q(z)||p(z))"), {**NORMAL, "condition": 3}
-    ),
+    "a condition": Case(("JS(q(x,z)||p(x,z))", "50*MMD(q(z)||p(z))"), {**NORMAL, "condition": 3}),
     "vae, learned mixture": Case("vae", {"prior": "mixture:3"}),
     "aae, VampPrior": Case("aae", {"prior": "vamp:3"}),
     **{name: Case((f"{name}(q(z)||p(z))",)) for name in ("FKL", "RKL", "CHI2", "H2", "TV")},

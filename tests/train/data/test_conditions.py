@@ -30,7 +30,7 @@ def test_a_dataset_says_which_conditions_it_has():
     assert bare.conditions == {}
     with pytest.raises(InputError, match="--condition=label: the conditions of 'bare' are: none"):
         bare.given("label")
-    with pytest.raises(InputError, match="--condition=size: .* are: label"):
+    with pytest.raises(InputError, match=r"--condition=size: .* are: label"):
         plain.given("size")
     assert PairedDataset.condition is None
 

@@ -185,9 +185,7 @@ def test_a_model_given_one_value_is_unconditional(data):
     expected = model.term_values(x, [0, 0], c=c)["RATE"]
     np.testing.assert_allclose(found.value, expected, rtol=1e-5)
     assert found.size == len(x)
-    information = zoo.metrics.information_given_classes(
-        zoo.metrics.mutual_information, model, x, c
-    )
+    information = zoo.metrics.information_given_classes(zoo.metrics.mutual_information, model, x, c)
     assert information.points == len(x) // CLASSES
     with pytest.raises(InputError, match="no condition"):
         zoo.build("vae", **SMALL).given(1)
