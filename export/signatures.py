@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 import tensorflow as tf
 
@@ -18,7 +18,6 @@ from zoo.model.lagrangian_model import LagrangianModel
 from zoo.terms.rate import rate
 
 Tensors = dict[str, tf.Tensor]
-Condition: TypeAlias = tf.Tensor | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,13 +102,11 @@ class Signatures:
 
     # The functions
 
-    def encode(self, images: tf.Tensor, condition: Condition = None) -> Tensors:
+    def encode(self, images: tf.Tensor, condition: Any = None) -> Tensors:
         posterior = self.model.encoder(_read(images, condition))
         return {"mean": posterior.mean(), "stddev": posterior.stddev()}
 
-    def encode_sample(
-        self, images: tf.Tensor, noise: tf.Tensor, condition: Condition = None
-    ) -> Tensors:
+    def encode_sample(self, images: tf.Tensor, noise: tf.Tensor, condition: Any = None) -> Tensors:
         read = _read(images, condition)
         if isinstance(self.model.encoder, ImplicitConditional):
             # z = network([x, e])
@@ -117,27 +114,25 @@ class Signatures:
             return {"z": tf.cast(self.model.encoder.network(inputs), tf.float32)}
         return {"z": transports.sample(self.model.encoder(read), noise)}
 
-    def decode(self, z: tf.Tensor, condition: Condition = None) -> Tensors:
+    def decode(self, z: tf.Tensor, condition: Any = None) -> Tensors:
         return {"images": self.model.decoder.mean(_read(z, condition))}
 
-    def generate(self, noise: tf.Tensor, condition: Condition = None) -> Tensors:
+    def generate(self, noise: tf.Tensor, condition: Any = None) -> Tensors:
         z = transports.sample(self._generating_prior, noise)
         return {"images": self._generator.mean(_read(z, condition))}
 
-    def reconstruct(self, images: tf.Tensor, condition: Condition = None) -> Tensors:
+    def reconstruct(self, images: tf.Tensor, condition: Any = None) -> Tensors:
         z = self.model.encoder.mean(_read(images, condition))
         return {"images": self.model.decoder.mean(_read(z, condition))}
 
-    def elbo(self, images: tf.Tensor, noise: tf.Tensor, condition: Condition = None) -> Tensors:
+    def elbo(self, images: tf.Tensor, noise: tf.Tensor, condition: Any = None) -> Tensors:
         posterior = self.model.encoder(_read(images, condition))
         z = transports.sample(posterior, noise)
         kl = rate(posterior, self.prior, z, expect=tf.identity)
         # ELBO = log p(x|z) - KL(q(z|x)||p(z))
         return {"elbo": self.model.decoder(_read(z, condition)).log_prob(images) - kl}
 
-    def log_likelihood(
-        self, images: tf.Tensor, noise: tf.Tensor, condition: Condition = None
-    ) -> Tensors:
+    def log_likelihood(self, images: tf.Tensor, noise: tf.Tensor, condition: Any = None) -> Tensors:
         def weights(example: tuple[tf.Tensor, ...]) -> tf.Tensor:
             x, e = example[0][tf.newaxis], example[1]
             c = None if condition is None else example[2][tf.newaxis]
@@ -159,7 +154,7 @@ class Signatures:
         # log p(x) ~= log 1/S sum_s w_s
         return {"log_likelihood": tf.reduce_logsumexp(log_w, axis=1) - log_s, "log_weights": log_w}
 
-    def anomaly_score(self, images: tf.Tensor, condition: Condition = None) -> Tensors:
+    def anomaly_score(self, images: tf.Tensor, condition: Any = None) -> Tensors:
         posterior = self.model.encoder(_read(images, condition))
         # score = -log p(x|E[z|x]) + KL(q(z|x)||p(z))
         score = -self.model.decoder(_read(posterior.mean(), condition)).log_prob(images)
@@ -311,7 +306,7 @@ class Signatures:
         return copy
 
 
-def _read(variable: tf.Tensor, condition: Condition) -> Any:
+def _read(variable: tf.Tensor, condition: Any) -> Any:
     """Returns what a conditional reads: the variable, and the condition beside it if any."""
     return variable if condition is None else [variable, condition]
 
