@@ -12,7 +12,7 @@ What it finds is no failure: it ends with 0 for an infeasible run too.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
@@ -23,12 +23,15 @@ from train.workdirs.config import RunConfig
 from train.workdirs.workdir import Workdir, write_atomically
 from zoo.errors import InputError
 
+if TYPE_CHECKING:
+    from train.certificates.document import Certificate
+
 _FORM = {"step": int, "verdict": str, "constraints": [{"expression": str}]}
 
 
 def certify_run(
     model: Any, dataset: Any, config: RunConfig, workdir: Workdir, **options: Any
-) -> dict[str, Any]:
+) -> Certificate:
     """Certifies `model` on the test split, writes the certificate to the workdir and returns it.
 
     Args:
@@ -37,9 +40,9 @@ def certify_run(
     Raises:
       InputError: the split is empty.
     """
-    from train.certificates import certificate
+    from train.certificates import certificate, held_out
 
-    size = certificate.batch_size(dataset.split("test").size, config.batch_size)
+    size = held_out.batch_size(dataset.split("test").size, config.batch_size)
 
     def once(split: str, size: int) -> Any:
         return dataset.batches(
@@ -60,7 +63,7 @@ def certify_run(
         seed=config.seed,
         **options,
     )
-    certificate.write(workdir, found)
+    found.write(workdir.path)
     return found
 
 
