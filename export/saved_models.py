@@ -26,6 +26,7 @@ def export_model(
     part: str = "both",
     name: str | None = None,
     card: Mapping[str, Any] | None = None,
+    certificate: Any = None,
     files: Mapping[str, bytes] | None = None,
     formats: Mapping[str, Callable[[LagrangianModel], bytes]] | None = None,
 ) -> dict[str, Path]:
@@ -46,6 +47,8 @@ def export_model(
         the signatures of that half and its variables alone.
       name: the card's name for the model; the objective's if None.
       card: further facts for the card, JSON-able.
+      certificate: what `train.certificates.certify` returned; its verdict goes into the card, its
+        data and page into assets.extra.
       files: further files for assets.extra, by their names.
       formats: folders to write beside with the same version, each a function that gives the
         file it holds: {"tflite/model.tflite": ...}.
@@ -61,6 +64,15 @@ def export_model(
         raise unknown("part", part, table.NAMES)
     target = table.NAMES[part]
     signatures = Signatures(model)
+    if certificate is not None:
+        card = {**(card or {}), "certificate": dict(certificate)}
+        text = json.dumps(certificate, indent=2, allow_nan=False) + "\n"
+        page = certificate.page()
+        files = {
+            **(files or {}),
+            "certificate.json": text.encode(),
+            "certificate.md": page.encode(),
+        }
     facts = cards.facts(model, name, target, signatures, card or {})
 
     def write(folder: Path) -> None:

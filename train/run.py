@@ -15,7 +15,7 @@ from absl import flags
 from train import command
 from train.distributed import strategy
 from train.distributed.strategy import ONE_PROCESS, Cluster
-from train.loop import interrupts, recipes, restoring, two_phase
+from train.loop import interrupts, phases, recipes, restoring, two_phase
 from train.workdirs import checkpoints
 from train.workdirs.config import (
     ON_NAN,
@@ -268,7 +268,7 @@ def train(config: RunConfig, workdir: Workdir, cluster: Cluster = ONE_PROCESS) -
             source = RunConfig.from_json(began, str(first.path))
             with cluster.file(lambda: two_phase.neutral_path(config, workdir)) as neutral:
                 assert neutral is not None
-                two_phase.warm_start(
+                phases.warm_start(
                     model, restoring.load(first, neutral, compiled=False, config=source)
                 )
         start = int(model.step.numpy())

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from train.certificates import certificate
+from train.certificates import held_out
 from train.certificates.held_out import Measurements, measure
 from zoo import priors
 from zoo.bounds.examples import CHOSEN_ON, Examples, Samples
@@ -26,11 +26,13 @@ from zoo.bounds.pairs import Pairs
 from zoo.bounds.variational import Candidate, lower_bound
 from zoo.critics import Fitter, copy_weights, free, fresh_network
 from zoo.metrics.measured import NORMAL_95
+from zoo.objectives.objective import Objective
 
 # Two bring the whole interval of the mean below the tolerance; two more are for what one held-out
 # set differs from another.
 STANDARD_ERRORS = 4
 MOST_OF_TOLERANCE = 0.5
+LEAST_HALF = 20  # examples that choose between critics, and as many to read their bounds on
 _ROUNDS = 10  # of 50 steps, from the weights of the critic in play
 _TIMES = 20  # in a run, at records
 _FITTED_TO = 5_000  # examples
@@ -52,40 +54,43 @@ def of_run(model: Any, dataset: Any, config: Any, neutral: Any) -> Margins | Non
     if not model.lagrangian.learned:
         return None
     validation = dataset.split("validation").size
-    size = certificate.batch_size(validation, config.batch_size)
+    size = held_out.batch_size(validation, config.batch_size)
 
     def batches(split: str = "validation", size: int = size) -> Any:
         return dataset.batches(
             split, size, config.seed, drop_remainder=False, repeat=False, shuffle=False
         )
 
-    return Margins(model, batches, _samples(model, batches), _best(model, batches, config, neutral))
+    samples = None
+    if read_by_critics(model):
+        samples = samples_of(model, batches(), batches("train", 250))
+    best = None if neutral is None else best_on(batches(), model, neutral, config.declared)
+    return Margins(model, batches, samples, best)
 
 
-def _samples(model: Any, batches: Callable[..., Any]) -> Samples | None:
-    """Returns the examples of critics, where a learned constraint is estimated by one."""
-    lagrangian = model.lagrangian
-    terms = [model.term(name) for name in lagrangian.constrained_terms]
-    if not any(getattr(term, "divergence", None) in FUNCTIONALS for term in terms):
-        return None
+def read_by_critics(model: Any) -> list[str]:
+    """Returns the terms of learned constraints that critics fitted on to the model can bound."""
+    names = model.lagrangian.constrained_terms
+    return [n for n in names if getattr(model.term(n), "divergence", None) in FUNCTIONALS]
+
+
+def samples_of(model: Any, validation: Iterable[Any], training: Iterable[Any]) -> Samples | None:
+    """Returns what critics are fitted to, chosen and read on; None of too few examples."""
     kind = priors.is_data(model.prior), model.condition is not None
-    held_out = Examples.of(batches(), CHOSEN_ON, *kind)
-    half = len(held_out) // 2
-    if half < 20:
+    chosen = Examples.of(validation, CHOSEN_ON, *kind)
+    half = len(chosen) // 2
+    if half < LEAST_HALF:
         return None
-    fit = Examples.of(batches("train", 250), _FITTED_TO, *kind)
-    return Samples(fit, held_out.part(0, half), held_out.part(half, len(held_out)))
+    fit = Examples.of(training, _FITTED_TO, *kind)
+    return Samples(fit, chosen.part(0, half), chosen.part(half, len(chosen)))
 
 
-def _best(
-    model: Any, batches: Callable[..., Any], config: Any, neutral: Any
-) -> tuple[np.ndarray, np.ndarray] | None:
-    """Returns what the neutral run reaches on the same batches, and the tolerances' factors."""
-    if neutral is None:
-        return None
-    tolerances = [c.at_most for _, c in config.declared.learned]
-    factors = np.array([float(tolerance.factor) for tolerance in tolerances])
-    return measure(neutral, batches(), 0, model.lagrangian).constraints, factors
+def best_on(
+    batches: Iterable[Any], model: Any, neutral: Any, declared: Objective
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns what the first phase reaches on held-out batches, and the tolerances' factors."""
+    factors = np.array([float(c.at_most.factor) for _, c in declared.learned if c.at_most])
+    return measure(neutral, batches, 0, model.lagrangian).constraints, factors
 
 
 class Margins:
@@ -116,11 +121,8 @@ class Margins:
         self._codes = (
             Examples.of(batches(), CHOSEN_ON, conditional=conditional) if self._whole else None
         )
-        lagrangian = model.lagrangian
-        for name in lagrangian.constrained_terms:
-            known = getattr(model.term(name), "divergence", None) in FUNCTIONALS
-            if samples is not None and known:
-                self._gaps[name] = _Gap(model, name, samples)
+        if samples is not None:
+            self._gaps = {name: _Gap(model, name, samples) for name in read_by_critics(model)}
 
     def __call__(self, reached: np.ndarray) -> np.ndarray:
         """Returns the margins [m], in the constraints' units.
@@ -129,17 +131,17 @@ class Margins:
           reached: D_j on recent training batches, [m].
         """
         found = measure(self._model, self._batches())
-        held_out = found.mean + self._beaten(found)
+        reached_there = found.mean + self._beaten(found)
         error = self._error(found)
         for j in self._whole:
             assert self._codes is not None
             mmd = mmd_of_codes(self._model, self._codes, 0, self._model.term("MMD_z"))
             if mmd is not None and mmd.interval is not None:
-                held_out[j] = mmd.value
+                reached_there[j] = mmd.value
                 error[j] = (mmd.interval[1] - mmd.value) / NORMAL_95
         floors = self._model.lagrangian.floors
         most = [np.inf if f is None else -MOST_OF_TOLERANCE * f for f in floors]
-        return np.maximum(held_out - reached, 0.0) + np.minimum(STANDARD_ERRORS * error, most)
+        return np.maximum(reached_there - reached, 0.0) + np.minimum(STANDARD_ERRORS * error, most)
 
     def _error(self, found: Measurements) -> np.ndarray:
         """Returns the standard errors of D_j less what moves its tolerance, [m]."""
@@ -159,6 +161,14 @@ class Margins:
                 gaps[index] = max(read - float(found.terms[name].mean()), 0.0)
         # A critic bounds a term from below: that says nothing where it counts with a minus.
         return np.maximum(lagrangian.slopes, 0.0).T @ gaps
+
+
+def apply(model: Any, margins: np.ndarray) -> None:
+    """Makes the dual step aim below the tolerances by these margins [m].
+
+    One that is not finite leaves that constraint's margin as it is.
+    """
+    model.aim(np.where(np.isfinite(margins), margins, model.margins))
 
 
 def _whole(model: Any) -> list[int]:

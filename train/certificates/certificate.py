@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from train.certificates import convergence, oscillation, page, plot, verdict
-from train.workdirs.workdir import Workdir, write_atomically
+from train.certificates import convergence, oscillation, verdict
+from train.certificates.document import Certificate, records_of
 from zoo.objectives.affine import rational
 from zoo.objectives.declaration import Constraint
 
-WANTED_BATCHES = 32
+if TYPE_CHECKING:
+    from train.loop.phases import Best
+
 POINTS = 5000  # the N x N densities take seconds; the ceiling is 8.5 nats
 
 
 def certify(
     model: Any,
-    batches: Iterable[Any],
-    records: Sequence[Mapping[str, Any]] = (),
+    data: Any,
+    records: Any = (),
     *,
-    training: Iterable[Any] | None = None,
-    validation: Iterable[Any] | None = None,
+    training: Any = None,
+    validation: Any = None,
+    relative_to: Best | None = None,
     neutral: Any = None,
     declared: Mapping[str, str] | None = None,
     best: Mapping[str, float] | None = None,
@@ -33,7 +35,7 @@ def certify(
     seed: int = 0,
     points: int = POINTS,
     power: int = 4,
-) -> dict[str, Any]:
+) -> Certificate:
     """Bounds what a model achieves on data it has not seen, and says which constraints hold.
 
         D_j = sum_i C_ij term_i,   holds if its upper limit is at most eps_j
@@ -46,11 +48,14 @@ def certify(
 
     Args:
       model: a LagrangianModel.
-      batches: held-out images [B, ...], or (images, labels), or (x, c) where the model has a
-        condition; gone through several times.
-      records: rows of metrics.jsonl; those with split "train" hold the multipliers' paths.
-      training, validation: batches that fresh critics are fitted to, and stopped by. Without
+      data: held-out images, as `held_out.in_batches` takes them: an array [N, ...], or a
+        tf.data.Dataset of batches [B, ...] or (images, labels), or (x, c) where the model has a
+        condition.
+      records: rows of metrics.jsonl, of which those with split "train" hold the multipliers'
+        paths; or the History that `fit` returns.
+      training, validation: data that fresh critics are fitted to, and stopped by. Without
         them, parts of the held-out examples serve, and bounds rest on fewer.
+      relative_to: what `train.loop.phases.measure_best` returns, in place of the next three.
       neutral: the model of the first phase, against which tolerances relative to its best are
         judged on the same images.
       declared: learned constraint -> its tolerance as it was declared, "best + 4".
@@ -61,15 +66,21 @@ def certify(
       points: the most images that the information is estimated on.
       power: repeats of each planted difference, where only a lower bound exists; 0 for none.
 
-    Returns:
-      JSON-able data; `train.certificates.page.markdown` makes it readable.
-
     Raises:
-      InputError: there are no images.
+      InputError: there are no images, or the data does not fit the model.
     """
     from train.certificates import bounding, collapse, gradients, price, sides, slices
-    from train.certificates.held_out import measure
+    from train.certificates.held_out import TRAINING_BATCH, in_batches, measure
 
+    batches = in_batches(model, data)
+    training, validation = (
+        given if given is None else in_batches(model, given, TRAINING_BATCH)
+        for given in (training, validation)
+    )
+    records = records_of(records)
+    if relative_to is not None:
+        neutral, best = relative_to.neutral, relative_to.values
+        declared = relative_to.declared
     measured = measure(model, batches, seed)
     lagrangian = model.lagrangian
     names = [c.expression for c in lagrangian.learned]
@@ -117,7 +128,7 @@ def certify(
     learned = bool(names)
     terms = {name: model.term(name) for name in measured.terms}
     unbiased = {name for name, term in terms.items() if term.divergence and term.side == "exact"}
-    return {
+    certificate = {
         "model": model.objective.name,
         "objective": model.objective.to_config(),
         "step": int(model.step.numpy()),
@@ -156,29 +167,7 @@ def certify(
             *_notes(measured, unbiased),
         ],
     }
-
-
-def write(workdir: Workdir, certificate: Mapping[str, Any]) -> None:
-    """Writes certificate.json, certificate.md and plots/certificate.png, each whole or not at all.
-
-    No plot is written without learned constraints.
-    """
-    picture = workdir.plots / "certificate.png"
-    if certificate["constraints"]:
-        plot.draw(certificate, workdir.records(), picture)
-    else:
-        picture.unlink(missing_ok=True)
-    text = json.dumps(certificate, indent=2, allow_nan=False) + "\n"
-    write_atomically(workdir.path / "certificate.md", page.markdown(certificate).encode())
-    write_atomically(workdir.path / "certificate.json", text.encode())
-
-
-def batch_size(examples: int, training: int) -> int:
-    """Returns the batch size to certify with: the training's, unless the batches were too few.
-
-    Every mean, and the U-statistic of MMD, is unbiased in batches of any size.
-    """
-    return max(2, min(training, examples // WANTED_BATCHES))
+    return Certificate(certificate, records)
 
 
 def _tolerance(name: str, text: str) -> Any:

@@ -12,7 +12,11 @@ import tensorflow as tf
 
 from zoo.batch import Batch
 from zoo.errors import InputError
+from zoo.model.inputs import checked
 from zoo.model.lagrangian import Lagrangian
+
+WANTED_BATCHES = 32
+TRAINING_BATCH = 128
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +50,53 @@ class Measurements:
     def error(self) -> np.ndarray:
         """The standard error of the mean, [m]."""
         return self.deviation / math.sqrt(self.count)
+
+
+def in_batches(model: Any, data: Any, size: int | None = None) -> Iterable[Any]:
+    """Returns data as batches that can be gone through several times.
+
+    Args:
+      model: whose images they are.
+      data: an array [N, ...] of x; two arrays (x, labels), or (x, z) where z is data; a
+        tf.data.Dataset or another iterable of such batches, which is returned as it is.
+      size: of a batch of arrays; `batch_size` of their number if None.
+
+    Raises:
+      InputError: arrays do not have the model's shape or differ in length, a dataset has no
+        batches or no end, or the data can be gone through only once.
+    """
+    shape = model.encoder.condition_shape
+    if isinstance(data, tf.data.Dataset):
+        if data.cardinality() == tf.data.INFINITE_CARDINALITY:
+            raise InputError(
+                "The held-out data has no end: leave out its repeat(), or take() some."
+            )
+        x = tf.nest.flatten(data.element_spec)[0]
+        if x.shape.rank == len(shape):
+            raise InputError("The held-out data has single images: give data.batch(128).")
+        return data
+    arrays = data if isinstance(data, tuple) else (data,)
+    if all(isinstance(array, np.ndarray | tf.Tensor) for array in arrays):
+        lengths = [len(array) for array in arrays]
+        if len(set(lengths)) > 1:
+            raise InputError(f"The held-out arrays have {lengths} rows: give as many of each.")
+        checked(arrays[0][:1], shape, "images")
+        kept = tf.data.Dataset.from_tensor_slices(data)
+        return kept.batch(size or batch_size(lengths[0], TRAINING_BATCH))
+    if iter(data) is data:
+        raise InputError(
+            "The held-out data can be gone through only once: give arrays, a list of batches or a "
+            "tf.data.Dataset."
+        )
+    return data
+
+
+def batch_size(examples: int, training: int) -> int:
+    """Returns the batch size to certify with: the training's, unless the batches were too few.
+
+    Every mean, and the U-statistic of MMD, is unbiased in batches of any size.
+    """
+    return max(2, min(training, examples // WANTED_BATCHES))
 
 
 def measure(

@@ -1,1 +1,8 @@
-"""From a configuration to a finished run: assembly, two phases, and what happens between steps."""
+"""From a configuration to a finished run: assembly, two phases, and what happens between steps.
+
+From Python: `first_phase`, `measure_best` and `second_phase`.
+"""
+
+from train.loop.phases import Best, first_phase, measure_best, second_phase
+
+__all__ = ["Best", "first_phase", "measure_best", "second_phase"]

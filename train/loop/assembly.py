@@ -6,15 +6,13 @@ import dataclasses
 from typing import Any
 
 from train import data
+from train.loop import phases
 from train.workdirs.archive import Build
 from train.workdirs.config import RunConfig
 from zoo.errors import InputError
 from zoo.objectives.algebra import TractableForm
 from zoo.objectives.named_terms import NAMED_TERMS
 
-# On batches of 128 with Adam: a stronger or faster penalty shakes the loss's scale from step to
-# step, and latents collapse; its own defaults are for exact constraints.
-RULE_OPTIONS = {"augmented": {"penalty": 0.5, "smoothing": 0.99}}
 # Between two looks of the host; more gain nothing, and Ctrl-C waits for them.
 MOST_STEPS = 50
 
@@ -80,9 +78,7 @@ def build_model(
 
     `latent_shape` where z is images; `classes` of the condition, where there is one.
 
-    Multipliers move at a speed that scales with the length of the run. A violation is counted in
-    slacks, or in standard deviations of a batch's estimate where that is more: MMD's noise at a
-    batch of 128 exceeds the slack of "1.2 * best", and would shake its multiplier.
+    Multipliers move at a speed that scales with the length of the run.
 
     Raises:
       InputError: a name or option is unknown, or a term has no estimator.
@@ -116,16 +112,11 @@ def _built(
 ) -> Any:
     """Returns the model; `fastest` is the precision "auto" stands for, None for this machine's."""
     import zoo
-    from zoo import multipliers
     from zoo.distributions import likelihoods
     from zoo.networks import precision
-    from zoo.objectives import tolerances
-    from zoo.objectives.affine import rational
 
     objective = config.resolved
-    rule = config.rule
-    if rule == "auto":
-        rule = multipliers.default(rational(objective.alpha_q), rational(objective.alpha_p))
+    rule = None if config.rule == "auto" else config.rule
     scale = {} if config.likelihood_scale is None else {"scale": _scale(config.likelihood_scale)}
     return zoo.build(
         objective,
@@ -143,13 +134,8 @@ def _built(
         condition=classes,
         noise_dim=config.noise_dim,
         term_options=_term_options(config),
-        multiplier_rule=multipliers.get(rule, **speed, **RULE_OPTIONS.get(rule, {})),
-        slacks=[
-            max(gamma, config.noise.get(constraint.expression, 0.0))
-            for gamma, (_, constraint) in zip(
-                tolerances.slacks(config.declared, config.eps_hat), objective.learned, strict=True
-            )
-        ],
+        multiplier_rule=phases.multiplier_rule(objective, rule, **speed),
+        slacks=phases.slacks(config.declared, config.eps_hat, config.noise),
         ema=config.ema,
         history=config.history,
         seed=config.seed,

@@ -17,25 +17,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from train.command import Interrupted, RunError
 from train.distributed.strategy import ONE_PROCESS, Cluster
 from train.loop import interrupts
+from train.workdirs.records import row
 from train.workdirs.workdir import Workdir
-
-
-def row(step: int, split: str, logs: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns one record of metrics.jsonl: loss, terms, learned constraints and multipliers."""
-    values = {name: float(value) for name, value in logs.items()}
-    record: dict[str, Any] = {"step": step, "split": split, "loss": values.pop("loss")}
-    if "mse" in values:
-        record["mse"] = values.pop("mse")
-    if "skipped" in values:
-        record["skipped"] = int(values.pop("skipped"))
-    record["terms"] = {n: v for n, v in values.items() if ": " not in n}
-    record["constraints"] = _named(values, "D: ")
-    record["multipliers"] = _named(values, "lambda: ")
-    return record
-
-
-def _named(values: Mapping[str, float], prefix: str) -> dict[str, float]:
-    return {n.removeprefix(prefix): v for n, v in values.items() if n.startswith(prefix)}
 
 
 def summary(record: Mapping[str, Any]) -> str:

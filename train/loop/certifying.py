@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from train.loop import two_phase
 from train.workdirs.config import RunConfig
 from train.workdirs.workdir import Workdir
 
+if TYPE_CHECKING:
+    from train.certificates.document import Certificate
+
 
 def certify_run(
     model: Any, dataset: Any, config: RunConfig, workdir: Workdir, **options: Any
-) -> dict[str, Any]:
+) -> Certificate:
     """Certifies `model` on the test split, writes the certificate to the workdir and returns it.
 
     Args:
@@ -20,9 +23,9 @@ def certify_run(
     Raises:
       InputError: the split is empty.
     """
-    from train.certificates import certificate
+    from train.certificates import certificate, held_out
 
-    size = certificate.batch_size(dataset.split("test").size, config.batch_size)
+    size = held_out.batch_size(dataset.split("test").size, config.batch_size)
 
     def once(split: str, size: int) -> Any:
         return dataset.batches(
@@ -43,7 +46,7 @@ def certify_run(
         seed=config.seed,
         **options,
     )
-    certificate.write(workdir, found)
+    found.write(workdir.path)
     return found
 
 

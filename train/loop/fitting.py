@@ -13,8 +13,9 @@ from train.certificates import aiming, held_out
 from train.distributed.strategy import ONE_PROCESS, Cluster
 from train.figures import pictures
 from train.loop import assembly, certifying, interrupts, two_phase
-from train.loop.callbacks import Recorder, row, summary
+from train.loop.callbacks import Recorder, summary
 from train.workdirs.config import RunConfig
+from train.workdirs.records import row
 from train.workdirs.workdir import Workdir
 
 
@@ -50,8 +51,7 @@ def fit(
             assert margins is not None
             return margins(np.array(reached)).tobytes()
 
-        found = np.frombuffer(cluster.from_chief(measured))
-        model.aim(np.where(np.isfinite(found), found, model.margins))
+        aiming.apply(model, np.frombuffer(cluster.from_chief(measured)))
 
     recorder = Recorder(
         workdir,

@@ -1,17 +1,16 @@
-"""The two phases of [U] section 6: measure what is reachable, then constrain relative to it."""
+"""The two phases of a run, each in a workdir; `train.loop.phases` has the same in Python."""
 
 from __future__ import annotations
 
 import dataclasses
-import math
 from pathlib import Path
 from typing import Any
 
-from train.loop import restoring
+from train.loop import phases, restoring
 from train.workdirs.config import RunConfig
 from train.workdirs.workdir import Workdir
 from zoo.errors import InputError
-from zoo.objectives import critic_defaults, tolerances
+from zoo.objectives import tolerances
 
 _MAY_DIFFER = (
     "objective",
@@ -28,29 +27,24 @@ def neutral_config(config: RunConfig) -> RunConfig:
 
     Its critics are built as the second phase's, which starts from their weights.
     """
-    neutral = tolerances.neutral(config.declared)
-    spectral_norm = config.spectral_norm
-    default = critic_defaults.normalises_critics(config.declared)
-    if spectral_norm is None and critic_defaults.normalises_critics(neutral) != default:
-        spectral_norm = default
-    strong: dict[str, Any] = {}
-    if critic_defaults.constrains_codes(config.declared) and not config.paired:
-        options = critic_defaults.critic_options(config.declared, config.network_name)
-        strong = {
-            "network_options": {**options, **config.network_options},
-            "critic_steps": config.critic_steps or critic_defaults.CRITIC_STEPS,
-            "critic_learning_rate": config.critic_learning_rate
-            or critic_defaults.CRITIC_LEARNING_RATE,
-        }
+    critics = phases.critics_of(
+        config.declared,
+        config.network_name,
+        config.spectral_norm,
+        config.network_options,
+        config.paired,
+    )
     return dataclasses.replace(
         config,
-        objective=neutral.to_config(),
+        objective=tolerances.neutral(config.declared).to_config(),
         steps=config.warmup_steps or config.steps,
         epochs=None if config.warmup_steps else config.epochs,
         rule="auto",
-        spectral_norm=spectral_norm,
+        spectral_norm=critics.spectral_norm,
+        network_options=dict(critics.network_options),
+        critic_steps=config.critic_steps or critics.steps,
+        critic_learning_rate=config.critic_learning_rate or critics.learning_rate,
         best=None,
-        **strong,
     )
 
 
@@ -92,44 +86,23 @@ def check_neutral(config: RunConfig, workdir: Workdir) -> None:
 def measured(
     config: RunConfig, model: Any, batches: Any, checkpoint: Path
 ) -> dict[str, dict[str, Any]]:
-    """Returns eps_hat and eps of each learned constraint, and where they came from.
-
-    eps_hat is the mean over held-out batches, with the estimator training uses, in the
-    constraint's units (nats for KL and JS); noise is one batch's standard deviation from it.
+    """Returns what `phases.measure_best` finds by learned constraint, and where it came from.
 
     Raises:
-      InputError: a value is not finite, or the neutral form has not the terms it is made of.
+      InputError: as `phases.measure_best`.
     """
-    from train.certificates.held_out import measure
-    from zoo.model.lagrangian import Lagrangian
-
-    objective = config.declared
-    zero = {constraint.expression: 0.0 for _, constraint in objective.learned}
-    lagrangian = Lagrangian(tolerances.resolved(objective, zero).tractable())
-    missing = set(lagrangian.constrained_terms) - model.readable_terms
-    if missing:
-        raise InputError(
-            f"The neutral run has no {', '.join(sorted(missing))}: give each learned constraint a "
-            "positive first multiplier, or its tolerance as a number."
-        )
-    found = measure(model, batches, config.seed, lagrangian)
-    best = {}
-    for index, (_, constraint) in enumerate(objective.learned):
-        value = float(found.mean[index])
-        if not math.isfinite(value):
-            raise InputError(
-                f"The best {constraint.expression} is {value}: the neutral run diverged."
-            )
-        assert constraint.at_most is not None
-        best[constraint.expression] = {
+    best = phases.measure_best(config.declared, model, batches, seed=config.seed)
+    return {
+        name: {
             "eps_hat": value,
-            "eps": constraint.at_most.at(value),
-            "noise": float(found.deviation[index]),
-            "tolerance": str(constraint.at_most),
+            "eps": best.tolerances[name],
+            "noise": best.noise[name],
+            "tolerance": best.declared[name],
             "split": "validation",
             "checkpoint": str(checkpoint),
         }
-    return best
+        for name, value in best.values.items()
+    }
 
 
 def neutral_model(config: RunConfig, workdir: Workdir) -> Any:
@@ -139,15 +112,6 @@ def neutral_model(config: RunConfig, workdir: Workdir) -> Any:
     neutral = neutral_workdir(config, workdir)
     checkpoint = neutral.latest_checkpoint()
     return None if checkpoint is None else restoring.load(neutral, checkpoint)
-
-
-def warm_start(model: Any, source: Any) -> None:
-    """Gives `model` the weights of `source`, where both have the part."""
-    for name, part in model.parts.items():
-        part.set_weights(source.parts[name].get_weights())
-    for name, critic in model.critics.items():
-        if name in source.critics:
-            critic.set_weights(source.critics[name].get_weights())
 
 
 def neutral_path(config: RunConfig, workdir: Workdir) -> Path:

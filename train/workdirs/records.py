@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NotRequired
 
@@ -27,6 +28,24 @@ class Record(TypedDict):
     terms: NotRequired[dict[str, float]]
     constraints: NotRequired[dict[str, float]]
     multipliers: NotRequired[dict[str, float]]
+
+
+def row(step: int, split: str, logs: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns one record of metrics.jsonl: loss, terms, learned constraints and multipliers."""
+    values = {name: float(value) for name, value in logs.items()}
+    record: dict[str, Any] = {"step": step, "split": split, "loss": values.pop("loss")}
+    if "mse" in values:
+        record["mse"] = values.pop("mse")
+    if "skipped" in values:
+        record["skipped"] = int(values.pop("skipped"))
+    record["terms"] = {n: v for n, v in values.items() if ": " not in n}
+    record["constraints"] = _named(values, "D: ")
+    record["multipliers"] = _named(values, "lambda: ")
+    return record
+
+
+def _named(values: Mapping[str, float], prefix: str) -> dict[str, float]:
+    return {n.removeprefix(prefix): v for n, v in values.items() if n.startswith(prefix)}
 
 
 def read(path: Path) -> list[dict[str, Any]]:

@@ -41,7 +41,8 @@ class Lagrangian:
             if tolerance.needs_best:
                 raise InputError(
                     f"The tolerance of {expression!r}, {str(tolerance)!r}, needs a measured "
-                    f"best: give a number, like '{expression} <= 5e-4'."
+                    f"best: give a number, like '{expression} <= 5e-4', or build its two phases "
+                    "by train.loop.first_phase and second_phase."
                 )
         self._by_critic = tuple(
             c for c in self.learned if c.subject.critic or ratio_estimates(objective, c)

@@ -200,7 +200,7 @@ def test_a_mixture_starts_near_the_standard_normal():
 
 
 def test_the_second_phase_starts_from_the_prior_of_the_first(small, images):
-    from train.loop.two_phase import warm_start
+    from train.loop.phases import warm_start
 
     first, second = (small("vae", prior="vamp:3", seed=seed) for seed in (1, 2))
     first.fit(images, batch_size=8, verbose=0)
