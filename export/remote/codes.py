@@ -52,10 +52,10 @@ def image_input(server: Server, name: str, condition: int | None = None) -> tupl
             f"--signature={name} takes {inputs}, not images alone: "
             f"name one of {', '.join(fitting) or 'another model'}."
         )
-    inputs = signatures[name].inputs
-    if "condition" in inputs and condition is None:
+    takes = "condition" in signatures[name].inputs
+    if takes and condition is None:
         raise InputError(f"--signature={name} takes a condition: add the class, as --condition=3.")
-    if "condition" not in inputs and condition is not None:
+    if not takes and condition is not None:
         raise InputError(f"--signature={name} takes no condition: leave out --condition.")
     return _variable(signatures[name])
 

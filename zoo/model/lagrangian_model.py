@@ -245,23 +245,27 @@ class LagrangianModel(LagrangianStep):
             )
         if self.condition is not None:
             return Batch(x, c=c)
+        if c is not None:
+            raise InputError("This model has no condition: give batches without c.")
+        if not self.prior_layer.is_data and z is not None:
+            raise InputError("The prior is no data set: give batches without z.")
         if not self.prior_layer.is_data:
             return Batch(x)
         if z is None:
             raise InputError("The prior is a data set: give batches (x, z) of both.")
         return Batch(x, _checked(z, self.decoder.condition_shape, "latents"))
 
-    def _encoded_condition(self, condition: Any, count: Any) -> tf.Tensor | None:
+    def _encoded_condition(self, condition: Any, variable: Any) -> tf.Tensor | None:
         if self.condition is None and condition is not None:
             raise InputError("This model has no condition: leave out condition.")
         if self.condition is None:
             return None
         if condition is None:
             raise InputError(f"This model has a condition: give condition, {self.condition.wants}.")
-        return self.condition.encoded(condition, count)
+        return self.condition.encoded(condition, tf.shape(variable)[0])
 
     def _read(self, variable: Any, condition: Any) -> Any:
-        c = self._encoded_condition(condition, tf.shape(variable)[0])
+        c = self._encoded_condition(condition, variable)
         return variable if c is None else [variable, c]
 
     def _term(self, name: str) -> terms.Term:

@@ -315,7 +315,7 @@ class LagrangianStep(ReplicatedModel):
         `z` are samples of the prior, where that is a data set of its own; `c` is the condition, as
         users give it; `relaxed` as in `SampledJoints`.
         """
-        c = self._encoded_condition(c, tf.shape(x)[0])
+        c = self._encoded_condition(c, x)
         parts = self.encoder, self.decoder, self.prior_layer.distribution
         replica = replicas.present()
         return SampledJoints(x, *parts, seed, training, z, self.histories, replica, relaxed, c)
@@ -329,8 +329,8 @@ class LagrangianStep(ReplicatedModel):
         skipped = [self._skipped] if self.on_nan == "skip" else []
         return [self._batches, self._means, *skipped]
 
-    def _encoded_condition(self, condition: Any, count: Any) -> tf.Tensor | None:
-        """Returns what networks see of the condition of `count` examples, None without one."""
+    def _encoded_condition(self, condition: Any, variable: Any) -> tf.Tensor | None:
+        """Returns what networks see of the condition of `variable` [B, ...], None without one."""
         raise NotImplementedError
 
     def _read(self, variable: Any, condition: Any) -> Any:
