@@ -62,6 +62,7 @@ def main() -> int:
             given.batch_size,
             given.skip_bad,
             lambda count: progress.advance(task, count),
+            given.condition,
         )
     for file, reason in found.skipped:
         print(f"{file} is left out: {reason}", file=sys.stderr)
@@ -118,6 +119,9 @@ if __name__ == "__main__":
     flags.DEFINE_string("model", None, "The model's name, the folder above its versions.")
     flags.DEFINE_integer("model_version", None, "Its version; the newest if not given.", 0)
     flags.DEFINE_string("signature", "encode_bytes", "A signature that takes images alone.")
+    flags.DEFINE_integer(
+        "condition", None, "The class of all images, of a model that takes one.", 0
+    )
     flags.DEFINE_string("images", None, "The folder of images, with what is below it.")
     flags.DEFINE_string("out", None, "The .npz file to write.")
     flags.DEFINE_integer("batch_size", 64, "Images of a request.", 1)

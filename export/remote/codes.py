@@ -31,8 +31,10 @@ class Codes:
         return {**joined, "files": np.array(names)}
 
 
-def image_input(server: Server, name: str) -> tuple[str, Spec]:
-    """Returns the one input of a signature, which images can be given to.
+def image_input(server: Server, name: str, condition: int | None = None) -> tuple[str, Spec]:
+    """Returns the input of a signature that images can be given to.
+
+    It is the only one, but for the condition, a class, where one is given.
 
     Raises:
       InputError: there is no such signature, or it takes something else.
@@ -50,13 +52,26 @@ def image_input(server: Server, name: str) -> tuple[str, Spec]:
             f"--signature={name} takes {inputs}, not images alone: "
             f"name one of {', '.join(fitting) or 'another model'}."
         )
-    return next(iter(signatures[name].inputs.items()))
+    takes = "condition" in signatures[name].inputs
+    if takes and condition is None:
+        raise InputError(f"--signature={name} takes a condition: add the class, as --condition=3.")
+    if not takes and condition is not None:
+        raise InputError(f"--signature={name} takes no condition: leave out --condition.")
+    return _variable(signatures[name])
+
+
+def _variable(signature: Signature) -> tuple[str, Spec]:
+    """Returns the first input that is no condition."""
+    return next((n, spec) for n, spec in signature.inputs.items() if n != "condition")
 
 
 def _takes_images(signature: Signature) -> bool:
-    if len(signature.inputs) != 1:
+    condition = signature.inputs.get("condition")
+    if len(signature.inputs) != (1 if condition is None else 2):
         return False
-    spec = next(iter(signature.inputs.values()))
+    if condition is not None and (condition.dtype.kind != "i" or condition.shape != (None,)):
+        return False
+    _, spec = _variable(signature)
     rank = 1 if spec.is_bytes else 4
     return spec.shape is not None and len(spec.shape) == rank
 
@@ -68,6 +83,7 @@ def codes(
     batch_size: int,
     skip_bad: bool = False,
     advance: Callable[[int], None] = lambda count: None,
+    condition: int | None = None,
 ) -> Codes:
     """Returns a signature's outputs for images, asked of a server in batches.
 
@@ -75,12 +91,13 @@ def codes(
 
     Args:
       advance: called with the number of files done, after each batch.
+      condition: the class of all images, where the signature takes one.
 
     Raises:
       InputError: an image cannot be read or is refused, unless skip_bad; or all are.
       RunError: the server does not answer.
     """
-    name, spec = image_input(server, signature)
+    name, spec = image_input(server, signature, condition)
     found = Codes()
 
     def refused(file: Path, reason: str) -> None:
@@ -91,6 +108,8 @@ def codes(
     def ask(batch: list[tuple[Path, np.ndarray | bytes]]) -> None:
         try:
             inputs = {name: images.stacked([payload for _, payload in batch])}
+            if condition is not None:
+                inputs["condition"] = np.full(len(batch), condition, np.int64)
             outputs = server.predict(signature, inputs)
         except RefusedError as error:
             if len(batch) == 1:

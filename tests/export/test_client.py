@@ -353,3 +353,29 @@ def test_wrong_flags_are_one_sentence(folder, tmp_path, flags, message):
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert message in done.stderr
     assert not list(tmp_path.glob("*.npz"))
+
+
+def test_a_condition_is_given_with_the_images(folder):
+    """The same class with all of them, where the signature takes one, and nowhere else."""
+    sent = []
+    classes = Spec(np.dtype(np.int64), (None,))
+    pixels = Spec(np.dtype(np.float32), (None, *served.SHAPE))
+
+    def predict(signature, inputs):
+        sent.append(inputs)
+        return {"mean": np.zeros((len(inputs["images"]), 2))}
+
+    def server(**more):
+        signature = types.SimpleNamespace(inputs={**more, "images": pixels})
+        return types.SimpleNamespace(signatures=lambda: {"encode": signature}, predict=predict)
+
+    files = sorted(folder.glob("*.png"))
+    codes.codes(server(condition=classes), "encode", files, 2, condition=3)
+    assert [inputs["condition"].tolist() for inputs in sent] == [[3, 3], [3, 3]]
+    assert sent[0]["condition"].dtype == np.int64
+    with pytest.raises(InputError, match="takes a condition: add the class, as --condition=3"):
+        codes.codes(server(condition=classes), "encode", files, 2)
+    with pytest.raises(InputError, match="takes no condition: leave out --condition"):
+        codes.codes(server(), "encode", files, 2, condition=3)
+    with pytest.raises(InputError, match="not images alone"):
+        codes.codes(server(condition=pixels), "encode", files, 2, condition=3)

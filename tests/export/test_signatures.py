@@ -24,7 +24,7 @@ CASES = {
     "learned scale": ("vae", {"likelihood": LEARNED, "image_shape": (6, 4, 3)}),
     "scales": ("beta_vae", {"likelihood": PER_ELEMENT, "posterior": LEARNED}),
     "averaged": ("alice", {"ema": 0.5}),
-    "classes": ("vae", {"condition": 4}),
+    "classes": ("alice", {"condition": 4, "ema": 0.5}),
     "a condition": ("avb", {"condition_shape": (2,)}),
     "shared features": ("infogan", {"share_features": True}),
     "convolutions": (

@@ -48,7 +48,7 @@ def draw(model: Any, dataset: Dataset, images: Any, workdir: Workdir) -> None:
         pairs, model.reconstruct(pairs, *of_pairs).numpy(), workdir.plots / "reconstructions.png"
     )
     plots.terms(workdir.records(), workdir.plots / "terms.png")
-    for block in _codes(model) if model.condition is None else ():
+    for block in _codes(model):
         plots.samples(by_value(model, block), workdir.plots / f"by_{block.name}.png")
     if latent_dim == 2:
         labels = getattr(dataset.split("test"), "labels", None)
@@ -75,18 +75,24 @@ def of_each_class(model: Any) -> np.ndarray:
 def by_value(model: Any, block: Any) -> np.ndarray:
     """Returns E[x|z], [n * n, H, W, C], for z ~ p(z) whose `block` has value i mod n in the i-th.
 
-    As a grid of n columns each of them has one value of the code. Where p(x|z) has no mean, x ~
-    p(x|z).
+    As a grid of n columns each of them has one value of the code, and where there is a condition
+    each row one class, 0, 1, ... Where p(x|z) has no mean, x ~ p(x|z).
     """
     n = block.size
     z = np.array(model.prior.sample(n * n, seed=[model.seed, 0]))
     z[:, block.start : block.stop] = np.eye(n)[np.arange(n * n) % n]
+    given = () if model.condition is None else (np.arange(n * n) // n % model.condition.classes,)
     with model.averaged():
-        return model.decoder.mean_or_sample(model.decode(z)).numpy()
+        return model.decoder.mean_or_sample(model.decode(z, *given)).numpy()
 
 
 def _codes(model: Any) -> list[Any]:
-    """Returns the categorical blocks of z whose every value can be shown."""
+    """Returns the categorical blocks of z whose every value can be shown.
+
+    None where the condition has no classes, of which rows could be.
+    """
+    if model.condition is not None and model.condition.classes is None:
+        return []
     latents = getattr(getattr(model.encoder, "family", None), "latents", None)
     blocks = latents.blocks if latents else ()
     return [b for b in blocks if b.kind == "categorical" and b.size <= _MOST_VALUES]

@@ -85,6 +85,7 @@ def averaged(shares: Sequence[float], rows: Sequence[Measured]) -> Measured:
         value=value,
         interval=interval,
         size=sum(row.size for row in rows),
+        estimator=f"{rows[0].estimator}, mean over {len(rows)} classes",
         notes=(f"the mean over {len(rows)} classes of what it is given each", *shared, *own),
         ceiling=_mean(shares, ceilings) if len(ceilings) == len(rows) else None,
     )

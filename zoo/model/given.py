@@ -1,11 +1,13 @@
-"""A conditional model at one value of its condition, as an unconditional one."""
+"""A conditional model: whether all its parts read c, and what it is at one value of c."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import tensorflow as tf
 
+from zoo.condition import Condition
 from zoo.errors import InputError
 
 
@@ -51,3 +53,29 @@ class Given:
     def sample(self, n: int, seed: int = 0) -> tf.Tensor:
         """Returns `LagrangianModel.sample` at c."""
         return self.model.sample(n, seed, self.condition)
+
+
+def require_read(
+    condition: Condition, model: Any, terms: Mapping[str, Any], history: int = 0
+) -> None:
+    """Raises InputError where a part of a model, or a term, would leave the condition out."""
+    if model.prior_layer.is_data:
+        raise InputError("Where z is a data set there is no condition: leave out condition.")
+    if history:
+        raise InputError(
+            "A history keeps images without their condition, which critics read: leave out history."
+        )
+    for part in (model.encoder, model.decoder):
+        if part.c_shape != condition.shape:
+            raise InputError(
+                f"The {part.name} reads a condition of shape {part.c_shape}, and the model's is "
+                f"{condition.shape}: give it that c_shape."
+            )
+    allowed = ("any", "classes") if condition.classes else ("any",)
+    for name, term in terms.items():
+        if term.conditions not in allowed:
+            raise InputError(
+                f"{name} compares samples whatever their condition, so that the condition would "
+                "not count: use a divergence with a critic, such as JS"
+                + (", or MMD." if condition.classes else ".")
+            )

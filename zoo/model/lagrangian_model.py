@@ -21,7 +21,7 @@ from zoo.critics.sample_history import SampleHistory
 from zoo.distributions import latents, probes  # noqa: F401
 from zoo.distributions.conditionals import BaseConditional, stateless_seed
 from zoo.errors import InputError
-from zoo.model.given import Given
+from zoo.model.given import Given, require_read
 from zoo.model.inputs import checked
 from zoo.model.lagrangian import Lagrangian
 from zoo.model.running_means import RunningMeans
@@ -124,7 +124,7 @@ class LagrangianModel(LagrangianStep):
                 )
         self._check_critics()
         if self.condition is not None:
-            self._check_condition(history)
+            require_read(self.condition, self, self._terms, history)
         check(self._terms.values(), *self._offered)
         self._readings = {
             name: term for name, term in self._monitors().items() if name not in self._terms
@@ -241,23 +241,27 @@ class LagrangianModel(LagrangianStep):
             )
         if self.condition is not None:
             return Batch(x, c=c)
+        if c is not None:
+            raise InputError("This model has no condition: give batches without c.")
+        if not self.prior_layer.is_data and z is not None:
+            raise InputError("The prior is no data set: give batches without z.")
         if not self.prior_layer.is_data:
             return Batch(x)
         if z is None:
             raise InputError("The prior is a data set: give batches (x, z) of both.")
         return Batch(x, checked(z, self.decoder.condition_shape, "latents"))
 
-    def _encoded_condition(self, condition: Any, count: Any) -> tf.Tensor | None:
+    def _encoded_condition(self, condition: Any, variable: Any) -> tf.Tensor | None:
         if self.condition is None and condition is not None:
             raise InputError("This model has no condition: leave out condition.")
         if self.condition is None:
             return None
         if condition is None:
             raise InputError(f"This model has a condition: give condition, {self.condition.wants}.")
-        return self.condition.encoded(condition, count)
+        return self.condition.encoded(condition, tf.shape(variable)[0])
 
     def _read(self, variable: Any, condition: Any) -> Any:
-        c = self._encoded_condition(condition, tf.shape(variable)[0])
+        c = self._encoded_condition(condition, variable)
         return variable if c is None else [variable, c]
 
     def _term(self, name: str) -> terms.Term:
@@ -300,30 +304,11 @@ class LagrangianModel(LagrangianStep):
         ):
             if tuple(found) != tuple(needed):
                 raise InputError(f"{what} have shape {found} where {needed} is needed.")
-
-    def _check_condition(self, history: int) -> None:
-        """Raises InputError where a part would leave the condition out."""
-        assert self.condition is not None
-        if self.prior_layer.is_data:
-            raise InputError("Where z is a data set there is no condition: leave out condition.")
-        if history:
-            raise InputError(
-                "A history keeps images without their condition, which critics read: leave out "
-                "history."
-            )
         for part in (self.encoder, self.decoder):
-            if part.c_shape != self.condition.shape:
+            if part.c_shape is not None and self.condition is None:
                 raise InputError(
-                    f"The {part.name} reads a condition of shape {part.c_shape}, and the model's "
-                    f"is {self.condition.shape}: give it that c_shape."
-                )
-        allowed = ("any", "classes") if self.condition.classes else ("any",)
-        for name, term in self._terms.items():
-            if term.conditions not in allowed:
-                raise InputError(
-                    f"{name} compares samples whatever their condition, so that the condition "
-                    "would not count: use a divergence with a critic, such as JS"
-                    + (", or MMD." if self.condition.classes else ".")
+                    f"The {part.name} reads a condition of shape {part.c_shape}, and the model has "
+                    "none: give the model condition=."
                 )
 
     def _check_critics(self) -> None:

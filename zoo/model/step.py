@@ -176,7 +176,7 @@ class LagrangianStep(LoggedModel):
         `z` are samples of the prior, where that is a data set of its own; `c` is the condition, as
         users give it; `relaxed` as in `SampledJoints`.
         """
-        c = self._encoded_condition(c, tf.shape(x)[0])
+        c = self._encoded_condition(c, x)
         parts = self.encoder, self.decoder, self.prior_layer.distribution
         replica = replicas.present()
         return SampledJoints(x, *parts, seed, training, z, self.histories, replica, relaxed, c)
@@ -185,8 +185,8 @@ class LagrangianStep(LoggedModel):
         """Returns the term called `name`, as it is trained or read."""
         return {**self._terms, **self._readings}[name]
 
-    def _encoded_condition(self, condition: Any, count: Any) -> tf.Tensor | None:
-        """Returns what networks see of the condition of `count` examples, None without one."""
+    def _encoded_condition(self, condition: Any, variable: Any) -> tf.Tensor | None:
+        """Returns what networks see of the condition of `variable` [B, ...], None without one."""
         raise NotImplementedError
 
     def _read(self, variable: Any, condition: Any) -> Any:

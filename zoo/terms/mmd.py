@@ -131,7 +131,8 @@ class MMD(base.Term):
     same. On joints that weigh their samples both sides are exact: `mmd_weighted`.
 
     Where joints have a condition of classes it is the mean of MMD within each class,
-    E_c MMD(q(z|c), p(z)), by the pairs of examples of one class; not in linear time.
+    E_c MMD(q(z|c), p(z)), by the pairs of examples of one class; not in linear time. Classes with
+    one example in a batch are left out of it, and a batch without any pair counts as 0.
     """
 
     space: str

@@ -195,8 +195,10 @@ def test_a_model_given_one_value_is_unconditional(data):
 
 def test_a_condition_that_does_not_fit(data):
     x, c = data
-    model = conditional()
+    model, plain = conditional(), zoo.build("vae", **SMALL)
     model.compile()
+    plain.compile()
+    batches = tf.data.Dataset.from_tensors(Batch(x, c=c))
     for call, message in (
         (lambda: model.encode(x), "give condition, whole numbers from 0 to 2"),
         (lambda: model.fit(x, verbose=0), r"give batches \(x, c\)"),
@@ -206,6 +208,7 @@ def test_a_condition_that_does_not_fit(data):
         (lambda: model.sample(2, condition=np.eye(3)[:2]), "is float64 of shape"),
         (lambda: zoo.build("vae", **SMALL).encode(x, c), "has no condition: leave out"),
         (lambda: conditional(condition_shape=(2,)), "both given"),
+        (lambda: plain.evaluate(batches, verbose=0), "has no condition: give batches without c"),
         (lambda: conditional(condition=1), "number of classes, 2 or more"),
         (lambda: conditional(condition=None, condition_shape=(0,)), "positive whole numbers"),
     ):
