@@ -49,8 +49,9 @@ class Certificate(dict[str, Any]):
           OSError: the folder cannot be written.
         """
         picture = Path(folder, "plots", "certificate.png")
-        picture.parent.mkdir(parents=True, exist_ok=True)
+        Path(folder).mkdir(parents=True, exist_ok=True)
         if self["constraints"]:
+            picture.parent.mkdir(exist_ok=True)
             plot.draw(self, self.records, picture)
         else:
             picture.unlink(missing_ok=True)

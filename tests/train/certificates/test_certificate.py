@@ -9,8 +9,9 @@ import tensorflow as tf
 from PIL import Image
 
 import zoo
-from train.certificates import convergence
-from train.certificates.certificate import batch_size, certify, write
+from train.certificates import bounding, convergence
+from train.certificates.certificate import certify
+from train.certificates.held_out import batch_size
 from train.certificates.page import markdown
 from train.workdirs.workdir import Workdir
 from zoo.errors import InputError
@@ -351,7 +352,7 @@ def test_files(batches, reached, tmp_path):
         declared={JOINT: "best + 4"},
         best={JOINT: 20.0},
     )
-    write(workdir, found)
+    found.write(tmp_path)
     names = {"metrics.jsonl", "plots", "certificate.json", "certificate.md"}
     assert {path.name for path in tmp_path.iterdir()} == names
     assert [path.name for path in workdir.plots.iterdir()] == ["certificate.png"]
@@ -377,7 +378,7 @@ def test_files(batches, reached, tmp_path):
     assert "![Held-out intervals and multipliers](plots/certificate.png)" in page
     assert "log 82 = 4.4067" in page
 
-    write(workdir, certify(build("vae"), batches, workdir.records()))
+    certify(build("vae"), batches, workdir.records()).write(tmp_path)
     assert not list(workdir.plots.iterdir())
     page = (tmp_path / "certificate.md").read_text()
     assert page.startswith("# vae: fixed multipliers\n")
