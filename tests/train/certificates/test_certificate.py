@@ -9,7 +9,7 @@ import tensorflow as tf
 from PIL import Image
 
 import zoo
-from train.certificates import bounding, convergence
+from train.certificates import convergence
 from train.certificates.certificate import certify
 from train.certificates.held_out import batch_size
 from train.certificates.page import markdown
