@@ -18,6 +18,7 @@ from train.distributed.strategy import ONE_PROCESS, Cluster
 from train.loop import interrupts, phases, recipes, restoring, two_phase
 from train.workdirs import checkpoints
 from train.workdirs.config import (
+    LR_SCHEDULES,
     ON_NAN,
     PRECISIONS,
     RULES,
@@ -89,6 +90,13 @@ flags.DEFINE_integer("epochs", None, "Length of the run in passes over the data.
 flags.DEFINE_integer("batch_size", 128, "Examples in a batch, of all replicas together.")
 flags.DEFINE_float("learning_rate", None, "Adam's, for encoder and decoder.")
 flags.DEFINE_float("critic_learning_rate", None, "Adam's, for the critics.")
+flags.DEFINE_enum(
+    "lr_schedule",
+    "auto",
+    LR_SCHEDULES,
+    "How learning rates move: constant, or down to 2% along a cosine over --steps. auto: cosine for "
+    "encoder and decoder where a learned multiplier follows a critic of codes, else constant.",
+)
 flags.DEFINE_integer("seed", 0, "Of weights, data order and noise.")
 flags.DEFINE_enum("precision", "auto", PRECISIONS, "Of the products; auto: by the processor.")
 flags.DEFINE_enum("jit", "auto", SWITCH, "Compile the step with XLA; auto: the network says.")

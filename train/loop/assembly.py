@@ -10,6 +10,7 @@ from train.loop import phases
 from train.workdirs.archive import Build
 from train.workdirs.config import RunConfig
 from zoo.errors import InputError
+from zoo.objectives import critic_defaults
 from zoo.objectives.algebra import TractableForm
 from zoo.objectives.named_terms import NAMED_TERMS
 
@@ -84,7 +85,7 @@ def build_model(
       InputError: a name or option is unknown, or a term has no estimator.
     """
     model = _built(config, image_shape, latent_shape, classes, None, {"horizon": steps})
-    _compile(model, config)
+    _compile(model, config, steps)
     return model
 
 
@@ -94,11 +95,11 @@ def rebuilt(config: RunConfig, build: Build, compiled: bool = True) -> Any:
     Raises:
       InputError: as `build_model`.
     """
-    speed = {"rate": build.rate}
+    speed = {"rate": build.rate} if build.horizon is None else {"horizon": build.horizon}
     shapes = build.image_shape, build.latent_shape, build.classes
     model = _built(config, *shapes, build.precision, speed)
     if compiled:
-        _compile(model, config)
+        _compile(model, config, build.horizon)
     return model
 
 
@@ -142,10 +143,16 @@ def _built(
     )
 
 
-def _compile(model: Any, config: RunConfig) -> None:
+def _compile(model: Any, config: RunConfig, steps: int | None) -> None:
+    """Compiles the model; learning rates that fall do so over the `steps` of its run's beginning."""
+    led = critic_defaults.constrains_codes(model.objective)
+    falls = config.lr_schedule == "cosine" or (config.lr_schedule == "auto" and led)
+    # Critics of codes must catch up with an encoder that comes to rest.
     model.compile(
-        optimizer=model.adam(config.learning_rate),
-        critic_optimizer=model.critic_adam(config.critic_learning_rate),
+        optimizer=model.adam(config.learning_rate, steps if falls else None),
+        critic_optimizer=model.critic_adam(
+            config.critic_learning_rate, steps if falls and not led else None
+        ),
         critic_steps=config.critic_steps,
         jit_compile=jit(config),
     )

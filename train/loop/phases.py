@@ -172,7 +172,9 @@ def second_phase(
     options.setdefault("slacks", slacks(best.objective, best.values, best.noise))
     model = zoo.build(best.resolved, multiplier_rule=rule, **options)
     warm_start(model, best.neutral)
-    model.compile(**(compile_options or {}))
+    falls = critic_defaults.constrains_codes(best.resolved)
+    optimizer = model.adam(steps=steps if falls else None)
+    model.compile(**{"optimizer": optimizer, **(compile_options or {})})
     return model
 
 

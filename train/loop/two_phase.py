@@ -18,6 +18,7 @@ _MAY_DIFFER = (
     "warmup_steps",
     "learning_rate",
     "critic_learning_rate",
+    "lr_schedule",
     "rule",
 )
 

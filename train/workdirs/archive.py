@@ -43,6 +43,7 @@ class _Build(TypedDict):
     precision: str
     rate: float
     classes: NotRequired[int | None]
+    horizon: NotRequired[int | None]
 
 
 class _Shaped(TypedDict):
@@ -82,6 +83,7 @@ class Build:
       precision: what "auto" was on the machine that built it.
       rate: of the multipliers' rule, which depends on the first length of the run.
       classes: of the condition; None without one.
+      horizon: the first length of the run, in steps; None of runs up to version 0.1.0.
     """
 
     image_shape: tuple[int, ...]
@@ -89,6 +91,7 @@ class Build:
     precision: str
     rate: float
     classes: int | None = None
+    horizon: int | None = None
 
     @classmethod
     def of(cls, model: LagrangianModel) -> Build:
@@ -99,24 +102,27 @@ class Build:
         latent_shape = tuple(model.encoder.event_shape) if paired else None
         image_shape = tuple(model.decoder.event_shape)
         classes = None if model.condition is None else model.condition.classes
-        return cls(image_shape, latent_shape, model.precision, model.multipliers.rate, classes)
+        rule = model.multipliers
+        shapes = image_shape, latent_shape
+        return cls(*shapes, model.precision, rule.rate, classes, rule.horizon)
 
     def to_json(self) -> str:
         content = dataclasses.asdict(self)
-        if self.classes is None:
-            del content["classes"]
-        return json.dumps(content)
+        optional = {name for name in ("classes", "horizon") if content[name] is None}
+        return json.dumps({name: v for name, v in content.items() if name not in optional})
 
     @classmethod
     def from_json(cls, text: bytes) -> Build:
         """Reads `to_json`; raises ValueError for anything else."""
         found = documents.parsed(text)
         documents.require(found, _Build)
-        classes = found.get("classes")
+        classes, horizon = found.get("classes"), found.get("horizon")
         if classes is not None and not 1 < classes < 2**31:
             raise ValueError(f"{str(classes)[:100]} is no number of classes")
+        if horizon is not None and not 0 < horizon < 2**31:
+            raise ValueError(f"{str(horizon)[:100]} is no number of steps")
         parts = (found[name] for name in ("image_shape", "latent_shape", "precision", "rate"))
-        return dataclasses.replace(cls._checked(*parts), classes=classes)
+        return dataclasses.replace(cls._checked(*parts), classes=classes, horizon=horizon)
 
     @classmethod
     def from_keras(cls, text: bytes) -> Build:

@@ -52,6 +52,7 @@ _LARGEST = {"latent_dim": 2**16, "noise_dim": 2**16, "history": 2**16}  # of oth
 PRECISIONS = ("auto", "float32", "bfloat16")
 SWITCH = ("auto", "on", "off")
 STRATEGIES = ("auto", "one", "mirrored", "multiworker")
+LR_SCHEDULES = ("auto", "constant", "cosine")
 RULES = ("auto", "projected", "geco", "pi", "augmented")
 ON_NAN = ("stop", "skip")
 
@@ -105,6 +106,7 @@ class RunConfig:
     batch_size: int = 128
     learning_rate: float | None = None
     critic_learning_rate: float | None = None
+    lr_schedule: str = "auto"
     seed: int = 0
     precision: str = "auto"
     jit: str = "auto"
@@ -168,6 +170,8 @@ class RunConfig:
             raise InputError(f"--seed={self.seed} must be from 0 to {2**31 - 1}.")
         if self.precision not in PRECISIONS:
             raise unknown("precision", self.precision, PRECISIONS)
+        if self.lr_schedule not in LR_SCHEDULES:
+            raise unknown("lr_schedule", self.lr_schedule, LR_SCHEDULES)
         if self.jit not in SWITCH:
             raise unknown("jit", self.jit, SWITCH)
         if self.steps_per_execution != "auto":

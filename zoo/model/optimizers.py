@@ -7,6 +7,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+LEAST = 0.02  # of the first rate, which a rate that falls comes down to
+
 
 @keras.saving.register_keras_serializable("zoo")
 class FusedAdam(keras.optimizers.Adam):
@@ -40,16 +42,22 @@ class FusedAdam(keras.optimizers.Adam):
 
 
 def adam(
-    learning_rate: float | None = None, adversarial: bool = False, penalised: bool = False
+    learning_rate: float | None = None,
+    adversarial: bool = False,
+    penalised: bool = False,
+    steps: int | None = None,
 ) -> FusedAdam:
     """Returns the Adam of a model's players: beta_1 is 0.5 in a game with critics, 0.9 elsewhere.
 
+        rate_t = rate [ LEAST + (1 - LEAST) (1 + cos(pi t / steps)) / 2 ]      t <= steps, if given
+
     Its rate where none is given: 1e-3 without critics; 2e-4 with them (Radford et al. 2015); 5e-4
-    where they are `penalised`, by R1.
+    where they are `penalised`, by R1. It falls by Loshchilov and Hutter 2017, without restarts.
     """
-    if not adversarial:
-        return FusedAdam(learning_rate or 1e-3)
-    return FusedAdam(learning_rate or (5e-4 if penalised else 2e-4), beta_1=0.5)
+    rate: Any = learning_rate or ((5e-4 if penalised else 2e-4) if adversarial else 1e-3)
+    if steps is not None:
+        rate = keras.optimizers.schedules.CosineDecay(rate, steps, alpha=LEAST)
+    return FusedAdam(rate, beta_1=0.5 if adversarial else 0.9)
 
 
 def descend(

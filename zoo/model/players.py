@@ -141,16 +141,24 @@ class Players(ReplicatedModel):
         """Whether a critic is trained."""
         return bool(self.critics)
 
-    def adam(self, learning_rate: float | None = None) -> FusedAdam:
-        """Returns `zoo.model.optimizers.adam` for the encoder and the decoder."""
-        penalised = critic_defaults.penalises_critics(self.objective)
-        return adam(learning_rate, self.adversarial, penalised)
+    def adam(self, learning_rate: float | None = None, steps: int | None = None) -> FusedAdam:
+        """Returns `zoo.model.optimizers.adam` for the encoder and the decoder.
 
-    def critic_adam(self, learning_rate: float | None = None) -> FusedAdam:
+        Its rate falls over `steps`, if given; it then begins higher where critics must follow.
+        """
+        if learning_rate is None and steps and critic_defaults.constrains_codes(self.objective):
+            learning_rate = critic_defaults.LEARNING_RATE
+        penalised = critic_defaults.penalises_critics(self.objective)
+        return adam(learning_rate, self.adversarial, penalised, steps)
+
+    def critic_adam(
+        self, learning_rate: float | None = None, steps: int | None = None
+    ) -> FusedAdam:
         """Returns `zoo.model.optimizers.adam` for the critics, faster where they lead."""
         if learning_rate is None and critic_defaults.constrains_codes(self.objective):
             learning_rate = critic_defaults.CRITIC_LEARNING_RATE
-        return self.adam(learning_rate)
+        penalised = critic_defaults.penalises_critics(self.objective)
+        return adam(learning_rate, self.adversarial, penalised, steps)
 
     @property
     def parts(self) -> dict[str, keras.layers.Layer]:

@@ -15,7 +15,7 @@ from zoo.errors import InputError
 
 # In slacks. A critic sees all there is of two distributions that hardly overlap, and the first
 # hundred steps of a run would wind the multiplier up to where codes tell nothing of the images.
-MOST = 1.0
+MOST = 3.0
 HELD = 0.2  # of a run's horizon
 
 
@@ -48,10 +48,10 @@ class MultiplierRule(keras.layers.Layer):
 
     Violations count by their moving average, which starts at the first of them ([G] algorithm 1).
     Where a critic estimates D, a lower bound that can be negative, the average is floored at D = 0
-    and cut at one slack, `MOST`:
+    and cut at three slacks, `MOST`:
 
         xi_0 = g_0,   xi_t = smoothing xi_{t-1} + (1 - smoothing) g_t
-        g <- min( 1, max( xi_t, floor_i / scale_i ) ),   floor_i = -eps_i
+        g <- min( 3, max( xi_t, floor_i / scale_i ) ),   floor_i = -eps_i
 
     There the multiplier also stays at its start for the first `hold` steps: codes that are pulled
     to the prior before the decoder reads them tell nothing of the images, and stay so.
@@ -95,6 +95,7 @@ class MultiplierRule(keras.layers.Layer):
         if hold is None:
             hold = int(HELD * (horizon or 0))
         self.hold = int(in_range("hold", hold, least=0))
+        self.horizon = horizon
         self.rate = in_range("rate", self.default_rate if rate is None else rate, above=0)
         smoothing = self.default_smoothing if smoothing is None else smoothing
         self.smoothing = in_range("smoothing", smoothing, least=0, below=1)
