@@ -94,8 +94,8 @@ flags.DEFINE_enum(
     "lr_schedule",
     "auto",
     LR_SCHEDULES,
-    "How learning rates move: constant, or down to 2% along a cosine over --steps. auto: cosine for "
-    "encoder and decoder where a learned multiplier follows a critic of codes, else constant.",
+    "How learning rates move: constant, or down to 2% along a cosine over the first --steps. auto: "
+    "cosine for encoder and decoder where a multiplier follows a critic of codes, else constant.",
 )
 flags.DEFINE_integer("seed", 0, "Of weights, data order and noise.")
 flags.DEFINE_enum("precision", "auto", PRECISIONS, "Of the products; auto: by the processor.")

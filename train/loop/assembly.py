@@ -144,7 +144,7 @@ def _built(
 
 
 def _compile(model: Any, config: RunConfig, steps: int | None) -> None:
-    """Compiles the model; learning rates that fall do so over the `steps` of its run's beginning."""
+    """Compiles the model; rates that fall do so over `steps`, the first length of its run."""
     led = critic_defaults.constrains_codes(model.objective)
     falls = config.lr_schedule == "cosine" or (config.lr_schedule == "auto" and led)
     # Critics of codes must catch up with an encoder that comes to rest.

@@ -95,7 +95,7 @@ def test_what_a_model_was_built_from_is_in_archives_of_keras(options, tmp_path):
     model = assembly.build_model(config, (4, 4, 1), 7, shape)
     model.save(tmp_path / "step-00000001.keras")
     build, _ = archive.read(tmp_path / "step-00000001.keras")
-    assert build == archive.Build.of(model)
+    assert build == dataclasses.replace(archive.Build.of(model), horizon=None)
     assert build.precision == config.precision
     assert build.latent_shape == shape
 

@@ -102,13 +102,13 @@ def test_estimates_of_a_critic_are_smoothed_then_floored(name):
 
 
 @pytest.mark.parametrize("name", ["projected", "pi"])
-def test_estimates_of_a_critic_count_as_one_slack_at_most(name):
+def test_estimates_of_a_critic_count_as_three_slacks_at_most(name):
     options = {"proportional": 0} if name == "pi" else {}
     rule = multipliers.get(name, rate=1.0, smoothing=0, **options)
     rule.start([0.5, 0.5], scale=2.0, floors=[-0.1, None])
     _, mu = path(rule, np.array([[8.0] * 2, [1.0] * 2]))
-    # mu is lambda times the scale, 2: g = 4, which counts as 1, then 0.5.
-    np.testing.assert_allclose(mu, [[2.0, 5.0], [2.5, 5.5]])
+    # mu is lambda times the scale, 2: g = 4, which counts as 3, then 0.5.
+    np.testing.assert_allclose(mu, [[4.0, 5.0], [4.5, 5.5]])
 
 
 def test_a_constraint_that_a_critic_estimates_waits(name):
