@@ -14,6 +14,7 @@ from zoo.errors import InputError
 from zoo.objectives.declaration import Constraint
 from zoo.objectives.family import names, objective
 from zoo.objectives.objective import Objective
+from zoo.registration import follow_keras
 from zoo.version import __version__
 
 if TYPE_CHECKING:
@@ -42,3 +43,6 @@ def __getattr__(name: str) -> Any:
     if name in _LAZY:
         return getattr(importlib.import_module(_LAZY[name]), name)
     raise AttributeError(f"module 'zoo' has no attribute {name!r}")
+
+
+follow_keras()

@@ -242,7 +242,7 @@ def test_loads_in_a_new_process_with_identical_losses(small, images, tmp_path):
     np.save(tmp_path / "images.npy", images)
     here = model.evaluate(images, batch_size=8, return_dict=True, verbose=0)
     script = (
-        "import sys, keras, numpy as np, zoo.model\n"
+        "import sys, keras, numpy as np, zoo\n"
         "model = keras.saving.load_model(sys.argv[1])\n"
         "x = np.load(sys.argv[2])\n"
         "logs = model.evaluate(x, batch_size=8, return_dict=True, verbose=0)\n"
@@ -316,8 +316,7 @@ def test_a_structured_bfloat16_model_loads_where_only_the_model_is_imported(tmp_
     )
     model.save(tmp_path / "model.keras")
     code = (
-        "import keras, zoo.model, sys; "
-        "print(keras.saving.load_model(sys.argv[1]).encoder.family.latents)"
+        "import keras, zoo, sys; print(keras.saving.load_model(sys.argv[1]).encoder.family.latents)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, tmp_path / "model.keras"], capture_output=True, text=True
