@@ -55,8 +55,7 @@ class LagrangianStep(LoggedModel):
                 surrogates = {name: estimate.surrogate for name, estimate in estimates.items()}
                 own = {name: estimate.value for name, estimate in estimates.items()}
                 values, examples = joints.replica.mean(own, tf.shape(x)[0])
-                # D - (eps - margin)
-                violations = self.lagrangian.violations(values) + self.margins
+                violations = self._violations(values)
                 acting = self.multipliers.effective(violations)
                 # sum_i c_i(lambda) surrogate_i / (|alpha| + sum lambda), learned lambdas in slacks
                 primal = self.lagrangian.value(surrogates, acting)
@@ -176,6 +175,10 @@ class LagrangianStep(LoggedModel):
     def _batch(self, data: Any) -> tuple[tf.Tensor, tf.Tensor | None]:
         """Returns the images x of a batch, and samples z where the prior is a data set."""
         raise NotImplementedError
+
+    def _violations(self, values: Mapping[str, Any]) -> tf.Tensor:
+        """Returns D - (eps - margin) of each learned constraint."""
+        return self.lagrangian.violations(values) + self.margins
 
     def _step_seed(self, stream: int, step: Any) -> tf.Tensor:
         """Returns the noise seed of this step."""
