@@ -57,8 +57,7 @@ class LagrangianStep(LoggedModel):
                 surrogates = {name: estimate.surrogate for name, estimate in estimates.items()}
                 own = {name: estimate.value for name, estimate in estimates.items()}
                 values, examples = joints.replica.mean(own, tf.shape(x)[0])
-                # D - (eps - margin)
-                violations = self.lagrangian.violations(values) + self.margins
+                violations = self._violations(values)
                 acting = self.multipliers.effective(violations)
                 # sum_i c_i(lambda) surrogate_i / (|alpha| + sum lambda), learned lambdas in slacks
                 primal = self.lagrangian.value(surrogates, acting)
@@ -196,6 +195,10 @@ class LagrangianStep(LoggedModel):
     def _batch(self, data: Any) -> Batch:
         """Returns a batch as it was given, checked: images x, and z or c where there is one."""
         raise NotImplementedError
+
+    def _violations(self, values: Mapping[str, Any]) -> tf.Tensor:
+        """Returns D - (eps - margin) of each learned constraint."""
+        return self.lagrangian.violations(values) + self.margins
 
     def _step_seed(self, stream: int, step: Any) -> tf.Tensor:
         """Returns the noise seed of this step."""

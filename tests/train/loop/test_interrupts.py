@@ -143,7 +143,7 @@ def test_a_process_exits_with_the_signal(number, code, tmp_path):
 def test_a_signal_before_the_first_step_says_one_sentence(tmp_path):
     script = (
         "import os, signal, sys\n"
-        "from train import command, interrupts\n"
+        "from train import command\nfrom train.loop import interrupts\n"
         "def main():\n"
         "    interrupts.install()\n"
         "    os.kill(os.getpid(), signal.SIGTERM)\n"
