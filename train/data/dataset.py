@@ -69,7 +69,9 @@ class Dataset:
         """
         if condition is not None and condition not in self.conditions:
             has = ", ".join(self.conditions) or "none"
-            why = "" if self.resident else ", as its images are streamed from disk"
+            bare = [name for name, split in self.splits.items() if split.labels is None]
+            why = f", as its {' and '.join(bare)} images have no labels" if bare else ""
+            why = why if self.resident else ", as its images are streamed from disk"
             raise InputError(
                 f"--condition={condition}: the conditions of {self.name!r} are: {has}{why}."
             )

@@ -28,7 +28,7 @@ def test_a_dataset_says_which_conditions_it_has():
     assert plain.given(None).condition is None
     bare = Dataset("bare", (3, 3, 1), {name: split(20, labels=False) for name in SPLITS}, "none")
     assert bare.conditions == {}
-    with pytest.raises(InputError, match="--condition=label: the conditions of 'bare' are: none"):
+    with pytest.raises(InputError, match="conditions of 'bare' are: none, as its train and"):
         bare.given("label")
     with pytest.raises(InputError, match=r"--condition=size: .* are: label"):
         plain.given("size")
