@@ -2,12 +2,10 @@
 
 import dataclasses
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
+import commands
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -44,15 +42,7 @@ def command(tmp_path_factory):
 
     def run(module, *flags, code=0):
         # The zoo as if it were installed: nothing of its tests is on the path.
-        installed = {**os.environ, "PYTHONPATH": str(Path(zoo.__file__).parents[1])}
-        done = subprocess.run(
-            [sys.executable, "-m", module, *flags],
-            capture_output=True,
-            text=True,
-            cwd=folder,
-            env=installed,
-            check=False,
-        )
+        done = commands.run(*flags, cwd=folder, module=module, alone=True)
         assert done.returncode == code, done.stderr
         return done
 

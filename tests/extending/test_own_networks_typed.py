@@ -1,15 +1,11 @@
 """A user's own networks on the command line, in a folder of the user's."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
+import commands
 import numpy as np
-
-import zoo
 
 HERE = Path(__file__).parent
 FLAGS = (
@@ -37,15 +33,7 @@ parts = SimpleNamespace(
 
 def typed(folder, module, *flags):
     """Returns the finished process of a command in a folder; Python sees that and the product."""
-    environment = {**os.environ, "PYTHONPATH": str(Path(zoo.__file__).parents[1])}
-    done = subprocess.run(
-        [sys.executable, "-m", module, *flags],
-        capture_output=True,
-        text=True,
-        cwd=folder,
-        env=environment,
-        check=False,
-    )
+    done = commands.run(*flags, cwd=folder, module=module, alone=True)
     assert "Traceback" not in done.stderr
     return done
 

@@ -1,10 +1,8 @@
 """The command: a process of its own, on a checkpoint written here."""
 
 import json
-import os
-import subprocess
-import sys
 
+import commands
 import numpy as np
 import pytest
 
@@ -16,14 +14,7 @@ from zoo import Objective
 
 
 def run(*flags, cwd):
-    return subprocess.run(
-        [sys.executable, "-m", "train.certify", *flags],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        check=False,
-    )
+    return commands.run(*flags, cwd=cwd, module="train.certify")
 
 
 @pytest.fixture

@@ -7,13 +7,13 @@ import sys
 
 import numpy as np
 import pytest
-from commands import metrics, run
+from commands import from_scratch, metrics, run
 
 SHORT = ["--dataset=mnist_5k", "--steps=20", "--log_every=10", "--checkpoint_every=10"]
 
 
 def test_the_first_command_and_an_interrupted_one_agree(tmp_path):
-    whole = run("--model=alice", *SHORT, "--workdir=whole", cwd=tmp_path)
+    whole = from_scratch("--model=alice", *SHORT, "--workdir=whole", cwd=tmp_path)
     assert whole.returncode == 0, whole.stderr
     assert "mse" in whole.stdout
     assert "certificate  fixed multipliers" in whole.stdout
@@ -138,7 +138,7 @@ def test_wrong_commands_say_one_sentence_and_write_nothing(flags, words, tmp_pat
 
 
 def test_help_needs_no_tensorflow(tmp_path):
-    done = run("--help", cwd=tmp_path)
+    done = from_scratch("--help", cwd=tmp_path)
     assert done.returncode == 0
     assert "--model" in done.stdout
     script = "import sys, train.run; sys.exit('tensorflow' in sys.modules)"

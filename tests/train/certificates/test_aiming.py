@@ -47,7 +47,9 @@ def test_training_aims_below_what_held_out_data_costs_more(model):
     # Training is 2 nats better than held-out data, and its MMD worse: no credit for that.
     reached = found.mean + np.array([-2.0, 0.5])
     model.aim(Margins(model, batches)(reached))
-    expected = np.array([2.0 + 4 * found.error[0], 4 * mmd_error(model)])
+    # 50 images tell MMD to less than its tolerance, of which half at most is kept for noise.
+    assert 4 * mmd_error(model) > 0.5e-3
+    expected = np.array([2.0 + 4 * found.error[0], 0.5e-3])
     np.testing.assert_allclose(model.margins, expected, rtol=1e-4)
     values = model.term_values(batches()[0], [0, 0])
     aimed = model.lagrangian.violations(values) + expected.astype(np.float32)
@@ -65,7 +67,7 @@ def test_a_tolerance_relative_to_best_is_as_sure_as_the_difference(model):
     margins = Margins(model, batches, best=(best, factors))(found.mean)
     expected = 4 * noise.std(ddof=1) / np.sqrt(found.count)
     assert margins[0] == pytest.approx(expected)
-    assert margins[1] >= 4 * mmd_error(model) * (1 - 1e-5)
+    assert margins[1] >= 0.5e-3 * (1 - 1e-5)
 
 
 def test_a_beaten_critic_moves_the_aim():
@@ -91,7 +93,7 @@ def test_a_beaten_critic_moves_the_aim():
     built.multipliers.update([-2.0])
     rose = float(built.multipliers.value[0]) - before
     assert rose > 0
-    # However far it was beaten, that counts as one slack: a larger margin moves it no further.
+    # However far it was beaten, that counts as three slacks: a larger margin moves it no further.
     built.aim([5.0])
     built.multipliers.update([-2.0])
     assert float(built.multipliers.value[0]) - before - rose == pytest.approx(rose, rel=1e-3)
