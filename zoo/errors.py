@@ -1,11 +1,11 @@
-"""Errors a user can mend: one sentence that names the value and the fix."""
+"""Errors that a user can fix: one sentence that names the value and the fix."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
 
-_LONGEST = 1000  # characters of a sentence; of a longer one the middle is left out
+_LONGEST = 1000  # characters of a sentence; a longer one loses its middle
 
 
 class InputError(ValueError):

@@ -15,9 +15,9 @@ import tensorflow as tf
 Parts = tuple[Any, ...]  # one tensor [B, ...] each: x, z, or x and z
 Draw = Callable[[tf.Tensor], tuple[Parts, Parts]]
 
-STEPS = 50  # of a round, after which the loss is looked at
+STEPS = 50  # of a round, after which the loss is checked
 ROUNDS = 40
-PATIENCE = 4  # rounds without a better loss before the rate falls, and before the end
+PATIENCE = 4  # rounds without a better loss before the rate falls, and before stopping
 RATE = 1e-3
 _WIDTH = 256
 _SMALL = 8  # images with a smaller side are read as vectors

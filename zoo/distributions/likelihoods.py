@@ -50,7 +50,7 @@ class Likelihood:
     is found by trying the distribution; see `Conditional.capabilities`.
     """
 
-    name: ClassVar[str]  # the class's, in small letters, if it says none
+    name: ClassVar[str]  # by default the class's name in small letters
     params_per_element = 1
     learns_scale = False
     initial_raw_scale = 0.0

@@ -165,7 +165,7 @@ class ReplicatedModel(keras.Model):
     def _on_replicas(
         self, step: Callable[[Any], Any], jit_compile: bool = False
     ) -> Callable[[Any], Any]:
-        """Returns a function that runs `step` on each replica's part and returns the common logs."""
+        """Returns a function that runs `step` on every replica's part and returns the logs."""
         strategy = self.distribute_strategy
 
         def one(data: Any) -> Any:

@@ -177,7 +177,7 @@ class Term(abc.ABC):
 
     @property
     def differentiates(self) -> frozenset[str]:
-        """The samples z_q, x_p, z_p that its surrogate differentiates; by default all it compares."""
+        """The samples (z_q, x_p, z_p) with gradients in its surrogate; by default all compared."""
         return DIFFERENTIATED.get(getattr(self, "space", ""), frozenset())
 
     def asks(self, posterior: Any, prior: Any) -> tuple[capabilities.Needs, frozenset[str]]:
@@ -244,7 +244,10 @@ def register(name: str, estimator: str | None = None) -> Callable[[type[Term]], 
 
 
 def estimates(name: str) -> Callable[[type[Term]], type[Term]]:
-    """Returns the class decorator for an estimator of the divergence `name`."""
+    """Returns the class decorator for an estimator of the divergence `name`.
+
+    The registered divergence sets directions, side and critic; the class may limit the spaces.
+    """
     facts = divergences.divergence(name)
 
     def decorate(cls: type[Term]) -> type[Term]:
