@@ -2,7 +2,7 @@
 
     minimise  alpha_q I_q(x;z) + alpha_p I_p(x;z)   subject to   D_i <= eps_i
 
-Declaring and explaining objectives needs no TensorFlow; it is imported with the first model.
+Declaring and explaining objectives needs no TensorFlow, which is imported with the first model.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""python -m zoo: the family as a table, one model's derivation, or any objective's verdict."""
+"""python -m zoo: the family as a table, or the derivation of a model or of any objective."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def chosen(arguments: argparse.Namespace) -> Objective | None:
-    """Returns the objective the command line asks about, or None for the whole table."""
+    """Returns the objective that the command line asks for, or None for the table."""
     free = arguments.alpha_q is not None or arguments.alpha_p is not None or arguments.constraint
     capability = arguments.implicit_encoder or arguments.reverse_rate
     if arguments.model and (free or capability):
@@ -130,5 +130,5 @@ def main(arguments: list[str] | None = None) -> int:
 
 if __name__ == "__main__":
     if hasattr(signal, "SIGPIPE"):
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `python -m zoo | head` ends quietly
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `python -m zoo | head` ends without error
     sys.exit(main())

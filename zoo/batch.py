@@ -1,4 +1,4 @@
-"""A batch as it goes from the data to the joints: images x, and latents z or a condition c."""
+"""A batch of data: images x, and latents z or a condition c."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 
 class Batch(NamedTuple):
-    """Images x, samples z of a prior that is a data set, and the condition c of each example.
+    """A batch: images x, samples z if the prior is a data set, and the condition c.
 
-    An absent part is the empty tuple, which holds no tensor: tf.data, loops and strategies take a
-    batch as it is. `parts` gives None for it.
+    An absent part is the empty tuple, which holds no tensor, so that tf.data, loops and strategies
+    accept a batch. `parts` returns None for it.
     """
 
     x: Any
@@ -18,11 +18,11 @@ class Batch(NamedTuple):
 
     @classmethod
     def of(cls, data: Any, paired: bool = False, conditional: bool = False) -> Batch:
-        """Returns `data`, as `fit` and data sets give it, as a batch.
+        """Returns the batch of `data` in a form that `fit` and data sets use.
 
         x              images alone
-        (x, second)    second is z if `paired`, c if `conditional`; else labels, left alone
-        Batch          itself
+        (x, second)    second is z if `paired`, c if `conditional`; else labels, which are ignored
+        Batch          a batch, unchanged
         """
         if isinstance(data, cls):
             return data
@@ -35,7 +35,7 @@ class Batch(NamedTuple):
 
     @classmethod
     def to(cls, model: Any, data: Any) -> tuple[Any, Any, Any]:
-        """Returns x, z and c, None for an absent one, of `data` as `model` is to read it."""
+        """Returns x, z and c of `data` in the form that `model` needs; None for an absent one."""
         paired = bool(getattr(getattr(model, "prior", None), "is_data", False))
         return cls.of(data, paired, getattr(model, "condition", None) is not None).parts()
 

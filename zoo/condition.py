@@ -1,4 +1,4 @@
-"""The condition c of a conditional model: which values it has, and how networks see them."""
+"""The condition c of a conditional model: its values, and their encoding for networks."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from zoo.errors import InputError
 
 @dataclasses.dataclass(frozen=True)
 class Condition:
-    """Classes 0 .. K-1, which networks see as one-hot vectors [K]; or float tensors of one shape.
+    """Classes 0 .. K-1, encoded as one-hot vectors [K], or float tensors of one shape.
 
         Condition.of(classes=10)      c is a whole number for each example, [B]
         Condition.of(shape=(5,))      c is floats, [B, 5]
 
     Attributes:
-      shape: of one example of what networks see.
+      shape: the shape of one encoded example.
       classes: K, or None.
     """
 
@@ -30,10 +30,10 @@ class Condition:
 
     @classmethod
     def of(cls, classes: Any = None, shape: Any = None) -> Condition | None:
-        """Returns the condition that the arguments of `zoo.build` describe, None without any.
+        """Returns the condition for the arguments of `zoo.build`; None if both are None.
 
         Raises:
-          InputError: both are given, or one is no positive whole number or shape.
+          InputError: both are given, or the value is not a number of classes or a shape.
         """
         if classes is None and shape is None:
             return None
@@ -59,28 +59,28 @@ class Condition:
 
     @property
     def size(self) -> int:
-        """How many numbers one example has."""
+        """The number of elements of one encoded example."""
         return math.prod(self.shape)
 
     @property
     def wants(self) -> str:
-        """What one batch of it is, for sentences."""
+        """A description of one batch, for error sentences."""
         if self.classes is not None:
             return f"whole numbers from 0 to {self.classes - 1}, (batch,)"
         return f"floats, ({', '.join(map(str, ('batch', *self.shape)))})"
 
     def encoded(self, values: Any, count: Any = None) -> tf.Tensor:
-        """Returns what networks see of a condition, float32 [B, *shape].
+        """Returns the encoding of a condition for networks, float32 [B, *shape].
 
-        A class outside of 0 .. K-1 raises, and gives nan where a graph alone sees it.
+        A class outside of 0 .. K-1 raises an error; inside a graph it is encoded as nan.
 
         Args:
-          values: [B] whole numbers, or [B, *shape] floats. With `count`, one example, a whole
-            number or [*shape], stands for all.
-          count: how many examples there are, a number or a scalar tensor.
+          values: [B] whole numbers, or [B, *shape] floats. With `count`, it may be one example, a
+            whole number or [*shape], which is repeated.
+          count: the number of examples, a number or a scalar tensor.
 
         Raises:
-          InputError: the type, the shape, a class or the number of examples is another.
+          InputError: the type, the shape, a class or the number of examples does not fit.
         """
         values = tf.convert_to_tensor(values)
         whole = self.classes is not None
@@ -117,7 +117,7 @@ class Condition:
         return found if known is not None else tf.where(inside[:, tf.newaxis], found, math.nan)
 
     def values(self, count: int) -> np.ndarray:
-        """Returns `count` classes in turn, 0, 1, ...; raises InputError where c has no classes."""
+        """Returns `count` classes in turn, 0, 1, ...; raises InputError if c has no classes."""
         if self.classes is None:
             raise InputError(
                 f"The condition has shape {self.shape}, with no classes to go through: give "

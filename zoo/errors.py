@@ -1,19 +1,19 @@
-"""Errors a user can mend: one sentence that names the value and the fix."""
+"""Errors that a user can fix: one sentence that names the value and the fix."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
 
-_LONGEST = 1000  # characters of a sentence; of a longer one the middle is left out
+_LONGEST = 1000  # characters of a sentence; a longer one loses its middle
 
 
 class InputError(ValueError):
     """A command, declaration or input file is wrong; the message is one sentence with the fix.
 
-    It quotes names and values that may come from anybody: it is one line whatever they hold, and
-    what a terminal would obey is escaped. Command lines print it on stderr and exit with code 2,
-    before anything is written.
+    The names and values that it quotes may be untrusted: the message is always one line, with
+    control characters escaped. Commands print it on stderr and exit with code 2, before they write
+    anything.
     """
 
     def __init__(self, message: str):
@@ -21,7 +21,7 @@ class InputError(ValueError):
 
 
 def one_line(text: str) -> str:
-    """Returns a text on one line of printable characters, of at most a thousand or so."""
+    """Returns a text as one line of about a thousand printable characters at most."""
     if not text.isprintable():
         text = " ".join(
             "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line).strip()
@@ -33,7 +33,7 @@ def one_line(text: str) -> str:
 
 
 def unknown(kind: str, name: str, options: Iterable[str]) -> InputError:
-    """Returns the error for an unknown `name`, offering the nearest of `options`."""
+    """Returns the error for an unknown `name`, which suggests the nearest of `options`."""
     options = sorted(options)
     near = difflib.get_close_matches(name, options, n=3, cutoff=0.5)
     if near:

@@ -1,4 +1,4 @@
-"""A user's own modules, imported because the user named them: --import=my_parts."""
+"""Imports the user's modules that are named on the command line: --import=my_parts."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _loaded: list[str] = []
 
 
 def load(names: Iterable[str]) -> tuple[str, ...]:
-    """Imports modules, so that what they register is known, and returns their names, each once.
+    """Imports modules, which register their parts, and returns their names without duplicates.
 
     Raises:
-      InputError: a name is no module's, the module is not found, or raises while it is imported.
+      InputError: a name is not a module name, or the module is not found or raises an error.
     """
     found = tuple(dict.fromkeys(names))
     for name in found:
@@ -27,7 +27,7 @@ def load(names: Iterable[str]) -> tuple[str, ...]:
             hint = f": did you mean --import={base}?" if is_name(base) else "."
             raise InputError(f"--import={name} is not the name of a module{hint}")
     if found:
-        with quiet():  # most of them import it
+        with quiet():  # most modules import TensorFlow
             import tensorflow  # noqa: F401
     for name in found:
         try:
@@ -40,22 +40,22 @@ def load(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def is_name(name: str) -> bool:
-    """Whether `name` can be a module's: "my_parts", or "my_package.parts"."""
+    """Whether `name` is a valid module name: "my_parts", or "my_package.parts"."""
     return all(part.isidentifier() for part in name.split("."))
 
 
 def belongs(module: str) -> bool:
-    """Whether `module` is one that `load` imported, or lies inside one that is a package."""
+    """Whether `load` imported `module`, or a package that contains it."""
     return any(module == name or module.startswith(f"{name}.") for name in _loaded)
 
 
 def missing(names: Sequence[str]) -> list[str]:
-    """Returns which of the modules that a file names are not imported. It imports none of them."""
+    """Returns the names of modules that are not imported, without importing them."""
     return [name for name in names if name not in sys.modules]
 
 
 def needed(names: Sequence[str], source: str) -> InputError:
-    """Returns the error of a file that needs modules: it may be anyone's, so it imports none."""
+    """Returns the error of a file that needs modules, which are not imported from its text."""
     flags = " ".join(f"--import={name}" for name in names)
     modules = f"the module{'s' if len(names) > 1 else ''} {' and '.join(names)}"
     return InputError(f"{source} needs {modules}: add {flags}, if that is code you trust.")

@@ -1,4 +1,4 @@
-"""TensorFlow without the start-up lines of its C++ side."""
+"""Suppresses the start-up messages of TensorFlow's C++ code."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from zoo.errors import InputError
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keeps back what is written to stderr, and writes it after all if the block fails.
+    """Suppresses stderr, and prints the suppressed text if the block fails.
 
-    An InputError, which has its own sentence, is no such failure.
+    An InputError does not count as a failure: its sentence is enough.
     """
-    # What TensorFlow says when one of several workers ends is many lines.
+    # TensorFlow prints many lines when one of several workers ends.
     level = "3" if os.environ.get("TF_CONFIG") else "2"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", level)
     sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""Keras loads saved models by the names of their classes, once these are defined."""
+"""Defines the classes of saved models for keras.saving.load_model."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _WAITED_FOR = ("keras", "tensorflow")
 
 
 def follow_keras() -> None:
-    """Has the classes of saved models defined as soon as Keras is imported, by whomever.
+    """Defines the classes of saved models as soon as Keras is imported anywhere.
 
         import zoo, keras
         model = keras.saving.load_model("alice.keras")
 
-    Without Keras nothing is imported, so that objectives go on needing no TensorFlow.
+    Without Keras nothing is imported, so that objectives still need no TensorFlow.
     """
     if any(name in sys.modules for name in _WAITED_FOR):
         _define()
@@ -28,7 +28,7 @@ def follow_keras() -> None:
 
 
 class _Follower(MetaPathFinder):
-    """Is told when Keras and TensorFlow, which import each other, have both been imported."""
+    """Detects when Keras and TensorFlow, which import each other, have both been imported."""
 
     def __init__(self) -> None:
         self._awaited = set(_WAITED_FOR)

@@ -1,3 +1,3 @@
-"""The version, alone, so that packaging can read it without importing the rest."""
+"""The version, in a file that packaging reads without importing the package."""
 
 __version__ = "0.1.0"

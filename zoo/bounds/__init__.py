@@ -1,4 +1,4 @@
-"""What can be certified about a divergence, and from which side."""
+"""Lower and upper bounds on divergences, for certificates (verdicts on constraints)."""
 
 from zoo.bounds.bound import Bound
 

@@ -1,8 +1,8 @@
-"""q_N, the mixture of N posteriors: densities by blocks, and the bounds they give on D(q(z), p(z)).
+"""Upper bounds on D(q(z), p(z)) by q_N, the mixture of N posteriors.
 
-q(z) = E q_N(z) over the choice of the N examples. D is convex in it, so D(q||p) <= E D(q_N||p):
-the densities of q_N and p are known, and the right-hand side is a mean. It is loose where the N
-posteriors do not overlap, which is where RATE exceeds log N.
+q(z) = E q_N(z) over the choice of the N examples. D is convex, so D(q||p) <= E D(q_N||p). The
+densities of q_N and p are known, and the right-hand side is a mean. The bound is loose if the N
+posteriors do not overlap, that is, if RATE exceeds log N.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from zoo.errors import InputError
 from zoo.metrics.measured import around
 from zoo.terms.diagonal_normal import diagonal_normal
 
-BLOCKS = 20  # of examples, whose omission tells the spread
-_SHARING = 10.0  # posteriors that a code may come from: below it their mixture says little of q(z)
-_ROWS = 512  # codes whose densities are taken together
+BLOCKS = 20  # of examples, for the jackknife
+_SHARING = 10.0  # posteriors that overlap at a code: with fewer, q_N is far from q(z)
+_ROWS = 512  # codes per block of densities
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Aggregate:
 
     @property
     def sizes(self) -> np.ndarray:
-        """[BLOCKS], how many examples each block has."""
+        """[BLOCKS], the number of examples in each block."""
         return np.diff(np.linspace(0, self.size, BLOCKS + 1).astype(int))
 
     @property
@@ -121,18 +121,18 @@ def upper_bounds(
         D(q||p) <= E D(q_N||p),   D(q_N||p) = E_{q_N}[ at_a(V) ] + E_p[ at_b(V) ],
         V = log q_N(z) - log p(z)
 
-    One code is drawn from each of the N posteriors. The standard error is the jackknife's over
-    blocks of examples, each left out of the mixture and of the codes, and that of the prior's
-    samples besides.
+    One code is drawn from each of the N posteriors. The standard error combines the jackknife over
+    blocks of examples, each left out of the mixture and of the codes, with the error of the prior's
+    samples.
 
     Args:
-      aggregate: of N held-out examples.
+      aggregate: the posteriors of N held-out examples.
       names: (divergence, reversed): ("JS", False), or ("KL", True) for KL(p(z)||q(z)).
-      draws: M, samples of the prior; N if None.
-      seed: of the prior's samples.
+      draws: M, the number of samples of the prior; N if None.
+      seed: seed of the prior's samples.
 
     Returns:
-      A Bound for each name, in nats for KL and JS. Infinite where a density ratio overflows.
+      A Bound for each name, in nats for KL and JS; infinite if a density ratio overflows.
     """
     n, sizes, block = aggregate.size, aggregate.sizes, aggregate.block
     y = aggregate.prior.sample(draws or n, seed=stateless_seed([seed, BLOCKS])).numpy()
@@ -147,7 +147,7 @@ def upper_bounds(
         return v_q[kept[block]], v_p
 
     readings = [ratios(None), *(ratios(b) for b in range(len(sizes)))]
-    # exp(log N - I) with I = E[ log q(z_i|x_i) - log q_N(z_i) ]: of how many examples a code may be
+    # exp(log N - I) with I = E[ log q(z_i|x_i) - log q_N(z_i) ]: number of posteriors at a code
     sharing = math.exp(float(np.mean(readings[0][0] + prior_q - aggregate.log_own)) + math.log(n))
     notes: tuple[str, ...] = ()
     if sharing < _SHARING:
@@ -185,12 +185,12 @@ def _jackknife(
 
 
 def _log_densities(posterior: Any) -> Callable[[np.ndarray], np.ndarray]:
-    """Returns a function from codes [M, K] to log q_j(z_i), float64 [M, n], of one batch."""
+    """Returns a function from codes [M, K] to log q_j(z_i), float64 [M, n], for one batch."""
     normal = diagonal_normal(posterior)
     if normal is None:
         return lambda z: np.asarray(posterior.log_prob(z[:, None]), np.float64)
     mean, scale = (np.asarray(t, np.float64) for t in (normal.mean(), normal.stddev()))
-    # By two products of matrices, an order faster; in float64, and near 0, for what cancels.
+    # Two matrix products are ten times faster; float64 and centring limit cancellation.
     center = mean.mean(axis=0)
     m, precision = mean - center, scale**-2.0
     # log N(z; m, s) = -1/2 [ z^2 . s^-2 - 2 z . (m s^-2) + m^2 . s^-2 ] - log s - 1/2 log 2 pi

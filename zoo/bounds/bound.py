@@ -1,4 +1,4 @@
-"""A bound on a divergence: its estimate, its confidence limit, and what it was made of."""
+"""A bound on a divergence: its estimate, its confidence limit and its method."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Bound:
       value: the estimate of the bound, in the divergence's units.
       limit: the end of its one-sided 97.5% interval: below `value` for a lower bound, above it
         for an upper one.
-      method: what was computed, in words.
-      size: the number of held-out examples it was read on.
-      notes: what a reader must know before trusting it; a sentence each, without a full stop.
+      method: how it was computed, in words.
+      size: the number of held-out examples.
+      notes: caveats for the reader, each a sentence without a full stop.
     """
 
     side: Side

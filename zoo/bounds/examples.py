@@ -1,4 +1,4 @@
-"""The examples that bounds rest on: to fit, to choose, to read."""
+"""The examples for bounds: to fit critics, to choose among them, and to evaluate the bound."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _BATCH = 256
 
 @dataclasses.dataclass(frozen=True)
 class Examples:
-    """Data in memory: x [N, ...], z [N, ...] where the prior is a data set, and the condition c."""
+    """Data in memory: x [N, ...], z [N, ...] if the prior is a data set, and the condition c."""
 
     x: np.ndarray
     z: np.ndarray | None = None
@@ -28,10 +28,10 @@ class Examples:
     def of(
         cls, batches: Iterable[Any], most: int, paired: bool = False, conditional: bool = False
     ) -> Examples:
-        """Takes the first `most` examples of batches, as `zoo.batch.Batch.of` reads them.
+        """Returns the first `most` examples of batches, read by `zoo.batch.Batch.of`.
 
         Raises:
-          InputError: there are none.
+          InputError: there are no examples.
         """
         rows: list[tuple[Any, Any, Any]] = []
         count = 0
@@ -57,7 +57,7 @@ class Examples:
         return Examples(self.x[first:last], z, c)
 
     def in_batches(self) -> Iterator[Batch]:
-        """Yields batches, whose `parts` are x, z and c."""
+        """Yields the examples as batches with `parts` x, z and c."""
         for start in range(0, len(self), _BATCH):
             batch = self.part(start, start + _BATCH)
             parts = (batch.z, batch.c)
@@ -69,10 +69,10 @@ class Samples:
     """Three sets of examples, each independent of the others.
 
     Attributes:
-      fit: what critics and densities are fitted to.
-      choose: what decides between them, and when a critic stops.
-      read: held-out examples, on which bounds are read.
-      whole: all held-out examples, for bounds that nothing is fitted for; `read` if None.
+      fit: examples to which critics and densities are fitted.
+      choose: examples for the choice between them, and for early stopping.
+      read: held-out examples on which bounds are evaluated.
+      whole: all held-out examples, for bounds without a fit; `read` if None.
     """
 
     fit: Examples
@@ -86,7 +86,7 @@ class Samples:
 
     @classmethod
     def split(cls, held_out: Examples) -> Samples:
-        """Makes all three of held-out examples: half to fit, a fifth to choose, the rest to read.
+        """Splits held-out examples: half to fit, a fifth to choose, the rest to read.
 
         Raises:
           InputError: there are fewer than 40.

@@ -1,10 +1,10 @@
-"""Variational functionals: what any log ratio V says of a divergence, in NumPy.
+"""Variational forms of divergences by a log ratio V, in NumPy.
 
     D(a||b) >= E_a[ at_a(V) ] + E_b[ at_b(V) ],   with equality at V = log a/b
 
-Nguyen, Wainwright and Jordan 2010, lemma 1, with T = f'(e^V). `zoo.terms` descends the same forms;
-these are written anew, so that a certificate does not share their faults. Read with V chosen on
-other samples the sum bounds D from below; with the V of the two distributions themselves it is D.
+Nguyen, Wainwright and Jordan 2010, lemma 1, with T = f'(e^V). `zoo.terms` trains with the same
+forms; these are a second implementation, so that a certificate does not repeat their errors. If V
+was chosen on other samples, the sum is a lower bound on D; with V = log a/b it equals D.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ class Functional:
 
     Attributes:
       name: as in a constraint; KL and FKL are the same.
-      at_a, at_b: V to values of the same shape, float64; in nats for KL and JS.
-      normalised_b: E_b[ at_b(V) ] where V is the log ratio of normalised densities r/b, whatever
-        r is: then E_b[e^V] = 1 needs no samples. None where it does.
-      density_a, density_b: the same divergence of two known densities, V = log a/b, in a form
-        whose expectations use E_a[e^-V] = E_b[e^V] = 1; None for at_a and at_b.
+      at_a, at_b: map V to values of the same shape, float64; in nats for KL and JS.
+      normalised_b: E_b[ at_b(V) ] if V is the log ratio r/b of normalised densities, for any r,
+        because E_b[e^V] = 1; None if it needs samples.
+      density_a, density_b: the two halves for known densities, V = log a/b, simplified by
+        E_a[e^-V] = E_b[e^V] = 1; None for at_a and at_b.
     """
 
     name: str
@@ -43,13 +43,13 @@ class Functional:
 
     @property
     def largest(self) -> float:
-        """What the divergence cannot exceed."""
+        """The largest value of the divergence."""
         largest = divergence(self.name).largest
         return math.inf if largest is None else largest
 
     @property
     def of_densities(self) -> tuple[Values, Values]:
-        """The two halves to use where V is the log ratio of a and b themselves."""
+        """The two halves for V = log a/b."""
         return self.density_a or self.at_a, self.density_b or self.at_b
 
 
@@ -121,7 +121,7 @@ def functional(name: str) -> Functional:
     """Returns the variational form of the divergence called `name`.
 
     Raises:
-      InputError: it has none here.
+      InputError: it has no variational form here.
     """
     if name not in FUNCTIONALS:
         raise unknown("divergence with a variational form", name, FUNCTIONALS)

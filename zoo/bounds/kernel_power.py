@@ -1,4 +1,4 @@
-"""The power of a kernel: the MMD that known failures of q(z) give, beside a tolerance."""
+"""The power of a kernel: the MMD of known failures of q(z), to compare with a tolerance."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from zoo.terms import kernels
 from zoo.terms.diagonal_normal import diagonal_normal
 
 SAMPLES = 5_000  # of a prior without closed forms; the N x N kernels take seconds
-_MEDIAN_OF = 1000  # samples of each side that a median bandwidth is over, as in `full_mmd`
+_MEDIAN_OF = 1000  # samples of each side for a median bandwidth, as in `full_mmd`
 _FAILURES = {
     "collapsed": "codes collapsed to one point",
     "twice_as_wide": "codes twice as wide as the prior",
@@ -44,10 +44,10 @@ class KernelPower:
     method: str
 
     def uninformative(self, at_most: float) -> str | None:
-        """Returns what the tolerance admits, a sentence without a full stop; None if no failure.
+        """Returns a sentence, without a full stop, on the failures that a tolerance admits, or None.
 
-        A failure is admitted if its squared MMD is `at_most` or less: that MMD is within such a
-        tolerance does not rule the failure out.
+        A failure is admitted if its squared MMD is at most `at_most`: meeting the tolerance does
+        not exclude it.
         """
         admitted = [
             f"{words}, for which this kernel gives {getattr(self, name):.2g}"
@@ -68,7 +68,7 @@ def mmd_power(
     scales: Sequence[float] | None = None,
     seed: int = 0,
 ) -> KernelPower:
-    """Returns the squared MMD that known failures of q(z) give with this kernel.
+    """Returns the squared MMD of known failures of q(z) with this kernel.
 
     Between two diagonal normals, averaged over the kernel's scales, with b = scale s2:
 
@@ -80,14 +80,14 @@ def mmd_power(
 
         1 / (1 + t) = int_0^inf exp(-u) exp(-u t) du                 exp(-u t): scale / u
 
-    which a quadrature over log u gives to 1e-9. Under other priors each failure is made of 5000
+    computed by quadrature over log u to 1e-9. For other priors each failure is computed from 5000
     samples of the prior, and MMD^2 is the U-statistic of `zoo.metrics.full_mmd`.
 
     Args:
-      prior: p(z), a tfd distribution; or samples of it, [N, ...], where z is data.
+      prior: p(z), a tfd distribution; or samples of it, [N, ...], if z is a data set.
       kernel, bandwidth, scales: as in `zoo.terms.mmd`. "median" is over 1000 samples of the failure
-        and 1000 of the prior, so that each failure has its own bandwidth.
-      seed: of the prior's samples.
+        and 1000 of the prior, so that each failure has another bandwidth.
+      seed: seed of the prior's samples.
 
     Raises:
       InputError: an option is unknown, or there are fewer than four samples.
@@ -120,12 +120,12 @@ def mmd_power(
 
 
 def _of_samples(y: np.ndarray, kernel: str, bandwidth: Any, scales: Any) -> KernelPower:
-    """Returns the power under a prior of which there are samples [N, D]."""
+    """Returns the power under a prior with samples [N, D]."""
     from zoo.metrics.full_mmd import full_mmd
 
     m, s = y.mean(axis=0), y.std(axis=0)
-    # Row i of a failure is made of y_i, which the U-statistic never compares with itself: it stays
-    # unbiased, and much of the noise of q cancels against that of p.
+    # Row i of a failure is a function of y_i, which the U-statistic never compares with it: the
+    # statistic stays unbiased, and much of the noise of q and p cancels.
     failures = (np.broadcast_to(m, y.shape), m + 2.0 * (y - m), y + s / 2)
     values = [full_mmd(z, y, kernel, bandwidth, scales).value for z in failures]
     method = f"U-statistic of {len(y)} samples of the prior, {kernel} kernel"
@@ -135,7 +135,7 @@ def _of_samples(y: np.ndarray, kernel: str, bandwidth: Any, scales: Any) -> Kern
 def _between_normals(
     k: kernels.Kernel, s2: float, difference: np.ndarray, v_q: np.ndarray, v_p: np.ndarray
 ) -> float:
-    """Returns MMD^2 of two diagonal normals, of their means' difference [D] and variances [D]."""
+    """Returns MMD^2 of two diagonal normals with variances [D] and a difference of means [D]."""
     shares, bandwidths = _rbf_mixture(k, s2)
 
     def expected(m: np.ndarray, v: np.ndarray) -> np.ndarray:
@@ -150,11 +150,11 @@ def _between_normals(
 
 
 def _rbf_mixture(k: kernels.Kernel, s2: float) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the kernel as RBF kernels: their weights and their bandwidths."""
+    """Returns weights and bandwidths of RBF kernels whose mixture is the kernel."""
     b = np.array(k.scales, np.float64) * s2
     if k.profile is kernels.rbf:
         return np.full(len(b), 1.0 / len(b)), b
-    # int_0^inf exp(-u) f(u) du over t = log u: below -40 lies 4e-18 of the mass, above 5 less.
+    # int_0^inf exp(-u) f(u) du over t = log u: 4e-18 of the mass is below -40, less is above 5.
     t = np.linspace(-40.0, 5.0, 2251)
     u = np.exp(t)
     weights = u * np.exp(-u)

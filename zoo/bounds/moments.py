@@ -1,4 +1,4 @@
-"""The normal with the moments of codes: what a quadratic log ratio says of KL(q(z)||p(z))."""
+"""The normal with the moments of codes, for a lower bound on KL(q(z)||p(z))."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from zoo.errors import InputError
 
 
 class MomentMatched:
-    """The density N(z; m, S) of the mean and the covariance of codes.
+    """The density N(z; m, S) with the mean and the covariance of codes.
 
         KL(q||p) >= E_q[ log N(z; m, S) - log p(z) ]      for any m and S
 
-    as KL(q||N) >= 0. With S = I and p = N(0, I) it is |m|^2 / 2, half the squared mean.
+    because KL(q||N) >= 0. With S = I and p = N(0, I) the bound is |m|^2 / 2.
 
     Args:
       codes: [N, K], N at least 2.
@@ -30,7 +30,7 @@ class MomentMatched:
         n, k = z.shape
         self.mean = z.mean(axis=0)
         covariance = np.atleast_2d(np.cov(z, rowvar=False))
-        # A few codes leave directions without spread: a share of the prior's scale stands for it.
+        # Few codes have no variance in some directions: the ridge makes the covariance invertible.
         ridge = k / (n + k) * np.trace(covariance) / k + 1e-8
         covariance = n / (n + k) * covariance + ridge * np.eye(k)
         self._root = np.linalg.cholesky(np.linalg.inv(covariance))

@@ -1,4 +1,4 @@
-"""Bounds on the terms that training estimates from one side, or from none."""
+"""Lower and upper bounds on the terms of a trained model."""
 
 from __future__ import annotations
 
@@ -28,36 +28,36 @@ from zoo.terms.mmd import MMD
 from zoo.terms.sliced_wasserstein import SlicedWasserstein
 from zoo.terms.wasserstein import Wasserstein
 
-MIXED = 5_000  # the most training posteriors in the mixture that stands for q(z)
-_POOLS = 2  # draws for each training example, of which planted differences are made
+MIXED = 5_000  # largest number of training posteriors in the mixture that approximates q(z)
+_POOLS = 2  # draws for each training example, for planted differences
 
 
 @dataclasses.dataclass(frozen=True)
 class TermBounds:
-    """What is known of one term: None on a side where no bound exists."""
+    """The bounds on one term; None for a side without a bound."""
 
     lower: Bound | None = None
     upper: Bound | None = None
 
 
 class Bounds:
-    """Bounds on the terms of a model that stands still.
+    """Bounds on the terms of a frozen model.
 
-    Lower bounds are variational (`zoo.bounds.variational`): by a fresh critic, by the critic in
-    play set free and trained on, by the critic in play as it is, and for z also by the normal with
-    the moments of the codes and by the mixture of training posteriors. Upper bounds on z are those
-    of `zoo.bounds.aggregate`. On x and (x,z) q(x) has no density, and there is none. Distances of
-    optimal transport have both on every space, from samples alone (`zoo.bounds.transport`).
+    Lower bounds are variational (`zoo.bounds.variational`): by a fresh critic, by the training
+    critic, by the training critic fitted further without spectral normalisation, and for z also by
+    the normal with the moments of the codes and by the mixture of training posteriors. Upper bounds
+    on z are those of `zoo.bounds.aggregate`; on x and (x,z) there is none, because q(x) has no
+    density. Optimal transport distances have both on every space (`zoo.bounds.transport`).
 
-    Where the model has a condition c, a term is the divergence of q(z,c) from p(z)q(c), which
-    critics read. That of q(z) from p(z) is at most as large, so that lower bounds on it, such as by
-    moments, hold; upper bounds on it do not, and there is none but for MMD within classes.
+    With a condition c, a term is the divergence of q(z,c) from p(z)q(c), which critics read. The
+    divergence of q(z) from p(z) is not larger: so its lower bounds, such as by moments, still hold,
+    but its upper bounds do not. Then only MMD within classes has an upper bound.
 
     Args:
       model: a LagrangianModel.
-      samples: what bounds are fitted to, chosen on and read on.
-      seed: of all noise.
-      rounds: the most rounds of 50 steps that a critic is fitted for.
+      samples: the examples to fit, to choose and to read.
+      seed: seed of all noise.
+      rounds: the largest number of rounds of 50 steps for fitting a critic.
     """
 
     def __init__(self, model: Any, samples: Samples, seed: int = 0, rounds: int = fresh.ROUNDS):
@@ -81,14 +81,14 @@ class Bounds:
         if isinstance(term, MMD) and term.space == "z":
             return self._mmd(term)
         if name == "Dz_qp" and self._explicit:
-            # Stein's direction: no critic, but q(z) and p(z) all the same.
+            # Stein's method has no critic, but its term is KL(q(z)||p(z)).
             return TermBounds(lower_bound("KL", self._densities), self._upper("KL", None))
         return TermBounds()
 
     def power(self, name: str, at_most: float, repeats: int = planting.REPEATS) -> list[Planted]:
-        """Returns how often a fresh critic told planted differences of eps and 2 eps.
+        """Returns how often a fresh critic detected planted differences of eps and 2 eps.
 
-        `zoo.bounds.power`, with as many examples as the bounds on the term `name` rest on.
+        It uses `zoo.bounds.power` with as many examples as the bounds on the term `name`.
         """
         term, samples = self._model.term(name), self._samples
         pairs = Pairs(self._model, term, self._seed)
@@ -111,7 +111,7 @@ class Bounds:
 
     def _flat(self, examples: Examples, term: Any) -> tuple[np.ndarray, np.ndarray]:
         """Returns samples of q and of p on the term's space, [N, D] each."""
-        # The condition, a last part, is left out.
+        # The last part, the condition, is left out.
         q, p = (
             np.concatenate(
                 [np.reshape(part, (len(part), -1)) for part in parts[: len(term.space)]], axis=1
@@ -145,7 +145,7 @@ class Bounds:
     def _lower(self, name: str, term: CriticTerm) -> Bound:
         playing = self._model.critics[name]
         if getattr(term, "adaptive_contrast", False):
-            # Its critic tells (x, e) from noise, where the bound is on the rate itself.
+            # Its critic compares (x, e) with noise, but the bound is on the rate.
             plain: dict[str, Any] = {"adaptive_contrast": False}
             term, playing = dataclasses.replace(term, **plain), None
         samples, pairs = self._samples, Pairs(self._model, term, self._seed)
@@ -162,7 +162,7 @@ class Bounds:
         return lower_bound(term.divergence, found, term.reverses)
 
     def _critics(self, playing: Any, pairs: Pairs) -> dict[str, Any]:
-        """Returns the log ratios of critics, by where they come from."""
+        """Returns the log ratios of critics, by a description of the critic."""
         samples = self._samples
         choose = pairs.samples(samples.choose)
         both = [np.concatenate(parts) for parts in zip(*choose, strict=True)]
@@ -193,7 +193,7 @@ class Bounds:
 
     @functools.cached_property
     def _densities(self) -> list[Candidate]:
-        """The log ratios to p(z) of densities fitted to training codes."""
+        """The log ratios of densities fitted to training codes to p(z)."""
         samples, seed = self._samples, self._seed
         if len(samples.fit) < BLOCKS:
             return []
@@ -218,11 +218,10 @@ class Bounds:
 
 
 def mmd_of_codes(model: Any, examples: Examples, seed: int, term: MMD) -> Measured | None:
-    """Returns MMD_z by the U-statistic of all codes at once, None where z is data.
+    """Returns MMD_z by the U-statistic of all codes; None if z is a data set.
 
-    Of a model with a condition the mean of MMD within each class; None if a class has fewer than 4.
-
-    Batches of n out of N codes have sqrt(N / n) times its noise.
+    For a model with a condition it is the mean of MMD within classes; None if a class has fewer
+    than 4 examples. Batches of n out of N codes have sqrt(N / n) times its noise.
     """
     if priors.is_data(model.prior) or len(examples) < 4:
         return None
@@ -239,7 +238,7 @@ def mmd_of_codes(model: Any, examples: Examples, seed: int, term: MMD) -> Measur
 
 @dataclasses.dataclass(frozen=True)
 class _On:
-    """What `Pairs` asks of a term: q and p on a space."""
+    """The interface of a term that `Pairs` needs, for q and p on a space."""
 
     space: str
 

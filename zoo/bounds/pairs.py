@@ -15,16 +15,16 @@ from zoo.terms.critic import Pair
 
 _BATCH = 256
 _DRAWS = 8  # of z for each example; images are drawn once
-_POOLED = 4  # of them in a pool
-_STREAM = 7_000  # of a seed: noise of its own for each set of examples
+_POOLED = 4  # draws for each example in a pool
+_STREAM = 7_000  # added to the seed, so that each set of examples has different noise
 
 
 class Compared(Protocol):
-    """What `Pairs` asks of a term."""
+    """The interface of a term that `Pairs` needs."""
 
     @property
     def space(self) -> str:
-        """The variables that are compared: "x", "z" or "xz"."""
+        """The compared variables: "x", "z" or "xz"."""
 
     def pair(self, joints: Any) -> Pair:
         """Returns samples of the two distributions."""
@@ -32,17 +32,17 @@ class Compared(Protocol):
 
 
 class Pairs:
-    """Makes samples of a and of b of one term, from examples of the data.
+    """Draws samples of the distributions a and b of one term, from examples of the data.
 
-    z is drawn from q(z|x) as it is: a relaxed sample, which stands for one in training, would be
-    told from the prior at sight. Where samples of x have no gradient their mean stands for them,
-    as in training. Where the model has a condition c, as networks see it, is a last part of a and
-    of b: of a critic, which then tells q(z,c) from p(z)q(c).
+    z is a true sample of q(z|x): a critic would easily tell a relaxed sample, as used in training,
+    from the prior. If samples of x have no gradient, their mean is used, as in training. With a
+    condition, the encoded c is the last part of a and b, so that a critic tells q(z,c) from
+    p(z)q(c).
 
     Args:
       model: a LagrangianModel.
-      term: the term whose `pair` says what a and b are.
-      seed: of all noise.
+      term: the term whose `pair` defines a and b.
+      seed: seed of all noise.
     """
 
     def __init__(self, model: Any, term: Compared, seed: int = 0):
@@ -67,7 +67,7 @@ class Pairs:
         return (*pair.a, *seen), (*pair.b, *seen)
 
     def draw(self, examples: Examples) -> Draw:
-        """Returns a function from a seed to batches of a and of b, of examples picked at random."""
+        """Returns a function from a seed to batches of a and of b, from random examples."""
         x = tf.constant(examples.x)
         z, c = (None if p is None else tf.constant(p) for p in (examples.z, examples.c))
 
@@ -78,7 +78,7 @@ class Pairs:
 
         def drawn(seed: tf.Tensor) -> tuple[Parts, Parts]:
             fold = tf.random.experimental.stateless_fold_in
-            # x and z of a pair of data sets have nothing to do with each other.
+            # x and z of two data sets are independent.
             partners = None if z is None else pick(z, fold(seed, 2))
             given = None if c is None else pick(c, fold(seed, 1))
             return self._pair(pick(x, fold(seed, 1)), partners, given, fold(seed, 3))
@@ -86,14 +86,14 @@ class Pairs:
         return drawn
 
     def pool(self, examples: Examples) -> Pool:
-        """Returns samples of a and of b, drawn once from the model as it stands: see `Pool`."""
+        """Returns samples of a and of b, drawn once from the present model: see `Pool`."""
         return Pool(self, examples)
 
     def samples(self, examples: Examples, draw: int = 0) -> tuple[Parts, Parts]:
         """Returns one sample of a and of b for each example, as arrays."""
         parts: tuple[list[Any], list[Any]] = ([], [])
         for index, batch in enumerate(examples.in_batches()):
-            # Streams of the two sets must differ, also where both begin with the same example.
+            # The noise of the two sets must differ, even if both start with the same example.
             seed = tf.constant([self._seed + _STREAM * (draw + 1), len(examples) + index])
             for kept, found in zip(parts, self._traced(*batch.parts(), seed), strict=True):
                 kept.append([np.asarray(part) for part in found])
@@ -112,14 +112,14 @@ class Pairs:
 
 
 class Pool:
-    """Batches of a and of b from a few samples of each example, which are drawn again when asked.
+    """Batches of a and of b from a few stored samples of each example.
 
-    A critic that is fitted for ten thousands of examples, as margins are measured, spends most of
-    its time on encoding the same ones anew.
+    Storing them saves time: a critic fitted to tens of thousands of examples, as for margins, would
+    spend most of its time on encoding the same examples again.
 
     Args:
-      pairs: what samples are drawn by.
-      examples: of the data.
+      pairs: draws the samples.
+      examples: the examples of the data.
     """
 
     def __init__(self, pairs: Pairs, examples: Examples):
@@ -130,13 +130,13 @@ class Pool:
         )
 
     def refresh(self) -> None:
-        """Draws all samples from the model as it now is."""
+        """Draws all samples again from the present model."""
         for kept, found in zip(self._sides, self._drawn(), strict=True):
             for variable, part in zip(kept, found, strict=True):
                 variable.assign(part)
 
     def draw(self, seed: tf.Tensor) -> tuple[Parts, Parts]:
-        """Returns a batch of a and one of b, picked at random."""
+        """Returns a random batch of a and one of b."""
         fold = tf.random.experimental.stateless_fold_in
         a, b = (_picked(side, fold(seed, k)) for k, side in enumerate(self._sides))
         return a, b

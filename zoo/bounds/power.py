@@ -1,4 +1,4 @@
-"""What a fresh critic would see: planted differences of known size, and how often it tells them."""
+"""The power of a fresh critic: how often it detects planted differences of known size."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from zoo.critics.fresh import Parts
 from zoo.errors import InputError
 
 REPEATS = 4
-_STEEPEST = 60.0  # of the tilt, in standard deviations: beyond it one sample is left
+_STEEPEST = 60.0  # largest tilt t, in standard deviations: beyond it one sample has all weight
 
 
 @dataclasses.dataclass(frozen=True)
 class Planted:
-    """How often a planted difference of one size was told.
+    """How often a planted difference of one size was detected.
 
     Attributes:
       size: D of the planted distribution, in nats for KL and JS.
-      told: in how many repeats the lower limit was above 0.
-      refuted: in how many it was above the tolerance.
-      repeats: of how many.
+      told: the number of repeats with a lower limit above 0.
+      refuted: the number of repeats with a lower limit above the tolerance.
+      repeats: the number of repeats.
     """
 
     size: float
@@ -46,24 +46,25 @@ def power(
     repeats: int = REPEATS,
     rounds: int = fresh.ROUNDS,
 ) -> list[Planted]:
-    """Plants differences of D = eps and 2 eps and reads them as a certificate's critic does.
+    """Plants differences of D = eps and 2 eps, and measures them like the critic of a certificate.
 
         a ~ b e^(t s) / E_b e^(t s),   t such that D(a||b) = eps or 2 eps,
         s(x) a random direction of the sample space, in standard deviations
 
     Args:
-      pool: samples of b, [P, ...] for each part; thrice as many as `counts` needs make repeats
-        differ.
+      pool: samples of b, [P, ...] for each part; give three times as many as `counts` needs, so
+        that repeats differ.
       name: the divergence.
       at_most: eps, above 0.
-      counts: how many samples of a the certificate's critic was fitted to, chosen and read on.
-      reverse: whether D(b||a) is meant.
-      seed: of the directions, samples and critics.
-      repeats: of each size.
-      rounds: the most rounds that a critic is fitted for.
+      counts: the numbers of samples of a to which the certificate's critic was fitted, and on which
+        it was chosen and read.
+      reverse: whether to use D(b||a).
+      seed: seed of the directions, samples and critics.
+      repeats: the number of repeats for each size.
+      rounds: the largest number of rounds for fitting a critic.
 
     Returns:
-      One `Planted` for eps and one for 2 eps; none for a size that no tilt of the pool has.
+      One `Planted` for eps and one for 2 eps, without sizes that no tilt of the pool reaches.
 
     Raises:
       InputError: the tolerance is not positive, or the pool is too small.
@@ -94,13 +95,13 @@ def _limit(
     seed: int,
     rounds: int,
 ) -> float | None:
-    """Returns the lower limit read of one planted difference, None if there is no such tilt."""
+    """Returns the lower limit for one planted difference; None if no tilt has this size."""
     random = np.random.default_rng(seed)
     weights = _tilt(pool, name, size, reverse, random)
     if weights is None:
         return None
     order = random.permutation(len(weights))
-    # Each part of the pool serves one purpose, and half of it each side.
+    # Each part of the pool has one purpose; a and b use one half each.
     shares = np.cumsum(counts) / sum(counts)
     a, b = np.array_split(order, 2)
     fit, choose, read = (
@@ -124,7 +125,7 @@ def _limit(
 def _tilt(
     pool: Parts, name: str, size: float, reverse: bool, random: np.random.Generator
 ) -> np.ndarray | None:
-    """Returns weights of mean 1 on the pool whose divergence from it is `size`."""
+    """Returns weights of mean 1 on the pool, such that the divergence from the pool is `size`."""
     flat = np.concatenate([np.reshape(part, (len(part), -1)) for part in pool], axis=1)
     s = flat @ random.normal(size=flat.shape[1])
     s = (s - s.mean()) / (s.std() + 1e-12)
@@ -161,7 +162,7 @@ def _rows(pool: Parts, rows: np.ndarray) -> Parts:
 def _drawn(
     pool: Parts, rows: np.ndarray, weights: np.ndarray, n: int, random: np.random.Generator
 ) -> Parts:
-    """Returns n samples of the tilted distribution out of these rows."""
+    """Returns n samples of the tilted distribution from these rows."""
     w = weights[rows]
     return _rows(pool, random.choice(rows, size=n, p=w / w.sum()))
 
@@ -182,7 +183,7 @@ def _batches(a: Parts, b: Parts, size: int = 256) -> fresh.Draw:
 
 
 def sentence(planted: Sequence[Planted], at_most: float) -> str:
-    """Returns what the repeats say, in words."""
+    """Returns the result of the repeats as a sentence."""
     if not planted:
         return "No planted difference of the tolerance's size could be made"
     parts = [

@@ -1,7 +1,7 @@
 """Bounds on transport distances from samples: squared sliced Wasserstein-2 (SW) and Wasserstein-1.
 
-Examples of any shape are flattened, and distances are Euclidean over all their elements. Rows are
-taken as independent draws; their order is shuffled first, as data sets come sorted.
+Examples of any shape are flattened, and distances are Euclidean over all their elements. Rows count
+as independent draws; they are shuffled first, because data sets are often sorted.
 """
 
 from __future__ import annotations
@@ -28,26 +28,27 @@ _MAX_STRETCH = 1e4  # of the affine maps between lines, where one side has no sp
 
 
 def sw_upper(q: Any, p: Any, projections: int = 50, blocks: int = 16, seed: int = 0) -> Bound:
-    """Bounds the squared sliced Wasserstein-2 distance from above by the distance of the samples.
+    """Bounds the squared sliced Wasserstein-2 distance from above by that of the samples.
 
         SW(q, p) <= E SW(q_N, p_M)                  q_N, p_M: N and M points of weight 1/N and 1/M
         SW = |m_q - m_p|^2 / D + E_theta W2^2(theta . (q - m_q), theta . (p - m_p))
 
     The inequality is the joint convexity of optimal transport costs (Villani. "Optimal Transport:
     Old and New." 2009, theorem 4.8), averaged over directions. At q = p the value is of order 1/N.
-    The noise comes from disjoint blocks, each in directions of its own,
+    The noise is estimated from disjoint blocks, each with other directions,
 
         limit = SW(q_N, p_M) + t_{B-1} s / sqrt(B)        s: deviation of the blocks' distances
 
-    which is Student's interval where the distance is linear in the samples. Near q = p it is
-    quadratic, blocks differ by more than that, and the limit is too high.
+    which is Student's interval if the distance is linear in the samples. Near q = p it is
+    quadratic, blocks vary more, and the limit is too high.
 
     Args:
       q: [N, ...], samples of q.
       p: [M, ...], samples of p.
-      projections: directions of each block; the samples are compared in all blocks' directions.
+      projections: directions of each block; the samples are compared in the directions of all
+        blocks.
       blocks: B.
-      seed: of the directions and of the blocks.
+      seed: seed of the directions and of the blocks.
 
     Returns:
       bound: in units of squared distance.
@@ -89,24 +90,24 @@ def sw_lower(q: Any, p: Any, projections: int = 500, seed: int = 0) -> Bound:
         SW >= |m_q - m_p|^2 / D + E_theta (s_q - s_p)^2       s: deviation of theta . q, theta . p
 
     Gelbrich. "On a Formula for the L2 Wasserstein Metric between Measures on Euclidean and Hilbert
-    Spaces." Math. Nachr. 147, 1990, on each line; equal for normals. Squares of noisy moments would
-    be too large. So the bound is read through its dual, Kantorovich potentials of affine maps,
+    Spaces." Math. Nachr. 147, 1990, on each line, with equality for normals. Squares of noisy
+    moments would be too large. So the bound uses its dual, Kantorovich potentials of affine maps,
 
         W2^2 >= E_q[x^2 - 2 u(x)] + E_p[y^2 - 2 u*(y)],    u(x) = m_p x + r (x - m_q)^2 / 2
 
-    which for any m_q, m_p and r > 0 are lower bounds, and with r = s_p / s_q Gelbrich's. These are
-    taken from nine tenths of the samples and read on the last, ten times, so that the value is too
-    low in expectation, by the order of 1/N. The mean part is exact over all directions; that the
-    other is over finitely many counts as noise.
+    a lower bound for any m_q, m_p and r > 0, and Gelbrich's for r = s_p / s_q. In ten folds, m_q,
+    m_p and r come from nine tenths of the samples and the bound is evaluated on the last tenth, so
+    that the value is too low in expectation, by the order of 1/N. The mean part is exact over all
+    directions; the finite number of directions in the other part counts as noise.
 
     Args:
       q: [N, ...], samples of q.
       p: [M, ...], samples of p.
-      projections: how many directions.
-      seed: of the directions and of the folds.
+      projections: the number of directions.
+      seed: seed of the directions and of the folds.
 
     Returns:
-      bound: in units of squared distance; at times negative.
+      bound: in units of squared distance; sometimes negative.
 
     Raises:
       InputError: there are fewer than 32 examples or 8 projections, examples differ in size, or a
@@ -128,7 +129,7 @@ def sw_lower(q: Any, p: Any, projections: int = 500, seed: int = 0) -> Bound:
         c = m_q - m_p
         squares_q = (1.0 - r) * ((q[rows_q] - m_q) @ theta.T) ** 2
         squares_p = (1.0 - 1.0 / r) * ((p[rows_p] - m_p) @ theta.T) ** 2
-        # E_theta (theta . c)(theta . x) = c . x / D; about m_p, so that far from 0 nothing cancels
+        # E_theta (theta . c)(theta . x) = c . x / D; centred at m_p to limit cancellation
         linear_q, linear_p = ((x - m_p) @ c / len(c) for x in (q[rows_q], p[rows_p]))
         of_q[rows_q] = 2.0 * linear_q - c @ c / len(c) + squares_q.mean(axis=1)
         of_p[rows_p] = -2.0 * linear_p + squares_p.mean(axis=1)
@@ -146,14 +147,14 @@ def w1_upper(q: Any, p: Any, block: int = 512, seed: int = 0) -> Bound:
         W1(q, p) <= E W1(q_n, p_n),   W1(q_n, p_n) = min over pi of 1/n sum_i |q_i - p_pi(i)|
 
     by the joint convexity of optimal transport costs (Villani 2009, theorem 4.8). The value is the
-    mean over disjoint blocks of n, with Student's interval. Two samples of one distribution over D
-    dimensions are of the order of n^(-1/D) apart (Dudley 1969), which a note measures on p.
+    mean over disjoint blocks of n, with Student's interval. The distance of two samples of one
+    distribution in D dimensions is of order n^(-1/D) (Dudley 1969); a note states it for p.
 
     Args:
       q: [N, ...], samples of q.
-      p: [M, ...], samples of p; the rest of the larger sample is left out.
-      block: n, or an eighth of the smaller sample if that is less.
-      seed: of the blocks.
+      p: [M, ...], samples of p; the excess of the larger sample is left out.
+      block: n, reduced to an eighth of the smaller sample if that is less.
+      seed: seed of the blocks.
 
     Returns:
       bound: in units of distance.
@@ -190,21 +191,21 @@ def w1_lower(fit: Pair, choose: Pair, read: Pair, seed: int = 0, rounds: int = 2
 
         W1(q, p) >= (E_q T - E_p T) / L,    |T(a) - T(b)| <= L |a - b|
 
-    Kantorovich and Rubinstein 1958. T is a dense network with activations that sort pairs of units,
-    which are 1-Lipschitz, so that L is at most the product of its matrices' largest singular
-    values. In training these are kept orthonormal by Bjorck's iteration, as in Anil et al. "Sorting
-    out Lipschitz Function Approximation." ICML 2019; L is then computed from the matrices as they
-    are. It is trained on one pair of samples. Another pair chooses among its states, and between it
-    and the distance from the mean of p, which tells widths apart. The third pair is what the bound
-    is read on, so that it holds in expectation.
+    Kantorovich and Rubinstein 1958. T is a dense network with activations that sort pairs of units
+    and are 1-Lipschitz, so that L is at most the product of the matrices' largest singular values.
+    Training keeps the matrices nearly orthonormal by Bjorck's iteration, as in Anil et al. "Sorting
+    out Lipschitz Function Approximation." ICML 2019; L is computed from the final matrices. T is
+    trained on the first pair of samples. The second pair chooses among the states of T and the
+    distance from the mean of p, which detects differences of width. The bound is evaluated on the
+    third pair, so that it holds in expectation.
 
     Args:
       fit, choose, read: pairs (q, p) of samples, [N, ...] and [M, ...], of disjoint examples.
-      seed: of the critic and its batches.
-      rounds: of 50 steps of training, each with 256 examples of either side.
+      seed: seed of the critic and its batches.
+      rounds: rounds of 50 training steps, each with 256 examples of either side.
 
     Returns:
-      bound: in units of distance; at times negative.
+      bound: in units of distance; sometimes negative.
 
     Raises:
       InputError: a pair has fewer than 32 examples, examples differ in size, a number is not
@@ -220,7 +221,7 @@ def w1_lower(fit: Pair, choose: Pair, read: Pair, seed: int = 0, rounds: int = 2
     center, unit = both.mean(axis=0), float(both.std()) or 1.0
 
     def scaled(x: np.ndarray) -> np.ndarray:
-        # One unit for all dimensions: the network's L is then that of T too.
+        # All dimensions have the same unit, so that T has the network's Lipschitz constant.
         return ((x - center) / unit).astype(np.float32)
 
     def distance(x: np.ndarray) -> np.ndarray:
@@ -277,10 +278,10 @@ def _directions(dim: int, count: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def _sliced(q: np.ndarray, p: np.ndarray, theta: np.ndarray) -> float:
-    """Returns the samples' SW, the means' part exact over all directions."""
+    """Returns the SW of the samples, with the part of the means exact over all directions."""
     m_q, m_p = q.mean(axis=0), p.mean(axis=0)
     a, b = (np.sort(theta @ (x - m).T, axis=1) for x, m in ((q, m_q), (p, m_p)))
-    # Quantiles stay where they are between two multiples of 1/N or 1/M, here in units of 1/(N M).
+    # Quantiles are constant between multiples of 1/N and 1/M, here in units of 1/(N M).
     n, m = len(q), len(p)
     cuts = np.union1d(np.arange(1, n + 1) * m, np.arange(1, m + 1) * n)
     weights = np.diff(cuts, prepend=0) / (n * m)
@@ -289,7 +290,7 @@ def _sliced(q: np.ndarray, p: np.ndarray, theta: np.ndarray) -> float:
 
 
 def _stretch(s_q: np.ndarray, s_p: np.ndarray) -> np.ndarray:
-    """Returns s_p / s_q, within 1e-4 and 1e4, and 1 where both are 0."""
+    """Returns s_p / s_q, clipped to [1e-4, 1e4], and 1 if both are 0."""
     least = np.maximum(s_q, s_p) / _MAX_STRETCH
     least = np.where(least > 0.0, least, 1.0)
     return np.maximum(s_p, least) / np.maximum(s_q, least)

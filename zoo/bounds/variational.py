@@ -1,10 +1,10 @@
-"""Lower bounds on a divergence by the best of several log ratios, chosen on other samples.
+"""Variational lower bounds on a divergence by the best of several log ratios.
 
     D(a||b) >= E_a[ at_a(V) ] + E_b[ at_b(V) ]                     for any V
 
-A candidate V comes from wherever it may: a critic, a density fitted to codes, the critic that
-played. Which one is read, and how it is scaled and cut, is decided on one sample; the bound is
-read on another, where it holds in expectation because V no longer depends on it.
+A candidate V is a fresh critic, the training critic or a density fitted to codes. One sample
+decides which candidate is used, and how it is scaled and clipped; the bound is evaluated on
+another sample, where it holds in expectation because V does not depend on it.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from zoo.bounds.functionals import Functional, functional
 from zoo.errors import InputError
 from zoo.metrics.intervals import MIN_VALUES, mean_interval
 
-# How a ratio is changed before it is read: scaled, moved, and cut at both ends.
+# Changes of a ratio: scaled, shifted, and clipped at both ends.
 _SCALES = (0.5, 0.7, 0.85, 1.0, 1.2)
 _SHIFTS = (-0.4, -0.2, -0.1, 0.0, 0.1, 0.2, 0.4)
 _CUTS = (2.0, 4.0, 8.0)
-_SHARES = (0.0, 0.003, 0.03, 0.1, 0.3, 0.6, 0.9)  # of b in the mixture that stands for a
-_CHOSEN_ON = 2000  # examples that decide are no more
+_SHARES = (0.0, 0.003, 0.03, 0.1, 0.3, 0.6, 0.9)  # of b in the mixture that approximates a
+_CHOSEN_ON = 2000  # largest number of examples for the choice
 
 
 @dataclasses.dataclass(frozen=True)
 class Ratios:
-    """A log ratio V at samples of a and of b: a row for each of N independent examples.
+    """A log ratio V at samples of a and of b, with a row for each of N independent examples.
 
     Attributes:
-      at_a, at_b: [N, R_a] and [N, R_b]; draws of one row may depend on each other.
+      at_a, at_b: [N, R_a] and [N, R_b]; draws in one row may be dependent.
     """
 
     at_a: np.ndarray
@@ -42,7 +42,7 @@ class Ratios:
 
     @classmethod
     def of(cls, at_a: np.ndarray, at_b: np.ndarray) -> Ratios:
-        """Makes them of arrays [N] or [N, R]."""
+        """Returns the ratios from arrays [N] or [N, R]."""
         n = len(at_a)
         a, b = (np.asarray(v, np.float64).reshape(n, -1) for v in (at_a, at_b))
         return cls(a, b)
@@ -53,10 +53,10 @@ class Ratios:
 
 @dataclasses.dataclass(frozen=True)
 class Candidate:
-    """A log ratio on the examples that choose among candidates, and on those it is read on.
+    """A log ratio on the examples for the choice and on the examples for the bound.
 
     Attributes:
-      method: where V comes from, in words.
+      method: the origin of V, in words.
       choose, read: V on two independent sets of examples, independent of what V was fitted to.
       normalised: whether V = log r/b of normalised densities, so that E_b[e^V] = 1.
     """
@@ -68,7 +68,7 @@ class Candidate:
 
     @property
     def finite(self) -> bool:
-        """Whether no ratio is a nan; an infinite one is cut."""
+        """Whether no ratio is nan; infinite ones are clipped."""
         parts = (v for ratios in (self.choose, self.read) for v in (ratios.at_a, ratios.at_b))
         return not any(np.any(np.isnan(v)) for v in parts)
 
@@ -78,16 +78,16 @@ def lower_bound(name: str, candidates: Sequence[Candidate], reverse: bool = Fals
 
         D(a||b) >= 1/N sum_i S_i,   S_i = mean_r at_a(V(a_ir)) + mean_r at_b(V(b_ir))
 
-    Nguyen et al. 2010. The S_i of different examples are independent, so their mean has an
-    interval, whatever the draws of one example share.
+    Nguyen et al. 2010. The S_i of different examples are independent, so that their mean has a
+    valid interval even if the draws of one example are dependent.
 
     Args:
       name: the divergence, as in `zoo.bounds.functionals`.
-      candidates: at least one; all are read on the same examples.
-      reverse: whether D(b||a) is bounded, by -V.
+      candidates: at least one, all on the same examples.
+      reverse: whether to bound D(b||a), by -V.
 
     Raises:
-      InputError: there is no candidate, or too few examples are left to read it on.
+      InputError: there is no candidate, or there are too few examples.
     """
     if not candidates:
         raise InputError(f"A lower bound on {name} needs a log ratio: give a candidate.")
@@ -116,7 +116,7 @@ def lower_bound(name: str, candidates: Sequence[Candidate], reverse: bool = Fals
 
 @dataclasses.dataclass(frozen=True)
 class _Change:
-    """V -> cut( scale V + shift ), or, for densities, V -> log( (1 - share) e^V + share )."""
+    """V -> clip( scale V + shift ), or, for densities, V -> log( (1 - share) e^V + share )."""
 
     scale: float = 1.0
     shift: float = 0.0
@@ -139,7 +139,7 @@ class _Change:
 
 
 def _changes(candidate: Candidate, reverse: bool) -> list[_Change]:
-    # A mean of e^V needs more samples than one in e^V of them: beyond that it is seen too seldom.
+    # Values of e^V that fewer than about one sample shows make its mean unreliable.
     n, draws = candidate.read.at_b.shape
     most = max(math.log(n * draws) - 3.0, 0.5)
     cuts = sorted({min(cut, most) for cut in _CUTS})

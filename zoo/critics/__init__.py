@@ -1,4 +1,4 @@
-"""Critics apart from the game: fresh ones that measure what those in play do not see."""
+"""Fresh critics for measurement, and features, constraints and buffers of training critics."""
 
 from zoo.critics.fresh import Fitter, FreshCritic, copy_weights, fit, free, fresh_network
 

@@ -16,18 +16,18 @@ from zoo.networks.own import is_functional
 
 @keras.saving.register_keras_serializable("zoo")
 class FeatureConditional(Conditional):
-    """A Conditional whose network reads what a critic's last layer reads, h(x), in place of x.
+    """A Conditional whose network reads h(x), the input of a critic's last layer, instead of x.
 
         T(x) = w' h(x) + b,   q(z|x) = family(network(h(x)))
 
-    The layers that make h are the critic's: it alone trains and saves them, and q(z|x) follows it.
-    Chen et al. "InfoGAN." NeurIPS 2016, section 6: D and Q share all layers but the last. There Q
-    trains them as well. `read` comes before the first call.
+    The layers of h belong to the critic, which alone trains and saves them. In Chen et al.
+    "InfoGAN." NeurIPS 2016, section 6, D and Q also share all layers but the last, but Q trains
+    them as well. Call `read` before the first call.
 
     Args:
       network: [B, F] -> the family's parameters, F features.
       family, event_shape: as for `Conditional`.
-      critic: the name of the term whose critic it is, "JS_x".
+      critic: the name of the critic's term, such as "JS_x".
     """
 
     def __init__(self, network: Any, family: Any, event_shape: Any, critic: str, **kwargs: Any):
@@ -36,10 +36,10 @@ class FeatureConditional(Conditional):
         self._features: Callable[[], keras.Model] | None = None
 
     def read(self, critics: Mapping[str, keras.Model]) -> None:
-        """Reads the features of its critic from here on.
+        """Connects the encoder to the features of its critic.
 
         Raises:
-          InputError: there is no such critic of x alone, or its features do not fit the network.
+          InputError: no such critic of x exists, or its features do not fit the network.
         """
         if self.critic not in critics:
             raise InputError(
@@ -52,7 +52,7 @@ class FeatureConditional(Conditional):
                 f"The critic of {self.critic!r} has features {features.output_shape} where the "
                 f"encoder's network takes {self.network.input_shape}: make them equal."
             )
-        # Behind a function: Keras would take its layers for this layer's, and save them twice.
+        # In a function, so that Keras does not track the critic's layers here and save them twice.
         self._features = lambda: features
 
     @property
@@ -75,10 +75,10 @@ class FeatureConditional(Conditional):
 
 
 def features_of(critic: keras.Model) -> keras.Model:
-    """Returns the network from a critic's input to what its last layer, the logit, reads.
+    """Returns the network from a critic's input to the input of its last layer, the logit.
 
     Raises:
-      InputError: it is no critic of one variable with one logit per example.
+      InputError: the critic does not have one input and one logit per example.
     """
     names = [layer.name for layer in critic.layers] if is_functional(critic) else []
     if LOGIT not in names or len(critic.inputs) != 1 or critic.output_shape != (None,):

@@ -1,4 +1,4 @@
-"""Fresh critics: fitted to a model that stands still, without what holds critics back in play."""
+"""Fresh critics: fitted to a frozen model, without regularisation."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ import tensorflow as tf
 Parts = tuple[Any, ...]  # one tensor [B, ...] each: x, z, or x and z
 Draw = Callable[[tf.Tensor], tuple[Parts, Parts]]
 
-STEPS = 50  # of a round, after which the loss is looked at
+STEPS = 50  # of a round, after which the loss is checked
 ROUNDS = 40
-PATIENCE = 4  # rounds without a better loss before the rate falls, and before the end
+PATIENCE = 4  # rounds without a better loss before the rate falls, and before stopping
 RATE = 1e-3
 _WIDTH = 256
-_SMALL = 8  # images less high or wide than this are read as vectors
-_NUMBERS = 2**18  # of the inputs whose logits are taken together
+_SMALL = 8  # images with a smaller side are read as vectors
+_NUMBERS = 2**18  # input numbers per batch when logits are computed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,9 +29,9 @@ class FreshCritic:
     """A fitted critic.
 
     Attributes:
-      network: gives one logit per example, high at samples of a.
-      loss: its cross entropy on the samples that chose when to stop; 2 log 2 for a guess.
-      steps: how many it was trained for.
+      network: returns one logit per example, high at samples of a.
+      loss: its cross entropy on the early-stopping samples; 2 log 2 for a guess.
+      steps: the number of training steps.
     """
 
     network: keras.Model
@@ -44,7 +44,7 @@ class FreshCritic:
 
 
 def logits(network: keras.Model, parts: Parts) -> np.ndarray:
-    """Returns a critic's logits, float64 [N]: of a critic of patches, their mean."""
+    """Returns a critic's logits, float64 [N]; for a critic of patches, their mean."""
     return _in_blocks(functools.partial(_called, network), parts)
 
 
@@ -64,19 +64,19 @@ def _called(network: keras.Model, parts: Parts, training: bool = False) -> tf.Te
 
 
 class Fitter:
-    """Trains a critic to tell a from b until its loss on other samples stops falling.
+    """Trains a critic to tell a from b, with early stopping on other samples.
 
         loss = E_a softplus(-T) + E_b softplus(T)          least at T = log a/b
 
-    Logistic regression, whatever divergence is to be read: Sugiyama et al. 2012, chapter 4. The
-    rate falls by 5 once, from the best weights. Made once, it may fit often, each time to the
-    model that `draw` reads as it then is.
+    It is logistic regression for every divergence: Sugiyama et al. 2012, chapter 4. The learning
+    rate is divided by 5 once, from the best weights. One Fitter may fit repeatedly, each time to
+    the model's weights at that time.
 
     Args:
       network: the critic.
-      draw: makes a batch of a and one of b from a seed, two whole numbers; it is traced once.
-      seed: of the batches.
-      rate: Adam's.
+      draw: returns a batch of a and one of b for a seed, two whole numbers; it is traced once.
+      seed: seed of the batches.
+      rate: Adam's learning rate.
     """
 
     def __init__(self, network: keras.Model, draw: Draw, seed: int = 0, rate: float = RATE):
@@ -93,11 +93,11 @@ class Fitter:
         self._seed = seed
 
     def fit(self, choose: tuple[Parts, Parts], rounds: int = ROUNDS) -> FreshCritic:
-        """Trains from the network's weights as they are to those whose loss was least.
+        """Trains from the network's present weights, and keeps those with the smallest loss.
 
         Args:
-          choose: samples of a and of b that `draw` does not make.
-          rounds: the most rounds of 50 steps.
+          choose: early-stopping samples of a and of b, independent of those that `draw` returns.
+          rounds: the largest number of rounds of 50 steps.
         """
         network, optimizer = self.network, self._optimizer
         for variable, value in zip(optimizer.variables, self._start, strict=True):
@@ -146,19 +146,19 @@ def fit(
     seed: int = 0,
     rounds: int = ROUNDS,
 ) -> FreshCritic:
-    """Fits a critic once: `Fitter`, whose arguments these are."""
+    """Fits a critic once; arguments as for `Fitter` and `Fitter.fit`."""
     return Fitter(network, draw, seed).fit(choose, rounds)
 
 
 def fresh_network(samples: Sequence[np.ndarray], seed: int = 0) -> keras.Model:
-    """Returns an untrained critic of parts like `samples`, which set its input's scale.
+    """Returns an untrained critic for examples like `samples`, which set the scale of its inputs.
 
-    It reads standardised codes e and their squares, whose linear part is all that two diagonal
-    normals need; images by two strided convolutions. Its first logit is 0.
+    It reads standardised codes e and e^2, in which the log ratio of two diagonal normals is
+    linear, and images through two strided convolutions. Its initial logit is 0.
 
     Args:
       samples: [N, ...] for each part of an example.
-      seed: of the weights.
+      seed: seed of the weights.
     """
     inputs = [keras.Input(part.shape[1:]) for part in samples]
     start = _Starts(seed)
@@ -187,9 +187,9 @@ def fresh_network(samples: Sequence[np.ndarray], seed: int = 0) -> keras.Model:
 
 
 def free(critic: keras.Model) -> keras.Model | None:
-    """Returns a copy of a critic in play without spectral normalisation, with its weights.
+    """Returns a copy of a training critic without spectral normalisation, with its weights.
 
-    None where it cannot be taken apart, as a subclassed model.
+    Returns None for a critic whose layers cannot be copied, such as a subclassed model.
     """
 
     def bare(layer: keras.layers.Layer) -> keras.layers.Layer:
@@ -200,14 +200,14 @@ def free(critic: keras.Model) -> keras.Model | None:
 
     try:
         copy = keras.models.clone_model(critic, clone_function=bare)
-    except (ValueError, TypeError, NotImplementedError):  # of a user's own layers
+    except (ValueError, TypeError, NotImplementedError):  # raised by a user's layers
         return None
     copy_weights(critic, copy)
     return copy
 
 
 def copy_weights(critic: keras.Model, copy: keras.Model) -> None:
-    """Gives a copy that `free` made of a critic the weights which the critic has now."""
+    """Copies a critic's present weights to a copy made by `free`."""
     for layer, other in zip(critic.layers, copy.layers, strict=True):
         source = layer.layer if isinstance(layer, keras.layers.SpectralNormalization) else layer
         other.set_weights(source.get_weights())

@@ -1,4 +1,4 @@
-"""A critic whose Lipschitz constant is known: dense layers, and activations that sort pairs."""
+"""A critic with a known Lipschitz constant: dense layers, and activations that sort pairs."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import numpy as np
 import tensorflow as tf
 
 _UNITS, _LAYERS = 64, 3
-_BATCH, _STEPS = 256, 50  # steps between two choices
+_BATCH, _STEPS = 256, 50  # examples per batch, and steps between two checks
 
 
 def trained(
     fit: list[np.ndarray], choose: list[np.ndarray], seed: int, rounds: int
 ) -> list[np.ndarray]:
-    """Returns the critic's matrices and biases, in turn, with the largest bound on `choose`."""
+    """Returns the critic's matrices and biases, alternating, with the best bound on `choose`."""
     sizes = [fit[0].shape[1], *[_UNITS] * _LAYERS, 1]
     rng = np.random.default_rng(seed)
     variables = []
@@ -57,7 +57,7 @@ def trained(
 
 
 def _orthonormal(w: Any) -> Any:
-    """Returns a matrix nearer to the nearest one with orthonormal rows or columns."""
+    """Returns `w` after one step towards orthonormal rows or columns."""
     for _ in range(3):
         # Bjorck's iteration: W <- 3/2 W - 1/2 W W^T W, with the smaller of the two products
         if w.shape[0] < w.shape[1]:
@@ -68,7 +68,7 @@ def _orthonormal(w: Any) -> Any:
 
 
 def _forward(layers: Any, x: Any) -> Any:
-    """Returns T(x), [N], of tensors."""
+    """Returns T(x), [N], for tensors."""
     *pairs, last = zip(layers[::2], layers[1::2], strict=True)
     for w, b in pairs:
         x = tf.sort(tf.reshape(tf.matmul(x, w) + b, [-1, _UNITS // 2, 2]))
@@ -77,11 +77,11 @@ def _forward(layers: Any, x: Any) -> Any:
 
 
 def values(layers: list[np.ndarray], x: np.ndarray) -> np.ndarray:
-    """Returns T(x), [N], in batches and float64."""
+    """Returns T(x), [N], float64, computed in batches."""
     rows = [_forward(layers, x[i : i + 8192]).numpy() for i in range(0, len(x), 8192)]
     return np.concatenate(rows).astype(np.float64)
 
 
 def constant(layers: list[np.ndarray]) -> float:
-    """Returns L, the product of the matrices' largest singular values."""
+    """Returns L, the product of the largest singular values of the matrices."""
     return float(np.prod([np.linalg.norm(w.astype(np.float64), 2) for w in layers[::2]]))

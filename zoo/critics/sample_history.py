@@ -1,4 +1,4 @@
-"""A history of generated images, of which a critic is shown some again."""
+"""A replay buffer of generated images for critics."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from zoo.errors import InputError
 
 @keras.saving.register_keras_serializable("zoo", name="History")
 class SampleHistory(keras.layers.Layer):
-    """Replaces about half of the generated images by earlier ones, for the critic's loss alone.
+    """A replay buffer: replaces about half of the generated images by earlier ones, for critics.
 
-    The images of a batch arrive one after another. While fewer than `size` are kept, one is kept
-    and returned. From then on, with probability 1/2, it is returned; otherwise it takes the place
-    of one of those kept, each as likely as the other, which is returned in its stead. A critic
-    that has to know old images too cannot chase the generator in circles. Shrivastava et al.
-    "Learning from Simulated and Unsupervised Images through Adversarial Training." CVPR 2017,
-    section 2.3; in this form Zhu et al. (CycleGAN) 2017, section 4, with size 50.
+    Images of a batch are processed in order. While the buffer is not full, an image is stored and
+    returned. Then, with probability 1/2, the image is returned; otherwise it replaces a uniformly
+    chosen stored image, which is returned. A critic that also sees old images oscillates less.
+    Shrivastava et al. "Learning from Simulated and Unsupervised Images through Adversarial
+    Training." CVPR 2017, section 2.3; in this form Zhu et al. (CycleGAN) 2017, section 4, with
+    size 50.
 
-    The images kept are part of its weights, so that checkpoints hold them. What it returns and
-    keeps is a function of them, of the images and of the seed. No gradient passes. It is one for
-    all replicas, each of which shows it the whole batch.
+    The stored images are weights of the layer, so that checkpoints contain them. The result is a
+    function of these, of the images and of the seed. No gradient passes. All replicas share one
+    buffer, and each passes the whole batch.
 
     Args:
-      size: how many images are kept.
+      size: the number of stored images.
       image_shape: [H, W, C], or any shape of one example.
 
     Raises:
@@ -48,9 +48,9 @@ class SampleHistory(keras.layers.Layer):
         self.built = True
 
     def call(self, images: Any, seed: Any, training: bool = True) -> tf.Tensor:
-        """Returns as many images [B, ...] as it is given; those, where it is not training.
+        """Returns as many images [B, ...] as it receives; outside of training, these images.
 
-        `seed` as in stateless_seed.
+        `seed` as in `stateless_seed`.
         """
         images = tf.stop_gradient(tf.cast(images, tf.float32))
         if not training:
@@ -66,14 +66,14 @@ class SampleHistory(keras.layers.Layer):
         replaces = ~filling & (draws[1] < 0.5)
         stays = filling | replaces
 
-        # Of an image at a place, the one before it: the batch's last that came to stay there
-        # earlier, or else the one kept there from before.
+        # An image that is stored at a place replaces the last earlier image of the batch stored
+        # there, else the image stored there before.
         same = stays & (place[:, None] == place) & (order < order[:, None])  # [image, before]
         before = tf.reduce_max(tf.where(same, order, -1), axis=1)
         earlier = _where(before >= 0, tf.gather(images, tf.maximum(before, 0)), kept, place)
         returned = tf.where(_like(replaces, images), earlier, images)
 
-        # At each place stays the batch's last that came to it.
+        # Each place keeps the last image of the batch that was stored there.
         came = stays & (place == tf.range(self.size)[:, None])  # [place, image]
         last = tf.reduce_max(tf.where(came, order, -1), axis=1)
         newest = tf.gather(images, tf.maximum(last, 0))
@@ -88,10 +88,10 @@ class SampleHistory(keras.layers.Layer):
 
 
 def _where(chosen: tf.Tensor, images: tf.Tensor, kept: tf.Tensor, place: tf.Tensor) -> tf.Tensor:
-    """Returns the chosen images, and for the others those kept at their places."""
+    """Returns images where `chosen`, and elsewhere the stored images at their places."""
     return tf.where(_like(chosen, images), images, tf.gather(kept, place))
 
 
 def _like(flags: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
-    """Returns flags [N] as [N, 1, ...], of the images' rank."""
+    """Returns flags [N] as [N, 1, ...], with the rank of the images."""
     return tf.reshape(flags, [-1] + [1] * (images.shape.rank - 1))

@@ -1,1 +1,1 @@
-"""Conditional distributions, likelihoods and latents, and what each of them can do."""
+"""Conditional distributions, likelihoods and latents, and their capabilities."""

@@ -1,4 +1,4 @@
-"""A vector whose parts are independent, each with a distribution of its own kind."""
+"""A distribution of a vector with independent blocks of different kinds."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ tfd = tfp.distributions
 
 
 class Blocks(tfp.distributions.Distribution):
-    """Independent vectors side by side: tfd.Blockwise with standard deviations and a KL.
+    """Independent vectors, concatenated: tfd.Blockwise with standard deviations and a KL.
 
         log p(z) = sum_b log p_b(z_b),   z = [z_1, z_2, ...]
-        KL(q||p) = sum_b KL(q_b||p_b)    where TFP knows every block's, p a Blocks or Blockwise
+        KL(q||p) = sum_b KL(q_b||p_b)    if TFP has the KL of every block; p a Blocks or Blockwise
 
     It is reparameterised if every block is.
 
     Args:
-      distributions: float32, over vectors of known lengths, all of one batch shape.
+      distributions: float32, over vectors of known lengths, all with one batch shape.
     """
 
     def __init__(self, distributions: Sequence[Any], name: str = "Blocks") -> None:

@@ -1,4 +1,4 @@
-"""Conditional distributions p(x|z) and q(z|x): a network, and a family or noise."""
+"""Conditional distributions p(x|z) and q(z|x): a network with a family or with noise."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from zoo.objectives.capabilities import IMPLICIT_ENCODER, Capabilities
 
 
 class BaseConditional(keras.layers.Layer):
-    """What conditionals have in common.
+    """Base class of conditional distributions.
 
-    A conditional takes tensors, eager or traced, but no keras.Input: a distribution cannot be a
-    node of a Functional model. Compose `conditional.network` there.
+    A conditional takes tensors, eager or traced, but not a keras.Input, because a distribution
+    cannot be a node of a Functional model. Use `conditional.network` there.
 
-    `condition_shape` is read off the network's input where it is not given, which takes a
-    Functional model. With `c_shape`, the shape of one example of a model's condition c, the
-    network reads a list, [x, c] or [z, c], and so does the conditional.
+    If `condition_shape` is not given it is the shape of the network's input, which must be a
+    Functional model. With `c_shape`, the shape of one example of a model's condition c, network
+    and conditional take a list, [x, c] or [z, c].
     """
 
     network: keras.Model
@@ -50,11 +50,11 @@ class BaseConditional(keras.layers.Layer):
 
     @property
     def capabilities(self) -> Capabilities:
-        """What can be had of the distributions that calling it returns."""
+        """The capabilities of the distributions that calling it returns."""
         raise NotImplementedError
 
     def example(self) -> Any:
-        """Returns a distribution of the kind that calling it returns, batch shape [1]."""
+        """Returns an example of the distributions that calling it returns, batch shape [1]."""
         raise NotImplementedError
 
     @property
@@ -82,11 +82,11 @@ class BaseConditional(keras.layers.Layer):
 
     @property
     def _input_shapes(self) -> list[tuple[int, ...]]:
-        """The shapes of one example of what is read: the variable, and c if any."""
+        """The shapes of one example of the inputs: the variable, and c if any."""
         return [self.condition_shape, *([] if self.c_shape is None else [self.c_shape])]
 
     def mean(self, inputs: Any, training: bool = False) -> tf.Tensor:
-        """Returns the conditional's mean, [B, ...]; raises InputError where it has none."""
+        """Returns the conditional's mean, [B, ...]; raises InputError if it has none."""
         if not self.has_mean:
             raise errors.InputError(
                 f"The mean of a conditional was asked for, and {self.kind} has none: use "
@@ -95,9 +95,9 @@ class BaseConditional(keras.layers.Layer):
         return self(inputs, training=training).mean()
 
     def mean_or_sample(self, distribution: Any, seed: Any = (0, 0)) -> tf.Tensor:
-        """Returns the mean of `distribution`, which this conditional returned, [B, ...].
+        """Returns the mean of a `distribution` from this conditional, or a sample, [B, ...].
 
-        Where it has none, a sample of it. `seed` as in stateless_seed.
+        It returns a sample if there is no mean. `seed` as in `stateless_seed`.
         """
         if self.has_mean:
             return distribution.mean()
@@ -106,7 +106,7 @@ class BaseConditional(keras.layers.Layer):
     def relaxed_sample(self, distribution: Any, seed: Any, replica: Replica = ALONE) -> tf.Tensor:
         """Returns a differentiable sample of `distribution`, which this conditional returned.
 
-        `seed` as in stateless_seed; `replica` has the part of the batch that it is of.
+        `seed` as in `stateless_seed`; `replica` says which part of the batch it is.
         """
         return replica.drawn(distribution, stateless_seed(seed))
 
@@ -128,16 +128,16 @@ class BaseConditional(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("zoo")
 class Conditional(BaseConditional):
-    """A conditional distribution: the network reads the condition, the family reads the network.
+    """A conditional distribution: a family whose parameters are the outputs of a network.
 
     Calling it returns a tfd.Distribution with batch shape [B] and event shape `event_shape`, the
-    shape of one example of the variable. `event_shape` is read off the network's output where it
-    is not given. Its variables are the network's and, where the family learns one scale for all
+    shape of one example of the variable. If `event_shape` is not given it follows from the
+    network's output. Its variables are the network's and, if the family learns one scale for all
     elements, `raw_scale`.
 
-    The network may be a Functional model, or any other with `condition_shape` given. It computes in
-    its own precision; the parameters are cast to float32 first thing, so
-    log densities (nats, summed over the elements, [B]) are float32 throughout.
+    The network may be a Functional model, or any other model if `condition_shape` is given. It
+    computes in its own precision. Its outputs are cast to float32, so that log densities (nats,
+    summed over the elements, [B]) are float32.
 
     Raises InputError if the network's output does not fit the family and `event_shape`.
     """
@@ -172,9 +172,9 @@ class Conditional(BaseConditional):
 
     @functools.cached_property
     def capabilities(self) -> Capabilities:
-        """What the family declares and, of what it leaves open, what its distribution says."""
+        """The capabilities that the family declares; the others are found by its distribution."""
         family = self.family
-        # Asked for while a graph is traced, it would leave its draws there.
+        # Outside of any graph being traced, which must not contain these draws.
         with tf.init_scope():
             seen = probes.read(self.example(), family.name)
         said = {name: getattr(family, name) for name in DECLARED}
@@ -210,8 +210,8 @@ class Conditional(BaseConditional):
     def relaxed_sample(self, distribution: Any, seed: Any, replica: Replica = ALONE) -> tf.Tensor:
         """Returns a differentiable sample of `distribution`, which this conditional returned.
 
-        The family's stand-in where it has one, such as the mean of a Bernoulli, else a sample;
-        that has a gradient where `capabilities` says so. `seed` as in stateless_seed.
+        It is the family's stand-in if there is one, such as the mean of a Bernoulli, else a sample,
+        which has a gradient only if `capabilities` says so. `seed` as in `stateless_seed`.
         """
         shown = self.family.relaxed_sample(distribution, stateless_seed(seed), replica)
         return tf.cast(shown, tf.float32)
@@ -224,7 +224,7 @@ class Conditional(BaseConditional):
         }
 
     def _event_shape(self, event_shape: Sequence[int] | None) -> tuple[int, ...]:
-        """Returns the variable's shape, having checked that the network's output fits it."""
+        """Returns the variable's shape, after checking that the network's output fits it."""
         event = None if event_shape is None else tuple(int(size) for size in event_shape)
         needed = None if event is None else self.family.params_shape(event)
         if self._condition_shape is None:
@@ -253,7 +253,7 @@ class Conditional(BaseConditional):
 
 @keras.saving.register_keras_serializable("zoo")
 class ImplicitConditional(BaseConditional):
-    """A conditional that can be sampled and has no density: the network turns noise into samples.
+    """A conditional with samples but no density: the network maps noise to samples.
 
         z = network([x, e]),   e ~ N(0, I)
 
@@ -261,12 +261,13 @@ class ImplicitConditional(BaseConditional):
     a `zoo.distributions.implicit.Implicit` with batch shape [B]; its variables are the network's.
 
     Args:
-      network: [B, ...], [B, noise_dim] -> [B, K], or one example of whatever is conditioned.
+      network: [B, ...], [B, noise_dim] -> [B, K], or [B, ...] for another variable.
       noise_dim: The length of e.
-      draws: How many e the mean and the standard deviation are over.
+      draws: The number of e over which mean and standard deviation are computed.
 
     Raises:
-      InputError: if the network does not take x and noise of `noise_dim`, or a number is none.
+      InputError: the network does not take x and noise of `noise_dim`, or `noise_dim` or `draws` is
+        not a positive whole number.
     """
 
     def __init__(
@@ -341,10 +342,10 @@ class ImplicitConditional(BaseConditional):
 
 
 def stateless_seed(seed: Any) -> tf.Tensor:
-    """Returns `seed`, two whole numbers of any integer type, as the int32 [2] TFP asks for.
+    """Returns `seed`, two whole numbers of any integer type, as the int32 [2] that TFP needs.
 
-    keras.random.SeedGenerator gives int64. One seed draws the same numbers every time, but others
-    under XLA than without it. Raises InputError for anything that is no seed.
+    keras.random.SeedGenerator returns int64. One seed draws the same numbers every time, but XLA
+    draws other numbers than TensorFlow without it. Raises InputError if `seed` is not a seed.
     """
     seed = tf.convert_to_tensor(seed)
     if seed.shape != (2,) or not seed.dtype.is_integer:

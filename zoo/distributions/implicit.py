@@ -1,4 +1,4 @@
-"""Distributions known by their samples alone."""
+"""Implicit distributions, which have samples but no density."""
 
 from __future__ import annotations
 
@@ -17,22 +17,21 @@ tfd = tfp.distributions
 
 
 class Implicit(tfp.distributions.Distribution):
-    """What a function makes of normal noise, for each of B conditions: samples, and no density.
+    """The distribution of a function of normal noise, for each of B conditions; without density.
 
         z = push(e),   e ~ N(0, I)
 
-    Samples are reparameterised. Mean and standard deviation are over `draws` values of e, the same
-    in every call, on every device and under XLA, shifted and scaled to mean 0 and variance 1:
-    exact where every element of z is linear in one element of e, else Monte Carlo estimates whose
-    errors are about stddev / sqrt(draws) and stddev / sqrt(2 draws). They cost `draws` passes of
-    the function.
+    Samples are reparameterised. Mean and standard deviation are over `draws` fixed values of e,
+    shifted and scaled to mean 0 and variance 1, and equal on every device and under XLA. They are
+    exact if every element of z is linear in one element of e; otherwise they have errors of about
+    stddev / sqrt(draws) and stddev / sqrt(2 draws). They cost `draws` calls of the function.
 
     Args:
-      push: [B, noise_dim] -> [B, ...], float32; the B conditions are its own.
+      push: [B, noise_dim] -> [B, ...], float32, for B fixed conditions.
       batch_size: B, a number or a scalar tensor.
       event_shape: The shape of one z.
       noise_dim: The length of e.
-      draws: How many e for the moments.
+      draws: The number of e for mean and standard deviation.
     """
 
     def __init__(
@@ -72,7 +71,7 @@ class Implicit(tfp.distributions.Distribution):
         return tf.constant(self._event.as_list())
 
     def sample_of(self, replica: Replica, seed: Any) -> tf.Tensor:
-        """Returns `replica.drawn` of this, by one pass of the function."""
+        """Returns `replica.drawn` of this distribution, by one call of the function."""
         shape = [replica.count, self._batch_size, self._noise_dim]
         noise = tf.random.stateless_normal(shape, tfp.random.sanitize_seed(seed))
         return self._push(noise[replica.index])
@@ -108,14 +107,14 @@ class Implicit(tfp.distributions.Distribution):
         return tf.reduce_mean(z, axis=0), tf.math.reduce_variance(z, axis=0)
 
     def _each(self, push: Callable[[tf.Tensor], tf.Tensor], noise: tf.Tensor) -> tf.Tensor:
-        # One pass after another: together they would need the memory of a batch as large.
+        # One call after another, to limit memory.
         one = tf.TensorSpec([*self.batch_shape, *self._event], tf.float32)
         return tf.map_fn(push, noise, fn_output_signature=one)
 
 
 @functools.cache
 def _draws(draws: int, noise_dim: int) -> np.ndarray:
-    """Returns [draws, noise_dim], normal numbers whose mean is 0 and whose variance is 1."""
+    """Returns [draws, noise_dim], normal numbers with sample mean 0 and sample variance 1."""
     noise = np.random.default_rng(0).standard_normal([draws, noise_dim])
     noise -= noise.mean(axis=0)
     return (noise / noise.std(axis=0)).astype(np.float32)

@@ -7,7 +7,7 @@
     categorical(n)  one of n values, a one-hot vector     p uniform        q OneHotCategorical
     uniform(n)      n numbers from -1 to 1                p Uniform        q truncated Normal
     normal(n)       n numbers                             p N(0, 1)        q Normal
-    noise(n)        n numbers no information is asked of  p N(0, 1)        q = p, whatever x is
+    noise(n)        n numbers independent of x            p N(0, 1)        q = p for every x
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from zoo.distributions.truncated_normal import TruncatedNormal
 tfd = tfp.distributions
 
 _EXAMPLE = "'code: categorical(10), noise(62)'"
-_LARGEST, _DIGITS = 2**16, 10  # of a block's size
+_LARGEST, _DIGITS = 2**16, 10  # limits of a block's size, and of its number of digits
 _BLOCK = re.compile(r"(?:([A-Za-z_]\w*)\s*:\s*)?(\w+)\s*\(\s*(\d+)\s*\)")
 
 
@@ -52,7 +52,7 @@ class Block:
 
 @dataclasses.dataclass(frozen=True)
 class Latents:
-    """z = [z_1, z_2, ...], one vector of named blocks; made by `parse`, and `str` is its text."""
+    """A latent z = [z_1, z_2, ...] of named blocks; made by `parse`, and `str` returns its text."""
 
     blocks: tuple[Block, ...]
 
@@ -82,11 +82,11 @@ class Latents:
 def parse(text: str) -> Latents:
     """Returns the latents that `text` declares, blocks of the form "name: kind(size)".
 
-    A block without a name is called by its kind, and if there are several of that kind by kind and
-    number: "categorical(10), categorical(10)" are categorical_1 and categorical_2.
+    A block without a name is named by its kind, with a number if there are several of that kind:
+    "categorical(10), categorical(10)" are categorical_1 and categorical_2.
 
-    Raises InputError for text of another form, an unknown kind, a size that is too small, and two
-    blocks of one name.
+    Raises InputError for text of another form, an unknown kind, a size that is too small, or two
+    blocks with one name.
     """
     if not isinstance(text, str) or not text.strip():
         raise errors.InputError(f"The latents are {text!r}: declare blocks, as in {_EXAMPLE}.")
@@ -138,36 +138,37 @@ class BlockPosterior(Likelihood):
         normal       Normal("per_element"): mean m, a scale from r
         noise        q(z_b|x) = p(z_b)
 
-    The network's outputs are read in this order of the blocks: n logits; n m and then n r; nothing
-    for noise.
+    The network's outputs follow the order of the blocks: n logits for a categorical block; n m,
+    then n r for a uniform or normal block; nothing for noise.
 
-    Truncated, the uniform block's posterior has the support of its prior, so that RATE is finite;
-    an untruncated Normal's would be infinite. Its scale starts at 1 and ends at 10, where it is
-    uniform to half a percent.
+    The uniform block's posterior is truncated to the support of its prior, because RATE would
+    otherwise be infinite. Its scale starts at 1 and is at most 10, where the posterior is uniform
+    to half a percent.
 
-    With q(noise|x) = p(noise) the noise cancels from RATE, and REC_z asks for information on the
-    other blocks c alone:
+    With q(noise|x) = p(noise) the noise cancels from RATE, and REC_z rewards information only on
+    the other blocks c:
 
         REC_z = -E_p[log q(z|x)] = -E_p[log q(c|x)] + H(noise)
 
-    which is the bound L_I of Chen et al. "InfoGAN." NeurIPS 2016, eq. 5, with its sign changed, up
-    to the constants H(noise) and H(c). Each example's value has the noise of -log p(noise) in it.
+    This is minus the bound L_I of Chen et al. "InfoGAN." NeurIPS 2016, eq. 5, up to the constants
+    H(noise) and H(c). Per example, -log p(noise) adds variance.
 
-    For a sample, decoders and critics are given a relaxed one, through which gradients reach the
-    logits: RelaxedOneHotCategorical at `temperature` (Maddison et al. 2017; Jang et al. 2017), a
-    point inside the simplex, where the prior has none. So with a categorical block REC_x is
-    -E log p(x|relaxed z): it reads the decoder where p(x,z) never does, it goes to
-    -E_q log p(x|z) with the temperature, and REC_x + RATE is no bound of -log p(x) before. A
-    divergence between q and p on z is that between relaxed codes and one-hot ones: it is least
-    where q(z|x) is all but sure. RATE has no relaxation in it: it is the closed form.
+    Decoders and critics receive a relaxed sample, through which gradients reach the logits:
+    RelaxedOneHotCategorical at `temperature` (Maddison et al. 2017; Jang et al. 2017), a point
+    inside the simplex, where the prior has no mass. So with a categorical block REC_x is
+    -E log p(x|relaxed z), which tends to -E_q log p(x|z) as the temperature goes to 0; at a
+    positive temperature REC_x + RATE is not a bound on -log p(x). A divergence between q and p on z
+    compares relaxed codes with one-hot ones: it is smallest if q(z|x) is almost certain. RATE is
+    the closed form, without relaxation.
 
     Args:
-      latents: their text, as for `parse`.
-      temperature: of relaxed samples, above 0; near 0 they are one-hot and their gradients noise.
-      floor: of the scales.
+      latents: the text of the latents, as for `parse`.
+      temperature: temperature of relaxed samples, above 0; near 0 they are one-hot, and their
+        gradients very noisy.
+      floor: the smallest scale.
 
     Raises:
-      InputError: what `parse` refuses, latents of noise alone, or an option that is not positive.
+      InputError: `parse` refuses the text, all blocks are noise, or an option is not positive.
     """
 
     name = "blocks"
@@ -244,7 +245,7 @@ def _family(block: Block, temperature: float, floor: float) -> Likelihood:
 
 
 class _Categorical(Likelihood):
-    """One of n values, a one-hot vector, parametrised by logits."""
+    """A one-hot vector of n values, parametrised by logits."""
 
     name = "categorical"
     stand_in = "relaxation"
@@ -279,7 +280,7 @@ class _Uniform(Likelihood):
 
 
 class _Noise(Likelihood):
-    """The prior, whatever x is: nothing is read."""
+    """The prior for every x; it reads no outputs."""
 
     name = "noise"
     params_per_element = 0

@@ -1,6 +1,6 @@
-"""The distributions a network can parametrise: Bernoulli, Normal, Laplace, and registered ones.
+"""Families of distributions for networks: Bernoulli, Normal, Laplace, and registered ones.
 
-A likelihood of one's own is a `Likelihood` with `distribution` alone:
+A user's likelihood is a `Likelihood` that defines `distribution`:
 
 ```python
 @likelihoods.register
@@ -32,25 +32,25 @@ tfd = tfp.distributions
 
 Scale = float | Literal["learned", "per_element"]
 SHOWS = ("sample", "mean")
-# Of a family's capabilities, those that are read off its distribution where it declares none.
+# Capabilities that are found by its distribution if the family does not declare them.
 DECLARED = ("has_density", "has_mean", "reparameterised")
 MEAN = "mean"  # the stand-in that needs no code
 
 
 class Likelihood:
-    """Turns a network's raw outputs into the distribution of a variable.
+    """A family: maps a network's raw outputs to the distribution of a variable.
 
-    `params_shape` says how many outputs that takes. Here, for independent elements, it is
-    `params_per_element` numbers for each: the network's last axis is that many times as long as
-    the variable's. `learns_scale` says that the family needs one trainable scalar beside the
-    network, whose first value is `initial_raw_scale`.
+    `params_shape` is the shape of the outputs that it needs. For independent elements, the default,
+    these are `params_per_element` numbers for each: the network's last axis is that many times as
+    long as the variable's. With `learns_scale` the family needs one more trainable scalar, with
+    the initial value `initial_raw_scale`.
 
-    What the family can do is declared by `has_density`, `has_mean`, `reparameterised` and
-    `stand_in`, properties that a subclass may set as class attributes. Left at None the first three
-    are read off the distribution; see `Conditional.capabilities`.
+    The properties `has_density`, `has_mean`, `reparameterised` and `stand_in` declare the family's
+    capabilities; a subclass may set them as class attributes. If one of the first three is None it
+    is found by trying the distribution; see `Conditional.capabilities`.
     """
 
-    name: ClassVar[str]  # the class's, in small letters, if it says none
+    name: ClassVar[str]  # by default the class's name in small letters
     params_per_element = 1
     learns_scale = False
     initial_raw_scale = 0.0
@@ -59,44 +59,45 @@ class Likelihood:
         super().__init_subclass__(**kwargs)
         if not hasattr(cls, "name"):
             cls.name = cls.__name__.lower()
-        # So that models of it can be copied and saved, registered by name or not.
+        # So that models with it can be copied and saved, even if `register` is not used.
         keras.saving.register_keras_serializable(cls.__module__)(cls)
 
     @property
     def has_density(self) -> bool | None:
-        """Whether log densities can be evaluated; None: the distribution says."""
+        """Whether log densities can be evaluated; None to find out from the distribution."""
         return None
 
     @property
     def has_mean(self) -> bool | None:
-        """Whether there is a mean; None: the distribution says."""
+        """Whether there is a mean; None to find out from the distribution."""
         return None
 
     @property
     def reparameterised(self) -> bool | None:
-        """Whether samples pass gradients to the parameters; None: the distribution says."""
+        """Whether samples are reparameterised; None to find out from the distribution."""
         return None
 
     @property
     def stand_in(self) -> str | None:
-        """What `relaxed_sample` returns in place of a sample; None for a sample.
+        """The name of what `relaxed_sample` returns in place of a sample; None for a sample.
 
-        "mean" needs no more; another word, such as "relaxation", is for what an override returns.
+        "mean" needs no code. Another word, such as "relaxation", names what the subclass's
+        `relaxed_sample` returns.
         """
         return None
 
     @property
     def reads(self) -> str:
-        """How many outputs of the network are read, in words."""
+        """The number of outputs that the network needs, in words."""
         return f"a multiple of {self.params_per_element} along the last axis"
 
     def params_shape(self, event_shape: Sequence[int]) -> tuple[int, ...]:
-        """Returns the shape of what is read for one example of a variable of `event_shape`."""
+        """Returns the shape of the outputs for one example of a variable of `event_shape`."""
         last = tuple(size * self.params_per_element for size in event_shape[-1:])
         return (*event_shape[:-1], *last)
 
     def event_shape(self, params_shape: Sequence[int]) -> tuple[int, ...] | None:
-        """Returns the shape of the variable that `params_shape` is for, or `None` if none is."""
+        """Returns the variable's shape for outputs of `params_shape`, or `None` if none fits."""
         if not params_shape or params_shape[-1] % self.params_per_element:
             return None
         return (*params_shape[:-1], params_shape[-1] // self.params_per_element)
@@ -108,7 +109,7 @@ class Likelihood:
     def relaxed_sample(
         self, distribution: Any, seed: tf.Tensor, replica: Replica = ALONE
     ) -> tf.Tensor:
-        """Returns what terms are shown for a sample: the mean if `stand_in` says so, or a sample.
+        """Returns the sample that terms receive, or the mean if `stand_in` says so.
 
         A family with another stand-in overrides this.
         """
@@ -139,26 +140,26 @@ class Bernoulli(Likelihood):
 
         log p(x|l) = sum_i [ x_i l_i - softplus(l_i) ]
 
-    For x between 0 and 1 this is minus the cross-entropy, the usual surrogate for grey images
-    (it is then no normalised density of x).
+    For x between 0 and 1 this is minus the cross-entropy, the usual surrogate for grey images; it
+    is then not a normalised density of x.
     """
 
     name = "bernoulli"
-    stand_in = MEAN  # a Bernoulli sample has no gradient, so critics see probabilities
+    stand_in = MEAN  # a Bernoulli sample has no gradient, so critics receive probabilities
 
     def distribution(self, params: tf.Tensor, raw_scale: tf.Tensor | None = None) -> Any:
-        # With its default dtype, int32, TFP would round a NumPy x down to whole numbers.
+        # With the default dtype, int32, TFP would truncate a NumPy x to whole numbers.
         return _independent(_ByLogits(logits=params, dtype=tf.float32))
 
 
 class _LocationScale(Likelihood):
-    """Location from the network; scale fixed, one learned scalar, or from the network too.
+    """A location from the network; the scale is fixed, one learned scalar, or from the network.
 
         scale = floor + softplus(raw)
 
-    The floor keeps the density bounded: without one, an objective that rewards information has
-    no lower bound. Learned scales start at 1 (at twice the floor where that is more), and a
-    per-element raw output of 0 means that same scale. A fixed scale is used as given.
+    The floor keeps the density bounded: without it, an objective that rewards information has no
+    lower bound. Learned scales start at 1, or at twice the floor if that is more; a per-element raw
+    output of 0 gives the same scale. A fixed scale ignores the floor.
     """
 
     def __init__(
@@ -252,15 +253,15 @@ _FAMILIES: dict[str, type[Likelihood]] = {each.name: each for each in (Bernoulli
 
 
 def register(cls: type[Likelihood]) -> type[Likelihood]:
-    """Enters a likelihood of one's own by its `name`: a class decorator.
+    """Registers your likelihood by its `name`; a class decorator.
 
-    `family` then finds it, `zoo.build(..., likelihood=name)` and --likelihood=MODULE:NAME with it,
-    and checkpoints may hold it while its module is imported.
+    Then `family`, `zoo.build(..., likelihood=name)` and --likelihood=MODULE:NAME find it, and
+    checkpoints with it can be read while its module is imported.
 
     Raises InputError if another class has that name.
     """
     there = _FAMILIES.get(cls.name)
-    # Run again, as in a notebook, a definition replaces itself.
+    # A class may be defined again, as when a notebook cell is run twice.
     if there is not None and (there.__module__, there.__name__) != (cls.__module__, cls.__name__):
         raise errors.InputError(
             f"There is a likelihood {cls.name!r} in {there.__module__}: give yours another name."
@@ -270,7 +271,7 @@ def register(cls: type[Likelihood]) -> type[Likelihood]:
 
 
 def is_registered(module: str, class_name: str, registered_name: str) -> bool:
-    """Returns whether `register` was given the class that a Keras config names so."""
+    """Returns whether the class that a Keras config names was registered by `register`."""
     return any(
         (cls.__module__, cls.__name__) == (module, class_name)
         and keras.saving.get_registered_name(cls) == registered_name
@@ -312,7 +313,7 @@ def family(name: str, **options: Any) -> Likelihood:
 
 
 def _of_module(module: str, name: str) -> str:
-    """Returns `name`, having made sure that the module registers such a likelihood."""
+    """Returns `name`, after checking that the module registers such a likelihood."""
     if module not in sys.modules:
         raise errors.InputError(
             f"Likelihood '{module}:{name}' is of the module {module!r}, which is not imported: add "
@@ -331,7 +332,7 @@ def _of_module(module: str, name: str) -> str:
 
 
 def _independent(elements: Any) -> Any:
-    """Joins every axis but the first into the event."""
+    """Returns the distribution in which all axes but the first are the event."""
     return tfd.Independent(elements, reinterpreted_batch_ndims=len(elements.batch_shape) - 1)
 
 

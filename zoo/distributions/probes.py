@@ -1,4 +1,4 @@
-"""Reads off a distribution what it can do, and asks for a mean that there may not be."""
+"""Finds the capabilities of a distribution, and returns means or a clear error."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from zoo.errors import InputError
 from zoo.objectives.capabilities import Capabilities
 from zoo.priors import Empirical
 
-# How distributions say that they have no such function.
+# Raised by distributions that lack a function.
 _ABSENT = (NotImplementedError, InputError)
 
 
 def read(distribution: Any, name: str) -> Capabilities:
-    """Returns what a tfd distribution can do, by trying it on one of its samples.
+    """Returns the capabilities of a tfd distribution, by trying it on one of its samples.
 
-    One that cannot be sampled is tried at 0. A mean that is nan, as of a Categorical or a Cauchy,
-    is none. `name` is what sentences call it.
+    A distribution that cannot be sampled is tried at 0. A mean of nan, as of a Categorical or a
+    Cauchy, counts as absent. `name` is its name in error sentences.
 
     Raises:
-      InputError: it has neither samples nor a mean, so that nothing can be shown of it.
+      InputError: it has neither samples nor a mean.
     """
     mean, stddev = (_moment(distribution, moment) for moment in ("mean", "stddev"))
     value = _sample(distribution)
@@ -51,7 +51,7 @@ def read(distribution: Any, name: str) -> Capabilities:
 
 
 def of_prior(prior: Any) -> Capabilities:
-    """Returns what p(z) can do."""
+    """Returns the capabilities of p(z)."""
     if isinstance(prior, Empirical):
         return Capabilities(
             "a data set",
@@ -65,7 +65,7 @@ def of_prior(prior: Any) -> Capabilities:
 
 
 def encoded_mean(model: Any, x: Any, reader: str) -> Any:
-    """Returns E[z|x], [B, ...], for `reader`, which an error names.
+    """Returns E[z|x], [B, ...]; errors name `reader`, the measure that needs it.
 
     Args:
       model: has `encode(x)`, a tfd distribution.
@@ -85,7 +85,7 @@ def _mean(distribution: Any, conditional: Any, reader: str) -> Any:
     value = None
     if getattr(conditional, "has_mean", True):
         value = _of(distribution.mean)
-    # Of a diverged model samples are nan too.
+    # A mean of nan counts as absent, unless samples are nan too because the model diverged.
     if value is None or (_is_nan(value) and not _is_nan(_sample(distribution))):
         kind = type(getattr(distribution, "distribution", distribution)).__name__.lstrip("_")
         name = getattr(conditional, "kind", kind)
@@ -103,7 +103,7 @@ def _sample(distribution: Any) -> Any:
 
 
 def _is_nan(value: Any) -> bool:
-    """Whether all of it is known to be nan: in a graph nothing is."""
+    """Whether all values are nan; False in a graph, where they are unknown."""
     known = None if value is None else tf.get_static_value(value)
     return known is not None and bool(np.all(np.isnan(known)))
 

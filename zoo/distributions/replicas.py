@@ -1,4 +1,4 @@
-"""Replicas: equal parts of every batch, on several devices, that train one model."""
+"""Replicas: devices that train one model on equal parts of every batch."""
 
 from __future__ import annotations
 
@@ -12,39 +12,39 @@ import tensorflow as tf
 
 @dataclasses.dataclass(frozen=True)
 class Replica:
-    """One of `count` replicas, which are given equal parts of every batch, in their order.
+    """One of `count` replicas, which receive equal consecutive parts of every batch.
 
-    The gradients of all are summed. So each descends 1/count of the objective on its part where
-    that is a mean over examples, and 1/count of the objective itself, on the gathered batch, where
-    it is not; then the sum is the gradient of one process on the whole batch, to rounding.
+    The gradients of all replicas are summed. So each replica descends 1/count of the objective: on
+    its part if the objective is a mean over examples, otherwise on the gathered batch. The sum is
+    then the gradient of one process on the whole batch, up to rounding.
     """
 
     count: int = 1
     index: Any = 0
 
     def part(self, values: Any) -> Any:
-        """Returns the rows of this replica of `values` [B, ...] of the whole batch."""
+        """Returns this replica's rows of `values` [B, ...] of the whole batch."""
         if self.count == 1:
             return values
         size = tf.shape(values)[0] // self.count
         return values[self.index * size : (self.index + 1) * size]
 
     def drawn(self, distribution: Any, seed: Any) -> Any:
-        """Returns samples [B / count, ...] of a tfd distribution of this part of the batch.
+        """Returns samples [B / count, ...] of a tfd distribution for this part of the batch.
 
-        They are what one process that draws for the whole batch draws for these examples: noise
-        fills a tensor in order, so that of [count, B / count, ...] is that of [B, ...].
+        They equal the samples that one process draws for these examples in the whole batch: noise
+        fills a tensor in order, so that noise [count, B / count, ...] equals noise [B, ...].
         """
         if self.count == 1:
             return distribution.sample(seed=seed)
         return distribution.sample(self.count, seed=seed)[self.index]
 
     def gathered(self, *values: Any) -> tuple[Any, ...]:
-        """Returns each of `values` [B / count, ...] as [B, ...], that of all replicas in order.
+        """Returns each of `values` [B / count, ...] as [B, ...], from all replicas in order.
 
-        Together, as float32, by one all-gather. Gradients pass, provided that what is made of the
-        result is the same on all replicas: each then has the same gradient at all rows, and the
-        sum over replicas of that at its own rows is `count` times its own.
+        It uses one all-gather in float32. Gradients are correct only if all replicas compute the
+        same function of the result: each replica then has the same gradient at all rows, and the
+        sum over replicas of the gradient at its rows is `count` times its gradient.
         """
         if self.count == 1:
             return values
@@ -68,10 +68,10 @@ class Replica:
         )
 
     def mean(self, values: Mapping[str, Any], examples: Any) -> tuple[dict[str, Any], Any]:
-        """Returns the means over all examples of scalars that are means over `examples` of them.
+        """Returns global means of scalars that are means over this replica's `examples`.
 
-        And the weight of each replica's examples that adds up to their number. A replica may have
-        none. Not for gradients.
+        It also returns a weight for each replica; the weights sum to the number of all examples. A
+        replica may have no examples. Gradients do not pass.
         """
         if self.count == 1:
             return dict(values), examples
@@ -82,7 +82,7 @@ class Replica:
         return {name: s / total for name, s in zip(values, sums, strict=True)}, total / self.count
 
     def equal(self, examples: Any, average: Any) -> Any:
-        """Returns `count`, having made sure that this part has as many examples as the others."""
+        """Returns `count`, after checking that all replicas have the same number of examples."""
         if self.count == 1:
             return 1
         wrong = tf.debugging.assert_equal(
@@ -107,12 +107,12 @@ def present() -> Replica:
 
 
 class ReplicatedModel(keras.Model):
-    """What keras.Model lacks for `fit` under a strategy of several workers.
+    """A keras.Model whose `fit` works under a strategy with several workers.
 
-    Keras averages a batch over workers to learn its shape, and logs along their first axis, which
-    scalars do not have. This model is built when it is made, and what it logs is the same on all
-    replicas. It also loops over `steps_per_execution` outside of `run`, so that no step waits to
-    hear from other workers whether their data has ended.
+    Keras averages a batch over workers to find its shape, and reduces logs along their first axis,
+    which scalars lack. This model is built when it is constructed, and its logs are equal on all
+    replicas. It loops over `steps_per_execution` outside of `run`, so that no step waits for news
+    from other workers on the end of their data.
     """
 
     train_function: Any
@@ -120,7 +120,7 @@ class ReplicatedModel(keras.Model):
 
     @property
     def replicas(self) -> int:
-        """How many replicas train this model."""
+        """The number of replicas that train this model."""
         return self.distribute_strategy.num_replicas_in_sync
 
     def make_train_function(self, force: bool = False) -> Any:
@@ -138,7 +138,7 @@ class ReplicatedModel(keras.Model):
 
             if not self.run_eagerly:
                 several = tf.function(several, reduce_retracing=True, autograph=False)
-            # `train_on_batch` has one batch, in a generator.
+            # `train_on_batch` passes a generator with one batch.
             self.train_function = lambda iterator: (
                 several(iterator)
                 if isinstance(iterator, tf.distribute.DistributedIterator)
@@ -153,7 +153,7 @@ class ReplicatedModel(keras.Model):
             one = self._on_replicas(self.test_step)
 
             def several(iterator: Any) -> Any:
-                # The last batches may be fewer.
+                # Fewer batches may be left.
                 logs = one(next(iterator))
                 for _, data in zip(range(self.steps_per_execution - 1), iterator, strict=False):
                     logs = one(data)
@@ -165,7 +165,7 @@ class ReplicatedModel(keras.Model):
     def _on_replicas(
         self, step: Callable[[Any], Any], jit_compile: bool = False
     ) -> Callable[[Any], Any]:
-        """Returns what gives each replica its part and returns what they all log."""
+        """Returns a function that runs `step` on every replica's part and returns the logs."""
         strategy = self.distribute_strategy
 
         def one(data: Any) -> Any:
@@ -179,4 +179,4 @@ class ReplicatedModel(keras.Model):
         return tf.function(one, jit_compile=jit_compile, reduce_retracing=True, autograph=False)
 
     def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
-        """Does nothing: the model is built when it is made."""
+        """Does nothing: the model is built when it is constructed."""

@@ -1,4 +1,4 @@
-"""The normal truncated to an interval, with samples whose gradients are right."""
+"""The normal truncated to an interval, with correct sample gradients."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class TruncatedNormal(tfp.distributions.TruncatedNormal):
         p(z) = N(z; loc, scale^2) / Z,   Z = Phi(b) - Phi(a),   low <= loc <= high
         a = (low - loc) / scale,   b = (high - loc) / scale
 
-    TFP's samples move one for one with loc even where a bound stops them: at loc 0.3 and scale 1
-    on [-1, 1] it takes d E[z] / d loc for 1, and it is 0.287. And its mean has no gradient at the
-    interval's centre, where it is the logarithm of zero. Here samples are the inverse distribution
-    function of uniform numbers, and the mean has no logarithm.
+    TFP's sample gradients ignore the truncation: at loc 0.3 and scale 1 on [-1, 1], d E[z] / d loc
+    is 1 in TFP instead of 0.287. TFP's mean has no gradient at the interval's centre, where it
+    takes the logarithm of zero. Here samples are the inverse distribution function of uniform
+    numbers, and the mean needs no logarithm.
     """
 
     def _sample_n(self, n: Any, seed: Any = None) -> tf.Tensor:
@@ -50,7 +50,7 @@ class TruncatedNormal(tfp.distributions.TruncatedNormal):
         """Returns a phi(a), b phi(b), (phi(a) - phi(b)) / Z and Z."""
         a, b = ((bound - self.loc) / self.scale for bound in (self.low, self.high))
         phi_a, phi_b = (tf.exp(-0.5 * c**2) / math.sqrt(2.0 * math.pi) for c in (a, b))
-        # a <= 0 <= b, so that nothing cancels in Phi(b) - Phi(a)
+        # a <= 0 <= b, so that Phi(b) - Phi(a) loses no digits
         mass = 0.5 * (tf.math.erf(b / _SQRT2) - tf.math.erf(a / _SQRT2))
         return a * phi_a, b * phi_b, (phi_a - phi_b) / mass, mass
 

@@ -1,1 +1,1 @@
-"""The same terms, exactly, where x and z can be enumerated."""
+"""Exact terms and training for enumerable x and z."""

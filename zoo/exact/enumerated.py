@@ -1,7 +1,7 @@
-"""The tabular laboratory: x and z enumerable, tables for networks, exact expectations.
+"""Tabular models: enumerable x and z, tables instead of networks, exact expectations.
 
-What `LagrangianModel` does to networks by samples it does here to tables by sums, with the same
-`train_step`. So its solutions can be compared with those of other methods, digit by digit.
+A `TabularModel` is a `LagrangianModel` with sums over tables instead of samples of networks, and
+the same `train_step`. So its solutions can be compared exactly with those of other methods.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ tfd = tfp.distributions
 
 @keras.saving.register_keras_serializable("zoo")
 class Categorical(Likelihood):
-    """One of K values, a one-hot vector, parametrised by logits: p(value k) = softmax(l)_k."""
+    """A one-hot vector of K values, parametrised by logits: p(value k) = softmax(l)_k."""
 
     name = "categorical"
     stand_in = MEAN  # the probabilities: a sample has no gradient
@@ -43,15 +43,15 @@ class Categorical(Likelihood):
 
 
 class EnumeratedJoints(SampledJoints):
-    """Every pair (x, z) once, weighed by its probability under q and under p.
+    """All pairs (x, z), each once, weighted by their probabilities under q and under p.
 
         E_q[f] = sum_xz q(x) q(z|x) f(x,z),   E_p[f] = sum_xz p(z) p(x|z) f(x,z)
 
-    Gradients flow through the weights: they too are exact. B = X Z in all shapes.
+    Gradients flow through the weights, and are exact too. B = X Z in all shapes.
 
     Args:
       q_x: q(x), [X].
-      encoder, decoder, prior: over one-hot vectors of X and of Z values.
+      encoder, decoder, prior: distributions over one-hot vectors of X and of Z values.
       training: passed to the networks.
     """
 
@@ -63,7 +63,7 @@ class EnumeratedJoints(SampledJoints):
         super().__init__(pairs, encoder, decoder, prior, [0, 0], training)
         self.x_p = pairs
         self.z_q = self.z_p = tf.tile(tf.eye(z_values), [x_values, 1])
-        # Values that depend on x alone come once for every z.
+        # A value that depends only on x is repeated for every z.
         self._data_weights = tf.repeat(q_x / z_values, z_values)
         self._q_x = tf.repeat(q_x, z_values)
 
@@ -78,13 +78,13 @@ class EnumeratedJoints(SampledJoints):
         return tf.exp(self.log_p_z_q + self.log_p_x_given_z_q)
 
     def best_critic(self, name: str) -> Any:
-        """Returns the critic that makes the term `name` exact, a log ratio held fixed.
+        """Returns the critic that makes the term `name` exact: a fixed log ratio.
 
-        T = log q/p on the term's space; of the joint to the product of data and prior for
-        RATE_ratio and RATE_p.
+        T = log q/p on the term's space; for RATE_ratio and RATE_p, the log ratio of the joint to
+        the product of data and prior.
 
         Raises:
-          InputError: the term's critic is no log ratio.
+          InputError: the term's critic is not a log ratio.
         """
         if not getattr(terms.find(name), "log_ratio", False):
             raise InputError(f"{name} has no exact critic in a table: use another divergence.")
@@ -112,19 +112,20 @@ class EnumeratedJoints(SampledJoints):
 
 @dataclasses.dataclass(frozen=True)
 class KKT:
-    """How far tables and multipliers are from a Karush-Kuhn-Tucker point.
+    """The distance of tables and multipliers from a Karush-Kuhn-Tucker (KKT) point.
 
     Attributes:
       objective: f = L(theta, 0), the form without its learned constraints, nats.
       violations: D_j - eps_j, [m].
       multipliers: lambda_j, [m].
-      stationarity: the most that L can lose, to first order, when every row r of the trained tables
-        moves anywhere in its simplex, nats (Frank and Wolfe 1956):
+      stationarity: the largest first-order decrease of L over all moves of the rows r of the
+        trained tables within their simplices, nats (Frank and Wolfe 1956):
 
             sum_r max_r' <G_r, r - r'>,   G_r = dL/dr
 
-        Where L is convex in the tables it is within that of its minimum.
-      size, slacks: the units of f and of the violations, as the rules have them.
+        If L is convex in the tables, it is at most this far above its minimum.
+      size, slacks: the units of f and of the violations, as in multiplier rules; a slack is the
+        distance of a tolerance from the best value that is reachable.
     """
 
     objective: float
@@ -136,7 +137,7 @@ class KKT:
 
     @property
     def gap(self) -> float:
-        """A bound on the duality gap where L is convex in the tables, nats.
+        """A bound on the duality gap if L is convex in the tables, nats.
 
         f - min_theta L(theta, lambda) <= stationarity - sum_j lambda_j (D_j - eps_j)
         """
@@ -144,7 +145,7 @@ class KKT:
 
     @property
     def residual(self) -> float:
-        """The largest of three that a KKT point has at 0, in objectives and slacks.
+        """The largest of three residuals that are 0 at a KKT point, in units of size and slack.
 
         stationarity / size,   max(0, g_j),   |mu_j g_j|,   g_j = (D_j - eps_j) / slack_j
         """
@@ -156,8 +157,8 @@ class KKT:
 class Convergence(keras.callbacks.Callback):
     """Measures whether dual optimisation converges: `TabularModel.kkt` after every epoch.
 
-    Where strong duality fails plain ascent goes from one minimum of the Lagrangian to another, and
-    at moments meets the constraints. So what counts is the worst of the last tenth of the epochs.
+    If strong duality fails, plain ascent jumps between minima of the Lagrangian and meets the
+    constraints only at times. So the measure is the worst of the last tenth of the epochs.
     """
 
     def __init__(self) -> None:
@@ -176,7 +177,7 @@ class Convergence(keras.callbacks.Callback):
         return float(np.max([reading.residual for reading in self.readings[-tenth:]]))
 
     def converged(self, tolerance: float) -> bool:
-        """Returns whether the residual has come to stay within `tolerance`."""
+        """Returns whether the residual is within `tolerance`."""
         return self.residual <= tolerance
 
 
@@ -184,11 +185,11 @@ class Convergence(keras.callbacks.Callback):
 class TabularModel(LagrangianModel):
     """A LagrangianModel of one-hot x and z, whose networks are tables of logits; see `build`.
 
-    Expectations are exact: a batch has nothing to say, as every step sees all of x and z.
+    Expectations are exact: every step uses all of x and z, whatever the batch.
 
     Args:
       q_x: q(x), [X].
-      The others as for LagrangianModel.
+      The other arguments are as for LagrangianModel.
     """
 
     def __init__(self, *args: Any, q_x: Sequence[float], **kwargs: Any):
@@ -197,7 +198,7 @@ class TabularModel(LagrangianModel):
 
     @property
     def capabilities(self) -> dict[str, Capabilities]:
-        """All: sums over tables differentiate their weights, so that no sample has to move."""
+        """All capabilities: gradients pass through the weights, so that samples need none."""
         exact = Capabilities("a table")
         return dict.fromkeys((ENCODER, DECODER, PRIOR), exact)
 
@@ -229,7 +230,7 @@ class TabularModel(LagrangianModel):
     def kkt(self) -> KKT:
         """Measures how far the model is from a Karush-Kuhn-Tucker point of its problem.
 
-        Divergences that critics estimate are exact here, whatever their critics have learned.
+        Divergences that critics estimate are exact here, independent of the critics' training.
         """
         objective, violations, stationarity = self._kkt()
         return KKT(
@@ -253,7 +254,7 @@ class TabularModel(LagrangianModel):
                     term = terms.make(name, critic=joints.best_critic(name), **options)
                 estimate = term(joints, training=False)
                 values[name], surrogates[name] = estimate.value, estimate.surrogate
-            # The value of a KL by density ratio has no slope in its second argument.
+            # The value of a KL by density ratio has no gradient in its second argument.
             lagrangian = self.lagrangian.value(surrogates, lambdas)
         stationarity = tf.constant(0.0)
         slopes = tape.gradient(lagrangian, tables, unconnected_gradients="zero")
@@ -285,18 +286,17 @@ def build(
 ) -> TabularModel:
     """Builds a tabular model, ready to `compile` and `fit`.
 
-    Critics are tables too, and every KL that has no other estimator is by density ratio. JS trains
-    the other players by its saturating surrogate, whose gradient at the optimal critic is that of
-    JS, and MMD is that of the tables ("median" bandwidths count a value once for every pair it is
-    in).
+    Critics are tables too, and every KL without another estimator is by density ratio. JS uses its
+    saturating surrogate, whose gradient at the optimal critic is that of JS. MMD is exact ("median"
+    bandwidths count a value once for every pair that contains it).
 
     Args:
       model: a name of `zoo.names()`, or any admissible `zoo.Objective`.
       q_x: q(x), [X].
       p_z: p(z), [Z].
-      encoder: the first q(z|x), [X, Z]; random if None.
-      decoder: the first p(x|z), [Z, X]; random if None.
-      fixed_decoder: whether p(x|z) stays as it is.
+      encoder: the initial q(z|x), [X, Z]; random if None.
+      decoder: the initial p(x|z), [Z, X]; random if None.
+      fixed_decoder: whether p(x|z) is not trained.
       term_options, multiplier_rule, slacks, seed, **parameters: as for `zoo.build`.
 
     Raises:
@@ -315,7 +315,7 @@ def build(
             if terms.find(name).divergence == "JS":
                 options[name] = {"surrogate": "saturating"}
             elif name in objective.estimators:
-                # A table's z cannot move in Stein's direction.
+                # Stein's method moves z, and enumerated z cannot move.
                 options[name] = {"estimator": "ratio"}
     for name, chosen in (term_options or {}).items():
         options[name] = {**options.get(name, {}), **chosen}
@@ -350,7 +350,7 @@ def _conditional(
 
 
 def _critic(space: str, sizes: Mapping[str, int]) -> keras.Model:
-    """Returns a table of logits over `space`, all 0: a critic that guesses."""
+    """Returns a critic that is a table of logits over `space`, initially 0."""
     inputs = [keras.Input((sizes[variable],)) for variable in space]
     columns = sizes["z"] if space == "xz" else 1
     table = keras.layers.Dense(columns, use_bias=False, kernel_initializer="zeros")
@@ -366,7 +366,7 @@ def _critic(space: str, sizes: Mapping[str, int]) -> keras.Model:
 
 
 def _distributions(name: str, table: Any, shape: tuple[int, ...]) -> np.ndarray:
-    """Returns the table as float32, its last axis probabilities above 0 that sum to 1."""
+    """Returns the table as float32, after checking that its rows are positive and sum to 1."""
     array = np.asarray(table, np.float32)
     if array.shape != shape:
         raise InputError(f"{name} has shape {array.shape} where {shape} is needed.")

@@ -1,4 +1,4 @@
-"""The model and its step: samples, terms, the Lagrangian, and what every player does with them."""
+"""The model and its step: samples, terms, Lagrangian, and the updates of all variables."""
 
 from zoo.model.lagrangian_model import LagrangianModel
 

@@ -1,4 +1,4 @@
-"""Several steps as one program, on batches that are made where the model is."""
+"""Several training steps as one program, with batches made on the model's device."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import tensorflow as tf
 
 
 def train_block(model: Any, feed: Callable[[Any], Any], data: Any) -> dict[str, Any]:
-    """Takes as many steps as `data` has on its leading axis; returns the logs after the last.
+    """Takes one step for each row of `data`; returns the logs after the last.
 
     Args:
       model: a `LagrangianStep`.
-      feed: what makes the batch of a step of one row of `data`.
+      feed: makes the batch of a step from one row of `data`.
       data: each leaf [steps, ...].
     """
     first, *_ = tf.nest.flatten(data)
@@ -22,8 +22,8 @@ def train_block(model: Any, feed: Callable[[Any], Any], data: Any) -> dict[str, 
     def batch_of(index: tf.Tensor) -> Any:
         return feed(tf.nest.map_structure(lambda leaf: leaf[index], data))
 
-    # The loop carries each batch to its step. Made there, XLA would join what makes it into
-    # each of its readers, and make it four times. A block's last is made twice.
+    # The loop carries each batch to the next iteration. If a batch were made in its step, XLA would
+    # fuse its computation into every use, and compute it four times. The last batch is made twice.
     def one(index: tf.Tensor, batch: Any) -> tuple[tf.Tensor, Any]:
         model.train_step(batch)
         return index + 1, batch_of(tf.minimum(index + 1, steps - 1))

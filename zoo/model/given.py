@@ -1,4 +1,4 @@
-"""A conditional model: whether all its parts read c, and what it is at one value of c."""
+"""Conditional models: the model given one value of c, and the check that all parts read c."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from zoo.errors import InputError
 
 
 class Given:
-    """p(z), q(z|x,c) and p(x|z,c) at one c, with the names that metrics ask an unconditional model.
+    """A conditional model at one c, with the interface of an unconditional model for metrics.
 
         metrics.rate_distortion(model.given(3), images_of_class_3)
 
-    What a measure says of a conditional model is its mean over c of what it says given c.
+    A measure of a conditional model is the mean over c of the measure given c.
 
     Args:
       model: a LagrangianModel with a condition.
-      condition: one example of it: a class, or floats of the condition's shape.
+      condition: one value of c: a class, or floats of the condition's shape.
 
     Raises:
-      InputError: the model has no condition, or it is another.
+      InputError: the model has no condition, or the value does not fit it.
     """
 
     def __init__(self, model: Any, condition: Any):
@@ -58,7 +58,7 @@ class Given:
 def require_read(
     condition: Condition, model: Any, terms: Mapping[str, Any], history: int = 0
 ) -> None:
-    """Raises InputError where a part of a model, or a term, would leave the condition out."""
+    """Raises InputError if a part of a model, or a term, would ignore the condition."""
     if model.prior_layer.is_data:
         raise InputError("Where z is a data set there is no condition: leave out condition.")
     if history:

@@ -13,10 +13,10 @@ def checked(values: Any, shape: tuple, what: str) -> tf.Tensor:
     """Returns `values` as float32 [B, *shape].
 
     Args:
-      what: their name in the error, "images" say.
+      what: their name in error sentences, such as "images".
 
     Raises:
-      InputError: they have another shape, or are no floats.
+      InputError: they have another shape, or are not floats.
     """
     tensor = tf.convert_to_tensor(values)
     if not tensor.dtype.is_floating:

@@ -1,4 +1,4 @@
-"""Samples of the two joints q(x,z) = q(x)q(z|x) and p(x,z) = p(z)p(x|z), drawn when asked for."""
+"""Samples of the two joints q(x,z) = q(x)q(z|x) and p(x,z) = p(z)p(x|z), drawn when needed."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ _STREAMS = ("z_q", "z_p", "x_p")
 class SampledJoints:
     """One batch of both joints and their log densities, each part computed at most once.
 
-    A form that needs no p samples never draws any. Noise is a pure function of `seed`.
+    Samples of p are drawn only if a term needs them. Noise is a pure function of `seed`.
 
     Args:
       x: [B, ...], a batch of the data q(x).
       encoder: q(z|x).
       decoder: p(x|z).
       prior: p(z), event shape [K].
-      seed: two whole numbers; every draw gets its own stream of it.
+      seed: two whole numbers; every draw uses a separate stream.
       training: passed to the networks.
-      z: [B, ...], samples of the prior, where that is a data set; drawn from it if None.
-      histories: what remembers generated samples "x_p" or "z_q", if anything does.
-      replica: whose part of the batch x is.
-      relaxed: whether z ~ q(z|x) is differentiable, and a relaxation where samples are not.
-      condition: c of each example, [B, ...], which q(z|x,c) and p(x|z,c) read; None without one.
+      z: [B, ...], samples of the prior if it is a data set; drawn from the prior if None.
+      histories: replay buffers of generated samples "x_p" or "z_q", if any.
+      replica: the replica whose part of the batch x is.
+      relaxed: whether z ~ q(z|x) is differentiable, by a relaxation if samples are not.
+      condition: c of each example, [B, ...], read by q(z|x,c) and p(x|z,c); None without one.
     """
 
-    # The samples are drawn, not listed with their probabilities.
+    # Samples are drawn, not enumerated with probabilities.
     q_weights: Any = None
     p_weights: Any = None
 
@@ -73,7 +73,7 @@ class SampledJoints:
 
     @cached_property
     def z_q(self) -> tf.Tensor:
-        """z ~ q(z|x), [B, K], or the family's stand-in for it."""
+        """z ~ q(z|x), [B, K], or the family's stand-in, such as the mean."""
         if not self._relaxed:
             return self.replica.drawn(self.posterior, self._stream("z_q"))
         return self.encoder.relaxed_sample(self.posterior, self._stream("z_q"), self.replica)
@@ -93,7 +93,7 @@ class SampledJoints:
 
     @cached_property
     def x_p(self) -> tf.Tensor:
-        """x ~ p(x|z) at z_p, or the family's stand-in for it."""
+        """x ~ p(x|z) at z_p, or the family's stand-in, such as the mean."""
         generated = self.decoder(self._read(self.z_p), training=self._training)
         return self.decoder.relaxed_sample(generated, self._stream("x_p"), self.replica)
 
@@ -118,7 +118,7 @@ class SampledJoints:
         return self.log_q_z_given(self.x_p)
 
     def log_q_z_given(self, x: Any) -> tf.Tensor:
-        """log q(z|x) at z ~ p(z) and the images x in place of x_p, [B], nats."""
+        """log q(z|x) at z ~ p(z) and the given images x instead of x_p, [B], nats."""
         return self.encoder(self._read(x), training=self._training).log_prob(self.z_p)
 
     def expect_q(self, values: Any) -> tf.Tensor:
@@ -140,9 +140,9 @@ class SampledJoints:
         return tuple(q[v]() for v in space), tuple(p[v]() for v in space)
 
     def remembered(self, space: str) -> tuple[tuple[Any, ...], tuple[Any, ...]] | None:
-        """Returns `samples` with some of those generated replaced by earlier ones, for a critic.
+        """Returns `samples`, with some generated ones replaced from a replay buffer, for critics.
 
-        None where nothing is remembered: in evaluation, without histories, and on pairs (x, z).
+        It returns None in evaluation, without replay buffers, and on pairs (x, z).
         """
         if not self._training or space == "xz":
             return None
@@ -159,21 +159,21 @@ class SampledJoints:
         return (q, old) if space == "x" else (old, p)
 
     def gathered(self, *values: Any) -> tuple[Any, ...]:
-        """Returns `values` [B, ...] of the whole batch, of which replicas have parts."""
+        """Returns `values` [B, ...] of the whole batch, gathered over replicas."""
         return self.replica.gathered(*values)
 
     def noise(self, draw: Callable[[Any, Any], Any], size: Any, name: str) -> Any:
-        """Returns [B, ...], noise of the term called `name`: `draw` takes a shape and a seed."""
+        """Returns noise [B, ...] for the term `name`; `draw` takes a shape and a seed."""
         rows, *rest = tf.unstack(tf.convert_to_tensor(size))
         return self.replica.part(draw([self.replica.count * rows, *rest], self.stream(name)))
 
     def stream(self, name: str) -> tf.Tensor:
-        """Returns the seed of the noise of the term called `name`."""
+        """Returns the seed of the noise for the term `name`."""
         number = zlib.crc32(name.encode()) & 0x7FFFFFFF
         return tf.random.experimental.stateless_fold_in(self._seed, number)
 
     def _read(self, variable: Any) -> Any:
-        """Returns what a conditional of `variable` reads: beside it the condition, if any."""
+        """Returns the input of a conditional of `variable`: with the condition, if any."""
         return variable if self.condition is None else [variable, self.condition]
 
     def _stream(self, name: str) -> tf.Tensor:

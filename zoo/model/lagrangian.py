@@ -17,17 +17,17 @@ from zoo.objectives.critic_defaults import ratio_estimates
 class Lagrangian:
     """L(theta, lambda) = sum_i c_i(lambda) term_i - sum_j lambda_j eps_j,  c = c_0 + C lambda.
 
-    Column j of C is the tractable form of constraint j itself, so that dL/dlambda_j, the
-    constraint's violation, needs no second derivation:
+    Column j of C is the tractable form of constraint j, so that the same matrix gives its
+    violation, dL/dlambda_j:
 
         D_j - eps_j = sum_i C_ij term_i - eps_j
 
     Attributes:
       terms: names of the terms, in the order of the rows of C.
-      learned: the learned constraints, in the order of its columns.
+      learned: the learned constraints, in the order of the columns of C.
 
     Raises:
-      InputError: the form is not admissible (offers the repair), or a tolerance has no number.
+      InputError: the form is not admissible (suggests the repair), or a tolerance is not a number.
     """
 
     def __init__(self, form: TractableForm):
@@ -55,7 +55,7 @@ class Lagrangian:
         self.initial_multipliers = np.array(
             [float(rational(c.weight)) for c in self.learned], np.float32
         )
-        # |alpha| + sum of the fixed multipliers: what the learned ones weigh against
+        # |alpha| + sum of the fixed multipliers: the scale of the objective without learned ones
         self.fixed_size = float(
             abs(rational(objective.alpha_q))
             + abs(rational(objective.alpha_p))
@@ -63,7 +63,7 @@ class Lagrangian:
         )
 
     def coefficients(self, multipliers: Any) -> tf.Tensor:
-        """c(lambda) = c_0 + C lambda, one number for each term."""
+        """Returns c(lambda) = c_0 + C lambda, one number for each term."""
         return self.offsets + tf.linalg.matvec(self.slopes, multipliers)
 
     def value(self, terms: Mapping[str, Any], multipliers: Any) -> tf.Tensor:
@@ -75,7 +75,7 @@ class Lagrangian:
 
     @property
     def floors(self) -> list[float | None]:
-        """The least D_j - eps_j can truly be where a critic estimates D_j, else None."""
+        """The smallest true D_j - eps_j for each D_j that a critic estimates, else None."""
         return [
             -float(eps) if constraint in self._by_critic else None
             for constraint, eps in zip(self.learned, self.tolerances, strict=True)
@@ -83,24 +83,25 @@ class Lagrangian:
 
     @property
     def constrained_terms(self) -> tuple[str, ...]:
-        """The terms that the learned constraints are made of."""
+        """The terms in the learned constraints."""
         return tuple(name for name, row in zip(self.terms, self.slopes, strict=True) if np.any(row))
 
     def constraint_values(self, terms: Mapping[str, Any]) -> tf.Tensor:
-        """Returns D_j of each learned constraint, in its own units; the joint KL as -ELBO."""
+        """Returns D_j of each learned constraint, in its units; the joint KL as -ELBO."""
         values = tf.stack([tf.convert_to_tensor(terms[name]) for name in self.terms])
         # D_j = sum_i C_ij term_i
         return tf.linalg.matvec(self.slopes, values, transpose_a=True)
 
     def violations(self, terms: Mapping[str, Any]) -> tf.Tensor:
-        """Returns D_j - eps_j for each learned constraint, in its own units."""
+        """Returns D_j - eps_j of each learned constraint, in its units."""
         return self.constraint_values(terms) - self.tolerances
 
     def size(self, multipliers: Any) -> tf.Tensor:
-        """|alpha| + sum lambda, by which the primal step is divided so as not to grow with it.
+        """Returns |alpha| + sum lambda, by which the primal step is divided to limit its size.
 
-        Learned multipliers count in slacks, lambda_j gamma_j: MMD's are of the order of 1e4 for
-        what a multiplier of 1 does in nats, and would drown the other terms.
+        Learned multipliers count in slacks (the slack gamma_j is eps_j less the best reachable
+        value): lambda_j gamma_j. A multiplier of MMD is of the order of 1e4 where one in nats is 1,
+        and would dominate the sum.
         """
         return (self.fixed_size or 1.0) + tf.reduce_sum(tf.abs(multipliers))
 

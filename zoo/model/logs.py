@@ -1,4 +1,4 @@
-"""What `fit` and `evaluate` log: running means of loss and terms, constraints, multipliers."""
+"""Logs of `fit` and `evaluate`: running means of loss and terms, constraints, multipliers."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class LoggedModel(Players):
         return [self._batches, self._means, *skipped]
 
     def training_logs(self) -> dict[str, Any]:
-        """Returns the logs of the steps since the last reset, scalars."""
+        """Returns the logs of the steps since the last reset, as scalars."""
         logs = self._logs(("loss", *self._terms))
         return logs if self.on_nan == "stop" else {**logs, "skipped": self._skipped.result()}
 
     def with_constraints(self, terms_read: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns logs with each learned constraint's value and multiplier beside its terms."""
+        """Returns logs of terms, with the value and multiplier of each learned constraint."""
         logs = dict(terms_read)
         if self.lagrangian.learned:
             reached = self.lagrangian.constraint_values(logs)
@@ -42,7 +42,7 @@ class LoggedModel(Players):
         return logs
 
     def _track(self, values: Mapping[str, Any], examples: Any) -> None:
-        """Adds what one batch of `examples` examples reads to the means."""
+        """Adds the values of one batch of `examples` examples to the means."""
         self._means.update_state(values, examples)
 
     def _logs(self, names: Iterable[str]) -> dict[str, Any]:

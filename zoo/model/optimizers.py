@@ -1,4 +1,4 @@
-"""Adam as one operation a variable, and how fast it moves each kind of player."""
+"""Adam as one operation per variable, and its default learning rates."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-LEAST = 0.02  # of the first rate, which a rate that falls comes down to
+LEAST = 0.02  # final learning rate of a decay, as a share of the first
 
 
 @keras.saving.register_keras_serializable("zoo")
 class FusedAdam(keras.optimizers.Adam):
-    """keras.optimizers.Adam, whose update reads and writes memory once.
+    """keras.optimizers.Adam with one pass over memory per update.
 
         m <- m + (1 - beta_1) (g - m),   v <- v + (1 - beta_2) (g^2 - v)
         w <- w - rate sqrt(1 - beta_2^t) / (1 - beta_1^t) m / (sqrt(v) + epsilon)
 
-    Kingma and Ba 2015, section 2. Keras makes half a dozen passes of it where XLA does not join
-    them; several replicas, and AMSGrad, are left to Keras.
+    Kingma and Ba 2015, section 2. Without XLA, Keras makes about six passes. Several replicas and
+    AMSGrad use the update of Keras.
     """
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
@@ -47,12 +47,13 @@ def adam(
     penalised: bool = False,
     steps: int | None = None,
 ) -> FusedAdam:
-    """Returns the Adam of a model's players: beta_1 is 0.5 in a game with critics, 0.9 elsewhere.
+    """Returns Adam for a model: beta_1 is 0.5 with critics, else 0.9.
 
         rate_t = rate [ LEAST + (1 - LEAST) (1 + cos(pi t / steps)) / 2 ]      t <= steps, if given
 
-    Its rate where none is given: 1e-3 without critics; 2e-4 with them (Radford et al. 2015); 5e-4
-    where they are `penalised`, by R1. It falls by Loshchilov and Hutter 2017, without restarts.
+    The default rate is 1e-3 without critics, 2e-4 with critics (Radford et al. 2015), and 5e-4 with
+    critics that are `penalised` by R1. With `steps` it decays as in Loshchilov and Hutter 2017,
+    without restarts.
     """
     rate: Any = learning_rate or ((5e-4 if penalised else 2e-4) if adversarial else 1e-3)
     if steps is not None:
@@ -63,7 +64,7 @@ def adam(
 def descend(
     optimizer: keras.optimizers.Optimizer, tape: tf.GradientTape, loss: Any, variables: list[Any]
 ) -> None:
-    """Moves `variables`, if there are any, down the gradient of `loss`, recorded on `tape`."""
+    """Applies the gradient of `loss`, recorded on `tape`, to `variables`, if there are any."""
     if variables:
         gradients = tape.gradient(loss, [v.value for v in variables], unconnected_gradients="zero")
         optimizer.apply_gradients(zip(gradients, variables, strict=True))

@@ -1,4 +1,4 @@
-"""The networks of a model's parts: made by role, or given by the user."""
+"""The networks of a model's parts: built by role, or given by the user."""
 
 from __future__ import annotations
 
@@ -11,20 +11,19 @@ from zoo import networks
 from zoo.errors import InputError, unknown
 from zoo.networks import own
 
-HEAD = (128,)  # as InfoGAN's: Chen et al. 2016, appendix C.1
-# What `build` decides by arguments of its own, or by the likelihood.
+HEAD = (128,)  # as in InfoGAN: Chen et al. 2016, appendix C.1
+# Set by arguments of `build`, or by the likelihood.
 _DECIDED = {"precision", "seed", "spectral_norm", "squash", "condition_shape"}
 
 
 class Parts:
-    """Makes the parts of one network by their roles, with those of the options each has.
+    """Builds the parts of one network by role; each part receives the options that it knows.
 
-    An option "ROLE.OPTION" is for that role alone, and stronger than "OPTION". `common` are
-    options applied to every part.
+    An option "ROLE.OPTION" is for that role only, and overrides "OPTION". `common` are options
+    applied to every part.
 
     Args:
-      given: the user's own models in place of some: "encoder", "decoder", or the name of a term
-        whose critic it is.
+      given: the user's models by part: "encoder", "decoder", or the name of a critic's term.
     """
 
     def __init__(
@@ -55,11 +54,11 @@ class Parts:
                 raise unknown(f"option of {network!r}", option, names)
 
     def given(self, name: str) -> bool:
-        """Whether the shapes of a part have to be measured, as it is none of zoo's."""
+        """Whether a part is a user's, so that its shapes must be measured."""
         return name in self._given or own.module_of(self._network) is not None
 
     def __call__(self, name: str, role: str, *sizes: Any, **more: Any) -> Any:
-        """Returns the part called `name`: the model given for it, or one made by its role."""
+        """Returns the part called `name`: the given model, or one built by its role."""
         if name in self._given:
             return self._given[name]
         if role not in self._roles:
@@ -100,13 +99,13 @@ class Parts:
 
     @property
     def other_seed(self) -> int:
-        """A seed for a second network of a role, which would else begin as a copy of the first."""
+        """Returns a seed for a second network of one role, so that its weights differ."""
         return int(self._common["seed"]) + 1
 
     def critic(
         self, term: str, space: str, image_shape: tuple, latent_shape: tuple, spectral_norm: bool
     ) -> Any:
-        """Returns a term's critic on x, z or both; one of images where z is images."""
+        """Returns a term's critic on x, z or both; if z is images, it is a critic of images."""
         options: dict[str, Any] = {"spectral_norm": spectral_norm}
         if space == "z" and len(latent_shape) > 1:
             options["seed"] = self.other_seed
@@ -116,7 +115,7 @@ class Parts:
         return self(term, f"critic_{space}", *sizes[space], **options)
 
     def require_normalised(self, term: str, space: str) -> None:
-        """Raises InputError if a term's critic cannot be spectrally normalised by an option."""
+        """Raises InputError if `spectral_norm` cannot normalise a term's critic."""
         role = self._roles.get(f"critic_{space}")
         if term in self._given or (role and "spectral_norm" not in role.options):
             raise InputError(

@@ -1,4 +1,4 @@
-"""The players of the game: their variables, their optimizers, and how `fit` runs their steps."""
+"""The players (encoder, decoder and prior; critics; multipliers): variables and optimizers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ON_NAN = ("stop", "skip")
 
 
 class Players(ReplicatedModel):
-    """Encoder, decoder and prior against critics and multipliers, on `LagrangianModel`'s parts."""
+    """The players of a `LagrangianModel`: primal parts, critics and multipliers."""
 
     objective: Objective
     encoder: BaseConditional
@@ -59,25 +59,26 @@ class Players(ReplicatedModel):
         margins: Sequence[float] | None = None,
         feed: Callable[[Any], Any] | None = None,
     ) -> None:
-        """Chooses the players' optimizers, those of `adam` unless given, and how steps are run.
+        """Sets the optimizers, by default those of `adam` and `critic_adam`, and the step options.
 
         Args:
           optimizer, critic_optimizer: of encoder, decoder and prior, and of the critics.
-          critic_steps: how many steps critics take for each of the other players', on the same
-            images with other noise; `critic_defaults.critic_steps` if None.
+          critic_steps: critic steps per step of the other players, on the same images with other
+            noise; `critic_defaults.critic_steps` if None.
           run_eagerly, steps_per_execution: as in Keras.
-          jit_compile: as in Keras, for one replica: XLA compiles no step that several share.
-          on_nan: "skip" restores all that a step moved, but `step`, where a number among it is
-            not finite afterwards; logs count such batches as `skipped`. It needs a second copy of
-            the weights, and one replica. "stop" restores nothing.
+          jit_compile: as in Keras for one replica; XLA is not used with several.
+          on_nan: "skip" restores all variables but `step` after a non-finite step; logs count such
+            batches as `skipped`. It needs a second copy of the weights, and one replica. "stop"
+            restores nothing.
           margins: how far below each learned tolerance the dual step aims, [m], in the
-            constraints' units; None leaves them as they are, 0 at first. See `aim`.
-          feed: makes the batch of one step where the model is. `fit` then takes blocks of steps,
-            each leaf [steps, ...], and runs a block as one program: no step waits for the host.
+            constraints' units; None keeps the present ones, initially 0. See `aim`.
+          feed: makes the batch of one step on the model's device. `fit` then takes blocks of
+            steps, each leaf [steps, ...], and runs a block as one program: no step waits for the
+            host.
 
         Raises:
-          InputError: critic_steps is no positive whole number, on_nan is unknown, the margins do
-            not fit, or `feed` or "skip" is to serve several replicas.
+          InputError: critic_steps is not a positive whole number, on_nan is unknown, the margins
+            do not fit, or `feed` or "skip" is used with several replicas.
         """
         if critic_steps is None:
             critic_steps = critic_defaults.critic_steps(self.objective)
@@ -117,10 +118,10 @@ class Players(ReplicatedModel):
         return self.train_function
 
     def aim(self, margins: Any) -> None:
-        """Makes the dual step aim at eps less these margins [m], in the constraints' units.
+        """Sets the margins [m]: the dual step aims at eps - margin, in the constraints' units.
 
         Raises:
-          InputError: there is not one finite number for each learned constraint.
+          InputError: the margins are not one finite number for each learned constraint.
         """
         values = np.asarray(margins, np.float64)
         learned = len(self.lagrangian.learned)
@@ -130,7 +131,7 @@ class Players(ReplicatedModel):
                 f"{learned} learned constraints."
             )
         self.margins.assign(values)
-        # A divergence that a critic reads below 0 is 0: so far above what is aimed at.
+        # The smallest violation: a critic's estimate below 0 counts as 0.
         floors = self.lagrangian.floors
         self.multipliers.floor.assign(
             [-math.inf if f is None else f + m for f, m in zip(floors, values, strict=True)]
@@ -138,13 +139,14 @@ class Players(ReplicatedModel):
 
     @property
     def adversarial(self) -> bool:
-        """Whether a critic is trained."""
+        """Whether the model has critics."""
         return bool(self.critics)
 
     def adam(self, learning_rate: float | None = None, steps: int | None = None) -> FusedAdam:
         """Returns `zoo.model.optimizers.adam` for the encoder and the decoder.
 
-        Its rate falls over `steps`, if given; it then begins higher where critics must follow.
+        With `steps` the rate decays over so many steps, and starts higher if the objective
+        constrains codes by a critic.
         """
         if learning_rate is None and steps and critic_defaults.constrains_codes(self.objective):
             learning_rate = critic_defaults.LEARNING_RATE
@@ -154,7 +156,7 @@ class Players(ReplicatedModel):
     def critic_adam(
         self, learning_rate: float | None = None, steps: int | None = None
     ) -> FusedAdam:
-        """Returns `zoo.model.optimizers.adam` for the critics, faster where they lead."""
+        """Returns `zoo.model.optimizers.adam` for the critics; faster if they constrain codes."""
         if learning_rate is None and critic_defaults.constrains_codes(self.objective):
             learning_rate = critic_defaults.CRITIC_LEARNING_RATE
         penalised = critic_defaults.penalises_critics(self.objective)
@@ -162,17 +164,17 @@ class Players(ReplicatedModel):
 
     @property
     def parts(self) -> dict[str, keras.layers.Layer]:
-        """The layers of the primal player by name; the critics are the other player's."""
+        """The layers of the primal player by name, without critics."""
         return {"encoder": self.encoder, "decoder": self.decoder, "prior": self.prior_layer}
 
     @property
     def primal_variables(self) -> list[Any]:
-        """The trainable variables of all parts, each once, though parts may share layers."""
+        """The trainable variables of all parts, without duplicates if parts share layers."""
         return _distinct(v for part in self.parts.values() for v in part.trainable_variables)
 
     @property
     def statistics(self) -> list[Any]:
-        """What parts keep and nothing trains, such as moving averages of activations."""
+        """The non-trainable variables of parts, such as moving averages of activations."""
         return _distinct(v for part in self.parts.values() for v in part.non_trainable_variables)
 
     @property

@@ -12,11 +12,11 @@ import tensorflow as tf
 
 @contextlib.contextmanager
 def unless_finite(variables: Sequence[Any], skipped: keras.metrics.Metric) -> Iterator[None]:
-    """Restores `variables` after the with block if one of their numbers is then not finite.
+    """Restores `variables` after the with block if one of them is no longer finite.
 
     Args:
-      variables: all that the block changes; a copy of them is kept meanwhile.
-      skipped: counts how often they were restored.
+      variables: all variables that the block changes; they are copied before it.
+      skipped: counts the restorations.
     """
     before = [tf.identity(variable.value) for variable in variables]
     yield

@@ -1,4 +1,4 @@
-"""Running means of what a step logs."""
+"""Running means of the values that a step logs."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import tensorflow as tf
 
 @keras.saving.register_keras_serializable("zoo", name="Means")
 class RunningMeans(keras.metrics.Metric):
-    """Means over examples of several numbers, kept in one vector.
+    """Means over examples of several numbers, stored in one vector.
 
         mean_i = sum_b n_b v_bi / sum_b n_b,   batch b of n_b examples
 
-    All of them are one update of a step, where a keras.metrics.Mean for each is two.
+    A step needs one update for all; a keras.metrics.Mean needs two for each.
     """
 
     def __init__(self, names: Sequence[str], name: str = "means", **options: Any) -> None:
@@ -25,7 +25,7 @@ class RunningMeans(keras.metrics.Metric):
         self.count = self.add_variable((), "zeros", name="count")
 
     def update_state(self, values: Mapping[str, Any], examples: Any) -> None:
-        """Adds scalars by name, each the mean of `examples` examples; those left out add 0."""
+        """Adds scalars by name, each the mean of `examples` examples; missing names add 0."""
         row = [tf.cast(values.get(name, 0.0), tf.float32) for name in self.names]
         weight = tf.cast(examples, tf.float32)
         self.total.assign(self.total + weight * tf.stack(row))

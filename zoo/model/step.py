@@ -1,4 +1,4 @@
-"""The step: samples, terms, then what every player does with them."""
+"""The training step: samples, terms, then the updates of all players."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _TRAIN, _TEST = 0, 1
 
 
 class LagrangianStep(LoggedModel):
-    """The one train_step of every model, on the parts that `LagrangianModel` holds.
+    """The train_step of every model, on the parts of a `LagrangianModel`.
 
-    Under a strategy a step on several replicas is that of one process on the whole batch: see
-    `zoo.distributions.replicas`.
+    Under a strategy, a step on several replicas equals a step of one process on the whole batch:
+    see `zoo.distributions.replicas`.
     """
 
     _readings: dict[str, terms.Term]
@@ -41,7 +41,7 @@ class LagrangianStep(LoggedModel):
 
         with c_i = c_i(lambda) and lambda = mu size / scale.
 
-        Only samples that the form needs are drawn. Players without variables are dropped.
+        Only samples that the form needs are drawn. Players without variables are left out.
         """
         batch = self._batch(data)
         x, z, c = batch.parts()
@@ -78,7 +78,7 @@ class LagrangianStep(LoggedModel):
         return self.training_logs()
 
     def _critics_alone(self, batch: Batch, seed: tf.Tensor) -> None:
-        """One more step of the critics, before the others move."""
+        """Takes an extra step of the critics, before the step of all players."""
         x, z, c = batch.parts()
         with tf.GradientTape() as tape:
             joints = self.joints(x, seed, training=True, z=z, c=c)
@@ -89,7 +89,7 @@ class LagrangianStep(LoggedModel):
         descend(self.critic_optimizer, tape, loss, self.critic_variables)
 
     def _rollback(self) -> AbstractContextManager[None]:
-        """Returns what undoes a step within it, where `on_nan` says so."""
+        """Returns a context that undoes a non-finite step if `on_nan` is "skip"."""
         if self.on_nan == "stop":
             return contextlib.nullcontext()
         constant = {id(self.step), id(self.multipliers.floor)}
@@ -99,7 +99,7 @@ class LagrangianStep(LoggedModel):
         return rollback.unless_finite(moved, self._skipped)
 
     def test_step(self, data: Any) -> dict[str, Any]:
-        """Reads one held-out batch; returns the logs since the last reset."""
+        """Evaluates one held-out batch; returns the logs since the last reset."""
         x, z, c = self._batch(data).parts()
         number = self._batches.result()
         self._batches.update_state(1)
@@ -112,7 +112,7 @@ class LagrangianStep(LoggedModel):
     def held_out_values(
         self, x: Any, number: Any, z: Any = None, c: Any = None
     ) -> dict[str, tf.Tensor]:
-        """Returns what `evaluate` logs of batch `number`: `term_values`, and `mse` if any."""
+        """Returns the logs of `evaluate` for batch `number`: `term_values`, and `mse` if any."""
         values = self.term_values(x, self._step_seed(_TEST, number), z, c)
         if not self.has_mse:
             return values
@@ -121,7 +121,7 @@ class LagrangianStep(LoggedModel):
 
     @property
     def has_mse(self) -> bool:
-        """Whether reconstructions are means, of which there is a squared error."""
+        """Whether reconstructions are means, so that `mse` is logged."""
         return self.encoder.has_mean and self.decoder.has_mean
 
     @property
@@ -130,10 +130,10 @@ class LagrangianStep(LoggedModel):
         return {*self._terms, *self._readings}
 
     def term_values(self, x: Any, seed: Any, z: Any = None, c: Any = None) -> dict[str, tf.Tensor]:
-        """Returns every term of the form, and REC_x and RATE where they exist, on images x.
+        """Returns every term of the form on images x, and REC_x and RATE if they exist.
 
-        Scalars, nats per example, with the estimators that training uses; `seed`, `z` and `c` as
-        in joints.
+        Values are scalars, in nats per example, by the estimators of training; `seed`, `z` and `c`
+        as in `joints`.
         """
         joints = self.joints(x, seed, z=z, c=c)
         return {
@@ -142,17 +142,17 @@ class LagrangianStep(LoggedModel):
         }
 
     def surrogates(self, x: Any, seed: Any, z: Any = None, c: Any = None) -> dict[str, tf.Tensor]:
-        """Returns what the primal step descends of each trained term, on images x.
+        """Returns the surrogate of each trained term, which the primal step descends, on images x.
 
-        Scalars that mean nothing but by their gradients in `primal_variables`; `seed`, `z` and
-        `c` as in joints.
+        Only the gradients of these scalars in `primal_variables` have a meaning; `seed`, `z` and
+        `c` as in `joints`.
         """
         joints = self.joints(x, seed, z=z, c=c)
         return {name: term(joints, training=False).surrogate for name, term in self._terms.items()}
 
     @functools.cached_property
     def traced_terms(self) -> Any:
-        """`term_values` as a tf.function, compiled as the training step is."""
+        """`term_values` as a tf.function, compiled like the training step."""
         jit = bool(self.jit_compile)
         return tf.function(self.term_values, jit_compile=jit, autograph=False)
 
@@ -170,10 +170,10 @@ class LagrangianStep(LoggedModel):
         relaxed: bool = True,
         c: Any = None,
     ) -> SampledJoints:
-        """Returns the samples of both joints that the terms are estimated on.
+        """Returns the samples of both joints on which terms are estimated.
 
-        `z` are samples of the prior, where that is a data set of its own; `c` is the condition, as
-        users give it; `relaxed` as in `SampledJoints`.
+        `z` are samples of the prior if it is a data set; `c` is the condition, not encoded;
+        `relaxed` as in `SampledJoints`.
         """
         c = self._encoded_condition(c, x)
         parts = self.encoder, self.decoder, self.prior_layer.distribution
@@ -181,19 +181,19 @@ class LagrangianStep(LoggedModel):
         return SampledJoints(x, *parts, seed, training, z, self.histories, replica, relaxed, c)
 
     def term(self, name: str) -> terms.Term:
-        """Returns the term called `name`, as it is trained or read."""
+        """Returns the term called `name`, with the options of the model."""
         return {**self._terms, **self._readings}[name]
 
     def _encoded_condition(self, condition: Any, variable: Any) -> tf.Tensor | None:
-        """Returns what networks see of the condition of `variable` [B, ...], None without one."""
+        """Returns the encoded condition for `variable` [B, ...]; None without a condition."""
         raise NotImplementedError
 
     def _read(self, variable: Any, condition: Any) -> Any:
-        """Returns what a conditional of `variable` [B, ...] reads: a list with the condition."""
+        """Returns the input of a conditional of `variable` [B, ...]: with the condition, if any."""
         raise NotImplementedError
 
     def _batch(self, data: Any) -> Batch:
-        """Returns a batch as it was given, checked: images x, and z or c where there is one."""
+        """Returns the checked batch of `data`: images x, and z or c if the model has one."""
         raise NotImplementedError
 
     def _violations(self, values: Mapping[str, Any]) -> tf.Tensor:

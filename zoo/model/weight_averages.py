@@ -1,4 +1,4 @@
-"""Moving averages of weights, which sample better than the weights of any one step."""
+"""Moving averages of weights, which give better samples than the last weights."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from zoo.errors import InputError
 
 @keras.saving.register_keras_serializable("zoo", name="Averages")
 class WeightAverages(keras.layers.Layer):
-    """Exponential moving averages of the weights of encoder and decoder, and of their statistics.
+    """Exponential moving averages of the weights and statistics of encoder and decoder.
 
         average_0 = w_0,   average_t = decay average_{t-1} + (1 - decay) w_t
 
-    The players of a game circle its equilibrium, and their average is nearer to it: Yazici et al.
-    "The Unusual Effectiveness of Averaging in GAN Training." ICLR 2019.
+    Adversarial training oscillates around its equilibrium, and the average is nearer to it: Yazici
+    et al. "The Unusual Effectiveness of Averaging in GAN Training." ICLR 2019.
 
     Args:
-      decay: from 0 to below 1; it looks back over about 1 / (1 - decay) steps.
-      variables: what is averaged.
+      decay: from 0 to below 1; the average covers about 1 / (1 - decay) steps.
+      variables: the averaged variables.
 
     Raises:
-      InputError: decay is out of its range.
+      InputError: decay is out of range.
     """
 
     def __init__(self, decay: float, variables: Sequence[Any], **kwargs: Any):
@@ -33,7 +33,7 @@ class WeightAverages(keras.layers.Layer):
         if not isinstance(decay, float | int) or not 0 <= decay < 1:
             raise InputError(f"The averages' decay is {decay!r}: give a number from 0 to below 1.")
         self.decay = float(decay)
-        # Behind a function: Keras would take them for weights of this layer, and save them twice.
+        # In a function, so that Keras does not track them as weights here and save them twice.
         self._averaged = lambda: variables
         self._averages = [
             self.add_weight(
@@ -57,7 +57,7 @@ class WeightAverages(keras.layers.Layer):
 
     @contextlib.contextmanager
     def in_place(self) -> Iterator[None]:
-        """Gives the averaged weights to their owners for the time of a with block."""
+        """Replaces the weights by their averages within a with block."""
         present = [keras.ops.convert_to_numpy(variable) for variable in self._averaged()]
         for average, variable in zip(self._averages, self._averaged(), strict=True):
             variable.assign(average)

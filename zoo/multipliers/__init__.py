@@ -1,4 +1,4 @@
-"""How learned multipliers move: one rule each file, found by name."""
+"""Update rules of learned multipliers: one rule per file, found by name."""
 
 from __future__ import annotations
 
@@ -42,8 +42,9 @@ def get(name: str, **options: Any) -> MultiplierRule:
 def default(alpha_q: Fraction | float, alpha_p: Fraction | float) -> str:
     """Returns the name of the rule for an information preference.
 
-    With alpha_q < 0 or alpha_p < 0 the objective is not convex in the model and strong duality can
-    fail ([U] theorem 2), so that plain ascent need not converge: the augmented Lagrangian.
+    It is "augmented" if alpha_q < 0 or alpha_p < 0: the objective is then not convex in the model,
+    strong duality can fail ([U] theorem 2), and plain ascent need not converge. Otherwise it is
+    projected ascent.
     """
     return "augmented" if min(alpha_q, alpha_p) < 0 else "projected"
 

@@ -1,4 +1,4 @@
-"""The augmented Lagrangian."""
+"""The augmented Lagrangian rule."""
 
 from __future__ import annotations
 
@@ -21,21 +21,22 @@ class AugmentedLagrangian(MultiplierRule):
         effective mu = max( 0, mu + c xi )
         mu <- clip( mu + rate xi, lower, upper )
 
-    The penalty's gradient is the ordinary Lagrangian's at the effective multiplier, so that the
-    primal step needs no other change; where mu = 0 it is that of (c/2) max(0, g)^2. An optimum
-    inside a duality gap, which plain ascent can only circle, attracts once c outweighs the negative
-    curvature of f along g. With f in sizes of the objective and g in slacks c has no unit: it is
-    the penalty (c'/2) max(0, D - eps)^2 with c' = c size / scale^2. Rockafellar "Augmented Lagrange
-    Multiplier Functions and Duality in Nonconvex Programming." SIAM J. Control 12, 1974.
+    L_c has the gradient of the ordinary Lagrangian at the effective multiplier, so that the primal
+    step needs no other change; if mu = 0 the penalty is (c/2) max(0, g)^2. Plain ascent only
+    circles an optimum inside a duality gap; L_c has it as a minimum once c exceeds the negative
+    curvature of f along g. c has no unit, because f is in units of the objective's size and g in
+    slacks: the penalty is (c'/2) max(0, D - eps)^2 with c' = c size / scale^2. Rockafellar
+    "Augmented Lagrange Multiplier Functions and Duality in Nonconvex Programming." SIAM J. Control
+    12, 1974.
 
-    max(0, mu + c g) of a noisy g is on average more than that of its mean: hence the moving
-    average xi, with this batch in it. What noise is left holds a constraint in place of mu, which
-    is then smaller than the multiplier that acts.
+    For a noisy g the mean of max(0, mu + c g) exceeds its value at the mean of g: hence the moving
+    average xi, which includes this batch. The remaining noise still adds to the effective
+    multiplier, so that mu is smaller than the multiplier that acts.
 
     Args:
-      penalty: c, above 0. Larger ones follow the noise more, and mu takes c / rate steps to settle.
-      rate, horizon, smoothing, clip, hold: see `MultiplierRule`; a rate above c (1 - smoothing)
-        lets the average lag behind the multiplier it moves, and both ring.
+      penalty: c, above 0. A larger c amplifies noise, and mu takes c / rate steps to settle.
+      rate, horizon, smoothing, clip, hold: see `MultiplierRule`; with a rate above
+        c (1 - smoothing) the average lags behind the multiplier, and both oscillate.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What all rules share: scaled multipliers and violations, their moving average, and the clip."""
+"""Base of all rules: scaled multipliers and violations, their moving average, and the clip."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ import tensorflow as tf
 
 from zoo.errors import InputError
 
-# In slacks. A critic sees all there is of two distributions that hardly overlap, and the first
-# hundred steps of a run would wind the multiplier up to where codes tell nothing of the images.
+# Largest violation, in slacks (a slack is a tolerance less the best reachable value). At the start
+# of a run a critic separates q and p almost perfectly. Without this limit, the first hundred steps
+# would raise the multiplier until codes carry no information on the images.
 MOST = 3.0
-HELD = 0.2  # of a run's horizon
+HELD = 0.2  # default `hold`, as a share of the horizon
 
 
 class Violation(NamedTuple):
     """Scaled violations g = (D - eps) / scale of the learned constraints, [m] each.
 
-    Where a critic estimates D all three are averages, floored at D = 0 and at most `MOST`.
+    If a critic estimates D, all three are averages, with D at least 0, and at most `MOST`.
     """
 
     now: Any  # g_t
@@ -31,44 +32,46 @@ class Violation(NamedTuple):
 
 
 class MultiplierRule(keras.layers.Layer):
-    """How learned multipliers move, in units in which all constraints look alike.
+    """An update rule of learned multipliers, in units that are comparable between constraints.
 
         g_i  = (D_i - eps_i) / scale_i      violation, in slacks
-        mu_i = lambda_i scale_i / size      multiplier: the price of a slack, in objectives
+        mu_i = lambda_i scale_i / size      multiplier of g_i, in units of the objective's size
 
         sum_i lambda_i (D_i - eps_i) = size sum_i mu_i g_i
 
-    A rule moves mu by g. Projected ascent on mu moves lambda by
+    scale_i is the slack, eps_i less the best reachable value of D_i; size is |alpha| + the sum of
+    the fixed multipliers. A rule moves mu by g. Projected ascent on mu moves lambda by
 
         lambda_i <- lambda_i + rate (size / scale_i^2) (D_i - eps_i)
 
-    so that 1 nat of -ELBO and 1e-4 of MMD get each the step it needs; one step on lambda for both
-    leaves MMD violated by several slacks. With D_i, eps_i and scale_i multiplied by s, lambda_i is
-    divided by s; with the objective multiplied by s, so is lambda; mu takes the same path.
+    so that -ELBO in nats and MMD of order 1e-4 have suitable steps; one step size on lambda for
+    both leaves MMD violated by several slacks. The path of mu does not depend on units: if D_i,
+    eps_i and scale_i are multiplied by s, lambda_i is divided by s; if the objective is multiplied
+    by s, lambda is too.
 
-    Violations count by their moving average, which starts at the first of them ([G] algorithm 1).
-    Where a critic estimates D, a lower bound that can be negative, the average is floored at D = 0
-    and cut at three slacks, `MOST`:
+    Rules use a moving average of violations, which starts at the first one ([G] algorithm 1). If a
+    critic estimates D, the estimate is a lower bound that can be negative: the average is then
+    clipped from below at D = 0 and from above at three slacks, `MOST`:
 
         xi_0 = g_0,   xi_t = smoothing xi_{t-1} + (1 - smoothing) g_t
         g <- min( 3, max( xi_t, floor_i / scale_i ) ),   floor_i = -eps_i
 
-    There the multiplier also stays at its start for the first `hold` steps: codes that are pulled
-    to the prior before the decoder reads them tell nothing of the images, and stay so.
+    Such a multiplier also keeps its initial value for the first `hold` steps: codes that match the
+    prior before the decoder uses them carry no information on the images, and do not recover.
 
-    All state is in float32 weights, so that it is saved and restored bit for bit.
+    All state is float32 weights, so that checkpoints restore it exactly.
 
     Args:
-      rate: the step on mu at a violation of one slack; None for the rule's own.
-      horizon: in place of `rate`, the number of steps of the run: rate = pace / horizon, so that a
-        lasting violation of one slack moves mu (GECO: log mu) by `pace` in a run of any length.
-      hold: the first steps in which multipliers of constraints that a critic estimates stay; None
-        for a fifth of the horizon, 0 without one.
-      smoothing: of the moving average, from 0 (none) to below 1; None for the rule's own.
-      clip: the smallest and the largest mu; None for the rule's own.
+      rate: the step of mu at a violation of one slack; None for the rule's default.
+      horizon: instead of `rate`, the number of steps of the run: rate = pace / horizon, so that a
+        constant violation of one slack moves mu (GECO: log mu) by `pace` in a run of any length.
+      hold: the number of initial steps in which multipliers of constraints that a critic estimates
+        do not move; None for a fifth of the horizon, or 0 without a horizon.
+      smoothing: of the moving average, from 0 (none) to below 1; None for the rule's default.
+      clip: the smallest and the largest mu; None for the rule's default.
 
     Raises:
-      InputError: an option is out of its range, or rate and horizon are both given.
+      InputError: an option is out of range, or rate and horizon are both given.
     """
 
     built: bool
@@ -109,17 +112,17 @@ class MultiplierRule(keras.layers.Layer):
         size: float = 1.0,
         floors: Sequence[float | None] | None = None,
     ) -> None:
-        """Creates the multipliers; called again, sets them anew and forgets the moving average.
+        """Creates the multipliers; a second call resets them and the moving average.
 
         Args:
-          initial: lambda_i >= 0, [m]; those below the clip start at its lower end.
+          initial: lambda_i >= 0, [m]; smaller ones than the clip's lower end start there.
           scale: the slack of each constraint in units of D_i, above 0, [m]; a number for all.
-          size: |alpha| + sum of the fixed multipliers: what the constraints weigh against.
-          floors: the least that D_i - eps_i can truly be, -eps_i, where a critic estimates D_i;
-            None for each other constraint.
+          size: |alpha| + the sum of the fixed multipliers.
+          floors: -eps_i, the smallest true D_i - eps_i, for each D_i that a critic estimates; None
+            for the other constraints.
 
         Raises:
-          InputError: the lists differ in length, a number is out of its range, or an initial
+          InputError: the lists differ in length, a number is out of range, or an initial
             multiplier is above the clip.
         """
         m = len(initial)
@@ -150,7 +153,7 @@ class MultiplierRule(keras.layers.Layer):
 
     @property
     def held(self) -> tf.Tensor:
-        """Whether the step to be taken leaves a multiplier as it is, [m]."""
+        """Whether the next step does not move a multiplier, [m]."""
         return tf.math.is_finite(self.floor) & (self.taken < self.hold)
 
     @property
@@ -160,11 +163,11 @@ class MultiplierRule(keras.layers.Layer):
         return self.mu * self.unit
 
     def effective(self, violations: Any) -> tf.Tensor:
-        """Returns the multipliers of the primal step at this batch's D - eps, constants, [m]."""
+        """Returns the multipliers of the primal step at this batch's D - eps, [m], as constants."""
         return tf.stop_gradient(self.value)
 
     def update(self, violations: Any) -> None:
-        """Moves the multipliers by one step at D - eps [m], already averaged over replicas."""
+        """Moves the multipliers by one step at D - eps [m], the mean over replicas."""
         g, average = self._averaged(violations)
         # mu <- clip( moved mu, lower, upper )
         mu = tf.convert_to_tensor(self.mu)
@@ -174,11 +177,11 @@ class MultiplierRule(keras.layers.Layer):
         self.taken.assign_add(1.0)
 
     def moved(self, mu: tf.Tensor, g: Violation) -> tf.Tensor:
-        """Returns mu after a step at the violation g, before the clip: what makes the rule."""
+        """Returns mu after a step at the violation g, before the clip; each rule defines it."""
         raise NotImplementedError
 
     def at_clip(self) -> list[str | None]:
-        """Returns "lower", "upper" or None for each multiplier: the end of the clip it is at."""
+        """Returns "lower", "upper" or None per multiplier: the end of the clip that it is at."""
         lower, upper = (np.float32(end) for end in self.clip)
         ends = {lower: "lower", upper: "upper"}
         return [ends.get(mu) for mu in keras.ops.convert_to_numpy(self.mu)]
@@ -193,7 +196,7 @@ class MultiplierRule(keras.layers.Layer):
         }
 
     def _averaged(self, violations: Any) -> tuple[Violation, tf.Tensor]:
-        """Returns the violation as the rule sees it, and the moving average to be kept."""
+        """Returns the violation for the rule, and the new moving average."""
         # g = (D - eps) / scale
         g = tf.cast(violations, tf.float32) / self.scale
         # xi_0 = g_0,   xi_t = smoothing xi_{t-1} + (1 - smoothing) g_t
@@ -202,13 +205,13 @@ class MultiplierRule(keras.layers.Layer):
         least = self.floor / self.scale
         by_critic = tf.math.is_finite(least)
         most = tf.where(by_critic, MOST, math.inf)
-        # In this order: an aim far below the tolerance must not wind the multiplier up either.
+        # `most` is applied last: it also limits an aim far below the tolerance.
         clipped, before = (tf.minimum(tf.maximum(a, least), most) for a in (average, previous))
         now = tf.where(by_critic, clipped, g)
         return Violation(now, clipped, before), average
 
     def _weight(self, name: str, *shape: int) -> Any:
-        # Replicas are given the same violations, and agree.
+        # Replicas receive the same violations, so that their weights stay equal.
         return self.add_weight(
             name=name,
             shape=shape,
@@ -229,7 +232,7 @@ def in_range(
     """Returns `value` as a float if above < value < below and least <= value <= most.
 
     Raises:
-      InputError: it is not.
+      InputError: `value` is not a number in this range.
     """
     number = isinstance(value, numbers.Real) and not isinstance(value, bool)
     if number and above < value < below and least <= value <= most:

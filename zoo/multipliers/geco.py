@@ -13,13 +13,13 @@ from zoo.multipliers.base import MultiplierRule, Violation, in_range
 
 @keras.saving.register_keras_serializable("zoo")
 class GECO(MultiplierRule):
-    """Ascent on log mu with a slow moving average; multipliers of any size move alike.
+    """Ascent on log mu with a slow moving average; steps are relative to the multiplier's size.
 
         xi_t = smoothing xi_{t-1} + (1 - smoothing) g_t,   smoothing 0.99
         log mu <- clip( log mu + rate xi_t, log lower, log upper ),   rate 1e-3
 
-    [G] algorithm 1, C being D - eps and here normalised by the slack. Larger steps blow up: a
-    `horizon` gives at most 2e-3. As log 0 has no way back, the clip's lower end is above 0.
+    [G] algorithm 1 with C = D - eps, here divided by the slack. Larger steps diverge: `horizon`
+    gives a rate of at most 2e-3. The clip's lower end is above 0, because mu = 0 could not grow.
     """
 
     pace = 5.0

@@ -13,19 +13,19 @@ from zoo.multipliers.base import MultiplierRule, Violation, in_range
 
 @keras.saving.register_keras_serializable("zoo")
 class PIController(MultiplierRule):
-    """A proportional-integral controller, whose damping lets mu settle without overshoot.
+    """A proportional-integral controller, which damps the oscillation of mu.
 
         xi_t = smoothing xi_{t-1} + (1 - smoothing) g_t,   xi_{-1} = g_0
         mu <- clip( mu + rate [ proportional (xi_t - xi_{t-1}) + integral g_t ], lower, upper )
 
-    nuPI in its recursive form, smoothing being nu: Sohrabi et al. "On PI Controllers for Updating
-    Lagrange Multipliers in Constrained Optimization." ICML 2024. With proportional 0 it is plain
-    ascent; with proportional = integral and smoothing 0, optimistic ascent. The first step is plain
-    ascent's.
+    This is nuPI in its recursive form, with smoothing for nu: Sohrabi et al. "On PI Controllers for
+    Updating Lagrange Multipliers in Constrained Optimization." ICML 2024. With proportional 0 it is
+    plain ascent; with proportional = integral and smoothing 0, optimistic ascent. The first step
+    equals that of plain ascent.
 
     Args:
-      proportional: kappa_p, at least 0, in steps; None for 1 / rate, with which a violation of one
-        slack adds 1 to mu while it lasts, whatever the length of the run.
+      proportional: kappa_p, at least 0, in steps; None for 1 / rate, so that a violation of one
+        slack adds 1 to mu while it lasts, for any length of the run.
       integral: kappa_i, above 0.
       rate, horizon, smoothing, clip, hold: see `MultiplierRule`.
     """

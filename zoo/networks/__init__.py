@@ -1,4 +1,4 @@
-"""Networks: plain Keras models, layers only, by name."""
+"""Networks by name: plain Keras models."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def names() -> list[str]:
 
 
 def get(name: str) -> Any:
-    """Returns the network called `name`: its module, whose functions each build one role.
+    """Returns the network called `name`: a module with one function per role.
 
-    "my_parts:name" is a user's own: the object `name` of the module my_parts, which has to be
-    imported already. Its functions are the same, and need only be those that are used.
+    "my_parts:name" is a user's network: the object `name` of the module my_parts, which must be
+    imported already. It needs only the functions that are used:
 
         encoder(image_shape, outputs)              [B, ...] -> [B, outputs]
         decoder(latent_dim, image_shape, params)   [B, K] -> [B, ..., C * params]
@@ -35,10 +35,10 @@ def get(name: str) -> Any:
         critic_z(latent_dim)                       [B, K] -> [B]
         critic_xz(image_shape, latent_dim)         [B, ...], [B, K] -> [B]
 
-    With a keyword `condition_shape` each makes a network with one more input, c, the last but
-    noise: [x, c], [z, c], [x, z, c] or [x, c, e].
+    With a keyword `condition_shape` each builds a network with one more input, c, which is last, or
+    before noise e: [x, c], [z, c], [x, z, c] or [x, c, e].
 
-    or, where z is images as x is ("resnet", "unet", "similarity", and "mlp" too):
+    If z is images as well ("resnet", "unet", "similarity", and "mlp" too), the functions are:
 
         translator(image_shape, output_shape, params)   [B, H, W, C] -> [B, H, W, C' * params]
         critic_x(image_shape)                           [B, H, W, C] -> [B, P], one per patch
@@ -53,7 +53,7 @@ def get(name: str) -> Any:
 
 
 def roles(name: str) -> dict[str, Role]:
-    """Returns the parts that the network called `name` has, by name; raises as `get`."""
+    """Returns the roles of the network called `name`; raises as `get`."""
     if own.module_of(name) is not None:
         return own.roles(name)
     return {role: f for role, f in vars(get(name)).items() if isinstance(f, Role)}

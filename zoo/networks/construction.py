@@ -1,4 +1,4 @@
-"""What every network is built with: checked options and seeded, named layers."""
+"""Building blocks of all networks: checked options and seeded, named layers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LOGIT = "logit"  # the last layer of a critic of whole examples
 
 
 class Role(Generic[P]):
-    """A function that builds one role's network, refusing options it does not have.
+    """A function that builds the network of one role, and refuses unknown options.
 
     `options` holds the names of its keyword options.
     """
@@ -38,14 +38,13 @@ class Role(Generic[P]):
 
 
 class Layers:
-    """Makes the layers of one network; their weights depend on seed, scope and name alone.
+    """Makes the layers of one network; their weights depend only on seed, scope and name.
 
-    `scope` tells networks apart ("mlp/encoder"), so that two roles of one shape and seed differ.
-    Without a seed the weights are drawn afresh. With precision "bfloat16" training multiplies
-    numbers of that type (`zoo.networks.precision`) in every layer not made `exact`; weights are
-    float32. With `spectral_norm` every layer with a kernel divides it by its largest singular
-    value whenever it is called with training=True (Miyato et al. 2018, one power iteration per
-    call).
+    `scope` names the network ("mlp/encoder"), so that two roles with equal shape and seed differ.
+    Without a seed the weights are random. With precision "bfloat16" the products of training are
+    bfloat16 (`zoo.networks.precision`) in every layer not made `exact`; weights are float32. With
+    `spectral_norm` every kernel is divided by its largest singular value at each call with
+    training=True (Miyato et al. 2018, one power iteration per call).
     """
 
     def __init__(
@@ -92,7 +91,7 @@ class Layers:
         return model
 
     def seed_of(self, layer: str, weight: str) -> int | None:
-        """Returns the seed of a weight, None where the network has none."""
+        """Returns the seed of a weight; None if the network has no seed."""
         if self.seed is None:
             return None
         return zlib.crc32(f"{self.seed}/{self.scope}/{layer}/{weight}".encode()) & 0x7FFFFFFF
@@ -118,14 +117,14 @@ class Layers:
 
 
 def positive(what: str, value: Any) -> int:
-    """Returns `value` if it is a positive whole number, else raises InputError."""
+    """Returns `value`; raises InputError if it is not a positive whole number."""
     if not _is_whole(value) or value < 1:
         raise errors.InputError(f"{what} is {value!r}: give a positive whole number.")
     return int(value)
 
 
 def shape(image_shape: Sequence[int]) -> tuple[int, ...]:
-    """Returns the shape of one example as a tuple, having checked it."""
+    """Returns the shape of one example as a tuple; raises InputError if it is not a shape."""
     sizes = tuple(image_shape)
     if not sizes or not all(_is_whole(size) and size > 0 for size in sizes):
         raise errors.InputError(
@@ -135,20 +134,20 @@ def shape(image_shape: Sequence[int]) -> tuple[int, ...]:
 
 
 def condition_of(condition_shape: Sequence[int] | None) -> Any:
-    """Returns the input of a condition of that shape, None without one."""
+    """Returns the input for a condition of that shape; None without a condition."""
     if condition_shape is None:
         return None
     return keras.Input(shape(condition_shape), name="condition")
 
 
 def listed(*inputs: Any) -> Any:
-    """Returns the inputs that there are: a list, or the only one."""
+    """Returns the inputs that are not None: a list, or the only one."""
     there = [each for each in inputs if each is not None]
     return there if len(there) > 1 else there[0]
 
 
 def beside(features: Any, condition: Any) -> Any:
-    """Returns features [B, F] with those of a condition after them, if there is one."""
+    """Returns features [B, F], concatenated with a flattened condition if there is one."""
     if condition is None:
         return features
     flat = keras.layers.Flatten(name="flat_condition")(condition)
@@ -162,7 +161,7 @@ def with_squares(latent: Any) -> Any:
 
 
 def known_activation(name: str) -> str:
-    """Returns the name of a Keras activation, having checked it."""
+    """Returns the name of a Keras activation; raises InputError if it is unknown."""
     known = [n for n, f in vars(keras.activations).items() if inspect.isfunction(f)]
     known = [n for n in known if n not in ("get", "serialize", "deserialize")]
     if name not in known:

@@ -2,19 +2,19 @@
 
 Strided 4x4 convolutions with leaky ReLU of slope 0.2 on the way in (maps double at each halving
 of the side, from width to 4 * width), transposed ones with ReLU on the way out (the other way
-round). Two things differ from the paper: batch normalisation only where it is asked for, as it ties
-the examples of a batch together; and therefore He and Glorot initialisation, because N(0, 0.02)
-needs it.
+round). Two things differ from the paper: batch normalisation is optional, because it couples the
+examples of a batch; therefore initialisation is He and Glorot, because N(0, 0.02) needs batch
+normalisation.
 
-Against a convolutional critic without spectral normalisation a decoder easily collapses: play
-games on images with spectral_norm=True.
+With a convolutional critic without spectral normalisation a decoder easily collapses: train
+critics of images with spectral_norm=True.
 
-With `condition_shape` each takes a condition c as well, the last input but noise. Convolutions add
-a linear map of it to every map of every layer, as they would of constant channels beside their
-input; decoders and critics of codes read it beside z.
+With `condition_shape` each network has one more input, a condition c, which is last, or before
+noise. Every convolution adds a linear function of c to its maps, which equals constant input
+channels; decoders and critics of codes read c concatenated with z.
 
-With precision "bfloat16" the inner convolutions are in it. Those next to the pixels, which have few
-maps there, and the dense layers, small ones, would gain nothing.
+Precision "bfloat16" applies to the inner convolutions. Those next to the pixels have few maps, and
+the dense layers are small: they would not become faster.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def implicit_encoder(
     precision: str = "float32",
     seed: int | None = None,
 ) -> keras.Model:
-    """Returns the network [B, H, W, C], [B, noise_dim] -> z [B, K]: noise in every layer."""
+    """Returns the network [B, H, W, C], [B, noise_dim] -> z [B, K]; every layer reads noise."""
     layers = Layers("dcgan/implicit_encoder", seed, precision)
     image = keras.Input(_image_shape(image_shape), name="image")
     noise = keras.Input((positive("noise_dim", noise_dim),), name="noise")
@@ -154,7 +154,7 @@ def critic_z(
 ) -> keras.Model:
     """Returns the critic [B, K] -> [B] with two dense layers of 16 * width units.
 
-    With `squares` it sees z and z^2.
+    With `squares` it reads z and z^2.
     """
     layers = Layers("dcgan/critic_z", seed, precision, spectral_norm)
     latent = keras.Input((positive("latent_dim", latent_dim),), name="latent")
@@ -178,8 +178,8 @@ def critic_xz(
 ) -> keras.Model:
     """Returns the critic ([B, H, W, C], [B, K]) -> [B], a float32 logit per pair.
 
-    As in ALI and BiGAN (Dumoulin et al. 2017, Donahue et al. 2017): convolutional features of the
-    image and dense features of the latent are joined and read by one more dense layer.
+    As in ALI and BiGAN (Dumoulin et al. 2017, Donahue et al. 2017), convolutional features of the
+    image and dense features of the latent are concatenated for one more dense layer.
     """
     layers = Layers("dcgan/critic_xz", seed, precision, spectral_norm)
     image = keras.Input(_image_shape(image_shape), name="image")
@@ -201,9 +201,9 @@ def _features(
     noise: Any = None,
     condition: Any = None,
 ) -> Any:
-    """Halves the image down to 4x4, and returns [B, F].
+    """Returns features [B, F] of the image, halved down to 4x4.
 
-    Noise and a condition, where they are given, are added to every map.
+    If noise or a condition is given, a linear function of it is added to every map.
     """
     added = {"noise": noise}
     if condition is not None:

@@ -1,4 +1,4 @@
-"""Group normalisation that reads its features twice."""
+"""Group normalisation with few passes over memory."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class GroupNormalization(keras.layers.GroupNormalization):
         y = gamma (x - mean_G) / sqrt(var_G + epsilon) + beta,   var_G = E_G x^2 - mean_G^2
 
     with mean_G and var_G over H, W and the F / groups maps of a group. Wu and He 2018, equation 1.
-    Each map is summed by itself, and moved by one product and one sum, where Keras splits the maps
-    of every pixel into groups and normalises those.
+    Sums are over each map, and one product and one sum normalise it; Keras instead reshapes the
+    maps of every pixel into groups.
     """
 
     def call(self, inputs: Any) -> Any:
@@ -35,13 +35,13 @@ class GroupNormalization(keras.layers.GroupNormalization):
 
         mean = of_groups(tf.reduce_mean(inputs, axis=[1, 2]))
         variance = of_groups(tf.reduce_mean(inputs**2, axis=[1, 2])) - mean**2
-        # float32 leaves less than 0 of a variance far below its mean
+        # rounding can make a variance negative if it is far below the squared mean
         inverse = tf.math.rsqrt(tf.maximum(variance, 0.0) + self.epsilon)
         scale = of_maps(inverse) * self.gamma
         return inputs * scale + (self.beta - of_maps(mean) * scale)
 
 
 def in_groups(features: Any, name: str, groups: int = GROUPS) -> Any:
-    """Returns features [B, H, W, F] normalised in as many groups of maps, or the most that fit."""
+    """Returns features [B, H, W, F] normalised in `groups` groups, or the most that divide F."""
     fitting = math.gcd(groups, features.shape[-1])
     return GroupNormalization(groups=fitting, name=f"{name}_norm")(features)

@@ -1,8 +1,8 @@
 """Multilayer perceptrons over flattened examples of any shape.
 
 Encoder and decoder default to two layers of 1024 softplus units, as in the code of the family's
-authors; critics to the same sizes with leaky ReLU of slope 0.2. With `condition_shape` each takes
-a condition c as well, the last input but noise, and reads it beside its first layer's other input.
+authors; critics to the same sizes with leaky ReLU of slope 0.2. With `condition_shape` each network
+has one more input, a condition c, which is last, or before noise; its first layer reads it.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def implicit_encoder(
     precision: str = "float32",
     seed: int | None = None,
 ) -> keras.Model:
-    """Returns the network [B, *image_shape], [B, noise_dim] -> z [B, K]: noise in every layer."""
+    """Returns the network [B, *image_shape], [B, noise_dim] -> z [B, K]; all layers read noise."""
     layers = Layers("mlp/implicit_encoder", seed, precision)
     image = keras.Input(shape(image_shape), name="image")
     noise = keras.Input((positive("noise_dim", noise_dim),), name="noise")
@@ -119,8 +119,8 @@ def translator(
 ) -> keras.Model:
     """Returns the network [B, ..., C] -> [B, ..., C' * params_per_element] of parameters.
 
-    Every pixel may go anywhere, as no convolution lets it: by `hidden` (), a linear map. `squash`
-    is as in `zoo.networks.resnet`.
+    Unlike a convolution, it can move a pixel anywhere. With `hidden` () it is a linear map.
+    `squash` is as in `zoo.networks.resnet`.
     """
     layers = Layers("mlp/translator", seed, precision)
     end = shape(output_shape)
@@ -167,7 +167,10 @@ def critic_z(
     precision: str = "float32",
     seed: int | None = None,
 ) -> keras.Model:
-    """Returns the critic [B, K] -> [B], a float32 logit per example; `squares`: of z and z^2."""
+    """Returns the critic [B, K] -> [B], a float32 logit per example.
+
+    With `squares` it reads z and z^2.
+    """
     layers = Layers("mlp/critic_z", seed, precision, spectral_norm)
     latent = keras.Input((positive("latent_dim", latent_dim),), name="latent")
     condition = condition_of(condition_shape)

@@ -1,4 +1,4 @@
-"""A user's own networks: found by "module:name", and measured by a call on zeros."""
+"""A user's networks: found by "module:name", with shapes measured by a call on zeros."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import tensorflow as tf
 from zoo import errors, imports
 from zoo.networks.construction import Role
 
-# The functions of a network, and how many sizes each is given; see `zoo.networks.get`.
+# The functions of a network, and the number of size arguments of each; see `zoo.networks.get`.
 ROLES = {
     "encoder": 2,
     "implicit_encoder": 3,
@@ -26,20 +26,20 @@ ROLES = {
     "critic_z": 1,
     "critic_xz": 2,
 }
-_EXAMPLES = 2  # of a call on zeros; of one, a network may lose the axis
+_EXAMPLES = 2  # batch size of a call on zeros; a network may drop an axis of length 1
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def module_of(name: str) -> str | None:
-    """Returns "my_parts" of the network "my_parts:name"; None for a network of zoo."""
+    """Returns "my_parts" for the network "my_parts:name"; None for a network of the zoo."""
     module, colon, _ = name.partition(":")
     return module if colon else None
 
 
 def find(name: str) -> Any:
-    """Returns the object called "module:name", which has functions named after roles.
+    """Returns the object called "module:name", with functions named by role.
 
-    The module is looked up, not imported: a name may come from a stranger's config.json.
+    The module is not imported, because the name may come from an untrusted config.json.
 
     Raises:
       InputError: the module is not imported, or has no such object.
@@ -60,26 +60,26 @@ def find(name: str) -> Any:
 
 
 def roles(name: str) -> dict[str, Role]:
-    """Returns the parts of the network called "module:name", by role; raises as `find`."""
+    """Returns the roles of the network called "module:name"; raises as `find`."""
     parts = find(name)
     found = {role: getattr(parts, role, None) for role in ROLES}
     return {role: OwnRole(role, f) for role, f in found.items() if callable(f)}
 
 
 class OwnRole(Role):
-    """A user's function, or class, that builds one role's network.
+    """A user's function or class that builds the network of one role.
 
-    Its options are what it takes beyond the sizes of its role. Of `seed`, `precision`,
-    `spectral_norm`, `squash` and `condition_shape`, which zoo gives, it is given those it has.
+    Its options are its parameters beyond the sizes of its role. The zoo passes `seed`, `precision`,
+    `spectral_norm`, `squash` and `condition_shape` if the function has these parameters.
 
     Raises:
-      InputError: what it returns is no Keras model.
+      InputError: the result is not a Keras model.
     """
 
     def __init__(self, role: str, function: Callable[..., Any]) -> None:
         self.role = role
         self._function = function
-        # Keras' classes have a __new__ that takes anything.
+        # Keras classes have a __new__ with arbitrary arguments.
         target = function.__init__ if inspect.isclass(function) else function
         parameters = list(inspect.signature(target).parameters.values())
         parameters = parameters[1:] if inspect.isclass(function) else parameters
@@ -97,9 +97,9 @@ class OwnRole(Role):
 
 @contextlib.contextmanager
 def _seeded(seed: str) -> Iterator[None]:
-    """Makes the initial weights of layers without a seed a function of this one.
+    """Makes the initial weights of layers without a seed a function of `seed`.
 
-    Keras draws their seeds from Python's generator, which is put back.
+    Keras draws their seeds from Python's generator, whose state is restored afterwards.
     """
     before = random.getstate()
     random.seed(seed)
@@ -110,7 +110,7 @@ def _seeded(seed: str) -> Iterator[None]:
 
 
 def model(network: Any, what: str) -> keras.Model:
-    """Returns `network` if it is a Keras model, else raises InputError about `what`."""
+    """Returns `network`; raises InputError about `what` if it is not a Keras model."""
     if not isinstance(network, keras.Model):
         raise errors.InputError(
             f"{what} is of type {type(network).__name__}: give a keras.Model, Functional or "
@@ -120,25 +120,25 @@ def model(network: Any, what: str) -> keras.Model:
 
 
 def is_functional(network: Any) -> bool:
-    """Whether a model knows its inputs and outputs, which a subclassed one does not."""
+    """Whether a model is Functional, with known inputs and outputs."""
     return bool(getattr(network, "inputs", None)) and bool(getattr(network, "outputs", None))
 
 
 def output_shape(
     network: keras.Model, shapes: Sequence[Sequence[int]], what: str, gives: str
 ) -> tuple[int, ...]:
-    """Returns the shape of what a network gives for one example of inputs of `shapes`.
+    """Returns the output shape of a network for one example with inputs of `shapes`.
 
-    A subclassed model has no shapes, and no weights, before it is called; a Functional one that
-    returns a dict has the shape of what is in it. So both are called on zeros.
+    The network is called on zeros: a subclassed model has no shapes or weights before, and the
+    shapes of a Functional model do not show that it returns a dict.
 
     Args:
-      what: "The encoder", for errors.
-      gives: what it has to return, for errors: "[batch, 32]".
+      what: the network's name in error sentences, such as "The encoder".
+      gives: the needed output in error sentences, such as "[batch, 32]".
 
     Raises:
-      InputError: the network does not take such inputs, or does not return one tensor for each
-        example.
+      InputError: the network cannot be called on such inputs, or does not return one tensor with a
+        row for each example.
     """
     texts = [f"[{', '.join(map(str, ('batch', *shape)))}]" for shape in shapes]
     taken = texts[0] if len(texts) == 1 else f"[{', '.join(texts)}], a list,"
@@ -163,7 +163,7 @@ def output_shape(
 
 
 def _reason(error: BaseException) -> str:
-    """Returns what a call failed for, without the words that Keras puts around it."""
+    """Returns the reason of a failed call, without the text that Keras adds."""
     lines = [_COLOUR.sub("", line).strip() for line in str(error).splitlines()]
     lines = [line for line in lines if line and not line.startswith("Exception encountered")]
     return f"{type(error).__name__}: {lines[0]}"[:300] if lines else type(error).__name__

@@ -1,4 +1,4 @@
-"""PatchGAN: a critic of images that judges every patch by itself (Isola et al. 2017)."""
+"""PatchGAN: a critic of images with a logit for every patch (Isola et al. 2017)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from zoo.networks.construction import Layers, Role, positive
 from zoo.networks.translation import sizes
 
 WIDTH = 32
-_FULL = 3  # halvings, in the paper
+_FULL = 3  # halvings in the paper
 
 
 @Role
@@ -26,21 +26,20 @@ def critic_x(
 ) -> keras.Model:
     """Returns the critic [B, H, W, C] -> [B, P], a float32 logit for each of P patches.
 
-    As many 4x4 convolutions of stride 2 as there are `halvings`, then two of stride 1; maps double
-    with each from `width` on, up to eight times that. The patch a logit sees, and the size of
-    images for which that is the default:
+    It has `halvings` 4x4 convolutions of stride 2, then two of stride 1. Maps double with each,
+    from `width` up to 8 * width. The patch of a logit, and the image sides with that default:
 
         halvings    1         2         3
         patch       16x16     34x34     70x70
         sides       to 32     to 64     above
 
-    The logits are ratios of densities of patches; the JS they estimate is their mean, a lower
-    bound on that of whole images as any is that a critic finds. Isola et al. "Image-to-Image
-    Translation with Conditional Adversarial Networks." CVPR 2017, section 3.2.2 and appendix 6.1.2;
-    without its normalisation, for which `spectral_norm` may stand in.
+    The logits are log density ratios of patches. The estimated JS is the mean over patches, and
+    like every critic's estimate a lower bound on the JS of whole images. Isola et al.
+    "Image-to-Image Translation with Conditional Adversarial Networks." CVPR 2017, section 3.2.2 and
+    appendix 6.1.2; without its normalisation, which `spectral_norm` can replace.
 
     Raises:
-      InputError: an option is no positive whole number, or the images have other sides than
+      InputError: an option is not a positive whole number, or the sides of the images are not
         multiples of 4, from 8 on.
     """
     layers = Layers("patches/critic_x", seed, precision, spectral_norm)

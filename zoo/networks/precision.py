@@ -1,7 +1,7 @@
-"""Layers whose training products are of bfloat16 numbers; everything else in them is float32.
+"""Layers with bfloat16 products in training; everything else in them is float32.
 
-Each has the weights of the Keras layer it is named after, in name, shape and float32, so that
-checkpoints may be read in either precision. Inference multiplies in float32, on any processor.
+Each has the weights of the Keras layer with its name, in float32, so that checkpoints can be read
+in either precision. Inference multiplies in float32, on any processor.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ PRECISIONS = ("float32", "bfloat16")
 
 
 def best(cpu_info: str | Path = "/proc/cpuinfo") -> str:
-    """Returns the precision this machine trains fastest in: "bfloat16" or "float32".
+    """Returns the fastest precision for training on this machine: "bfloat16" or "float32".
 
-    bfloat16 where there are matrix units for it: a processor with AMX, or only GPUs of compute
-    capability 8 and more. `cpu_info` is the file in which Linux lists the processor's flags.
+    It is bfloat16 on hardware with matrix units for it: a processor with AMX, or only GPUs of
+    compute capability 8 or more. `cpu_info` is the file in which Linux lists the processor's flags.
     """
     if gpus := tf.config.list_physical_devices("GPU"):
         details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
@@ -32,7 +32,7 @@ def best(cpu_info: str | Path = "/proc/cpuinfo") -> str:
 
 @keras.saving.register_keras_serializable("zoo")
 class Dense(keras.layers.Dense):
-    """keras.layers.Dense whose products in training, and those of its gradients, are bfloat16."""
+    """keras.layers.Dense with bfloat16 products in training, forwards and backwards."""
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         if not training:
@@ -47,7 +47,7 @@ class Dense(keras.layers.Dense):
 
 @keras.saving.register_keras_serializable("zoo")
 class Conv2D(keras.layers.Conv2D):
-    """keras.layers.Conv2D that in training convolves bfloat16 numbers."""
+    """keras.layers.Conv2D with bfloat16 convolutions in training."""
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         if not training:
@@ -65,7 +65,7 @@ class Conv2D(keras.layers.Conv2D):
 
 @keras.saving.register_keras_serializable("zoo")
 class Conv2DTranspose(keras.layers.Conv2DTranspose):
-    """keras.layers.Conv2DTranspose that in training convolves bfloat16 numbers."""
+    """keras.layers.Conv2DTranspose with bfloat16 convolutions in training."""
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         if not training:
@@ -85,8 +85,8 @@ class Conv2DTranspose(keras.layers.Conv2DTranspose):
 def product(a: tf.Tensor, b: tf.Tensor, adjoint_a: bool = False, adjoint_b: bool = False) -> Any:
     """Returns A B, [M, N] in float32, of A [M, K] and B [K, N] rounded to bfloat16.
 
-    Either may be given as its adjoint, A' [K, M] or B' [N, K]. Sums are float32. Gradients are
-    such products too, to any order.
+    Either may be given as its adjoint, A' [K, M] or B' [N, K]. Sums are float32. Gradients of any
+    order are such products too.
     """
 
     @tf.custom_gradient
@@ -97,20 +97,20 @@ def product(a: tf.Tensor, b: tf.Tensor, adjoint_a: bool = False, adjoint_b: bool
             db = (dy, a, True, adjoint_a) if adjoint_b else (a, dy, not adjoint_a, False)
             return product(*da), product(*db)
 
-        # Without a gradient of its own, which TensorFlow cannot build for mixed types.
+        # Stops TensorFlow's gradient, which does not exist for mixed types.
         constants = tf.stop_gradient(a), tf.stop_gradient(b)
         return _multiply(*constants, adjoint_a, adjoint_b), gradient
 
     return multiply(a, b)
 
 
-# Only XLA multiplies bfloat16 numbers into float32 ones: where the step is not compiled, each
-# product is, by itself.
+# Only XLA multiplies bfloat16 numbers with float32 sums: each product is compiled, even if the step
+# is not.
 @tf.function(jit_compile=True, autograph=False)
 def _multiply(a: tf.Tensor, b: tf.Tensor, adjoint_a: bool, adjoint_b: bool) -> tf.Tensor:
     a, b = tf.cast(a, tf.bfloat16), tf.cast(b, tf.bfloat16)
     if adjoint_a:
-        # XLA would fold a bare transposition into the product and, as it has no kernel for columns
+        # XLA would merge a plain transposition with the product and, without a kernel for columns
         # of bfloat16, multiply in float32, three times slower.
         a = tf.gather(tf.transpose(a), tf.range(tf.shape(a)[1]))
     return tf.raw_ops.BatchMatMulV3(x=a, y=b, Tout=tf.float32, adj_y=adjoint_b)

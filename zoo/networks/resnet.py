@@ -2,10 +2,10 @@
 
 Johnson et al. "Perceptual Losses for Real-Time Style Transfer and Super-Resolution." ECCV 2016;
 Zhu et al. "Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial Networks." ICCV
-2017, appendix 7.2. Three things differ from the latter: images are padded with zeros, the black
-that digits lie on; they are scaled up with kernels of 4x4, which a stride of 2 divides and which
-leave no chequerboard; and features are normalised in groups, as maps each by itself forget
-how bright an image is.
+2017, appendix 7.2. Three things differ from the latter: images are padded with zeros, the
+background of digits; upsampling has 4x4 kernels, a multiple of the stride 2, which avoid
+chequerboard artefacts; and features are normalised in groups, because normalising each map alone
+removes the brightness of an image.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ def translator(
 ) -> keras.Model:
     """Returns the network [B, H, W, C] -> [B, H, W, C' * params_per_element] of parameters.
 
-    A 7x7 convolution to `width` maps, two of stride 2 to 4 * width, residual blocks there (7x7
-    features of a 28x28 image), then the same way back. With the paper's width, 64, and one output
-    in (-1, 1) for (0, 1), its generator.
+    It has a 7x7 convolution to `width` maps, two convolutions of stride 2 to 4 * width, residual
+    blocks (on 7x7 features of a 28x28 image), then the same layers in reverse. With width 64 it is
+    the paper's generator, but for outputs in (0, 1) instead of (-1, 1).
 
     Args:
       image_shape: [H, W, C], sides multiples of 4, from 8 on.
@@ -51,13 +51,12 @@ def translator(
       width: maps at full resolution.
       blocks: residual blocks; 3 up to 32 pixels a side, 6 up to 128, 9 above.
       normalization: "group", "instance" or "none".
-      squash: "sigmoid" for locations in (0, 1), as pixels are; "none" where the parameters are
-        logits.
-      precision: of the products in training; those next to the pixels stay float32.
-      seed: of the weights.
+      squash: "sigmoid" for locations in (0, 1), as pixels are; "none" for logits.
+      precision: precision of products in training; layers next to the pixels stay float32.
+      seed: seed of the weights.
 
     Raises:
-      InputError: an unknown option, or shapes that do not fit.
+      InputError: an option is unknown, or the shapes do not fit.
     """
     layers = Layers("resnet/translator", seed, precision)
     start, end = translation.both_sizes(image_shape, output_shape)

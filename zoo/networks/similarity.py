@@ -1,7 +1,7 @@
-"""Image-to-image networks that turn, scale and shift the plane, and nothing else.
+"""Image-to-image networks that only rotate, scale and shift the plane.
 
-The least network that can find sets of images that differ by such a map: of four numbers, it
-cannot tell images apart, and so cannot pair them wrongly (Galanti et al. "The Role of Minimal
+It is the smallest network for two sets of images that differ by such a map: with four parameters it
+treats all images alike, and so cannot pair them wrongly (Galanti et al. "The Role of Minimal
 Complexity Functions in Unsupervised Learning of Semantic Mappings." ICLR 2018).
 """
 
@@ -23,23 +23,22 @@ from zoo.networks.warping import warp
 __all__ = ["JIT_COMPILE", "TURN", "Similarity", "critic_x", "translator"]
 
 TURN = 90.0  # degrees
-_BLACKEST = 0.001  # as a mean, where logits are asked for
+_BLACKEST = 0.001  # smallest mean if the outputs are logits
 JIT_COMPILE = False  # XLA scatters gradients of pixels one by one on a CPU
 
 
 @keras.saving.register_keras_serializable("zoo")
 class Similarity(keras.layers.Layer):
-    """A learned map of the plane, the same for all images, which keeps shapes.
+    """A learned similarity map of the plane, the same for all images.
 
     ```none
     out(r) = in(c + e^s R(a) (r - c) + t L)
     ```
 
-    with c the middle of the image, L half its side, s and t from 0 and the angle a from a uniform
-    one of at most `turn` degrees to either side: where the images on both sides are symmetric
-    enough, no gradient says at 0 to which side to turn. With `logits` the logits of what is read,
-    between 0.001 and 0.999. Jaderberg et al. "Spatial Transformer Networks." NeurIPS 2015, eq. 3,
-    with one map for all images.
+    with c the centre of the image and L half its side. s and t start at 0, and the angle a is
+    initially uniform between -`turn` and `turn` degrees: at a = 0 the gradient in a may vanish by
+    symmetry. With `logits` the outputs are logits of pixels clipped to [0.001, 0.999]. Jaderberg et
+    al. "Spatial Transformer Networks." NeurIPS 2015, eq. 3, with one map for all images.
     """
 
     def __init__(
@@ -62,7 +61,7 @@ class Similarity(keras.layers.Layer):
         self.shift = self.add_weight(shape=(2,), initializer="zeros", name="shift")
 
     def call(self, images: Any) -> Any:
-        """Returns images [B, H, W, C], read where the map says."""
+        """Returns images [B, H, W, C] read through the map."""
         images = tf.ensure_shape(images, self._shape)
         _, height, width, _ = self._shape
         scale = tf.exp(self.log_scale)
@@ -93,20 +92,20 @@ def translator(
 ) -> keras.Model:
     """Returns the network [B, H, W, C] -> [B, H, W, C * params_per_element] of parameters.
 
-    Locations are the images, mapped; other parameters, such as raw scales, a linear function of
+    Locations are the mapped images; other parameters, such as raw scales, are a linear function of
     each pixel.
 
     Args:
       image_shape: [H, W, C].
       output_shape: the same.
       params_per_element: parameters for each element of the output, the location first.
-      turn: the largest angle that the map starts from, degrees to either side.
-      squash: "sigmoid" for locations in (0, 1), which mapped images are; "none" for their logits.
-      precision: "float32" or "bfloat16", the same here: nothing is multiplied by a matrix.
-      seed: of the angle.
+      turn: the largest initial angle, in degrees to either side.
+      squash: "sigmoid" for locations in (0, 1), as mapped images are; "none" for their logits.
+      precision: "float32" or "bfloat16", without effect: there are no matrix products.
+      seed: seed of the angle.
 
     Raises:
-      InputError: the shapes differ, or `turn` is none from 0 to 180.
+      InputError: the shapes differ, or `turn` is not between 0 and 180.
     """
     layers = Layers("similarity/translator", seed, precision)
     start, end = shape(image_shape), shape(output_shape)

@@ -1,4 +1,4 @@
-"""What image-to-image networks share: which shapes they take, normalisation, and their outputs."""
+"""Common parts of image-to-image networks: shapes, normalisation and outputs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def sizes(image_shape: Sequence[int]) -> tuple[int, int, int]:
     """Returns (H, W, C) of an image whose sides are multiples of 4, from 8 on.
 
     Raises:
-      InputError: it is no such image.
+      InputError: the shape is another.
     """
     found = shape(image_shape)
     if len(found) != 3 or any(side < SMALLEST or side % 4 for side in found[:2]):
@@ -34,10 +34,10 @@ def sizes(image_shape: Sequence[int]) -> tuple[int, int, int]:
 def both_sizes(
     image_shape: Sequence[int], output_shape: Sequence[int]
 ) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
-    """Returns the shapes on both ends of a translator, of one height and width.
+    """Returns the input and output shapes of a translator, with equal height and width.
 
     Raises:
-      InputError: the sides differ, or are none that `sizes` takes.
+      InputError: the sides differ, or `sizes` refuses them.
     """
     start, end = sizes(image_shape), sizes(output_shape)
     if start[:2] != end[:2]:
@@ -51,9 +51,9 @@ def both_sizes(
 def normalised(features: Any, name: str, normalization: str) -> Any:
     """Returns features [B, H, W, F] with zero mean and unit variance over each group of maps.
 
-    "group": groups of an eighth of the maps (Wu & He 2018), with which a map can still be seen to
-    be brighter than another of its group; "instance": each map by itself (Ulyanov et al. 2016);
-    "none". No example is tied to others of its batch.
+    "group": groups of an eighth of the maps (Wu & He 2018), which keep differences in brightness
+    between maps of a group; "instance": each map alone (Ulyanov et al. 2016); "none". The examples
+    of a batch are independent.
     """
     if normalization not in NORMALIZATIONS:
         raise errors.unknown("normalization", str(normalization), NORMALIZATIONS)
@@ -63,7 +63,7 @@ def normalised(features: Any, name: str, normalization: str) -> Any:
 
 
 def activated(features: Any, name: str, normalization: str, function: str = "relu") -> Any:
-    """Returns function(normalised features)."""
+    """Returns the activation `function` of normalised features."""
     features = normalised(features, name, normalization)
     return keras.layers.Activation(function, name=f"{name}_{function}")(features)
 

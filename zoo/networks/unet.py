@@ -2,7 +2,7 @@
 
 Isola et al. "Image-to-Image Translation with Conditional Adversarial Networks." CVPR 2017, section
 3.2.1 and appendix 6.1.1; with leaky ReLU on the way down, ReLU on the way up. Features are
-normalised in groups: at the bottom, 2x2, a map by itself has four numbers.
+normalised in groups, because one map at the bottom, 2x2, has only four numbers.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ def translator(
 ) -> keras.Model:
     """Returns the network [B, H, W, C] -> [B, H, W, C' * params_per_element] of parameters.
 
-    4x4 convolutions of stride 2 halve the image down to 2 pixels (28, 14, 7, 4, 2), maps doubling
-    from `width` to 8 * width; transposed ones lead back, each reading what came in at its size
-    too. Where a side was odd its doubling is cropped.
+    4x4 convolutions of stride 2 halve the image down to 2 pixels (28, 14, 7, 4, 2), with maps
+    doubling from `width` to 8 * width. Transposed convolutions lead back, and also read the
+    features of their size from the way down. The doubling of an odd side is cropped.
 
     Args:
       image_shape: [H, W, C], sides multiples of 4, from 8 on.
@@ -48,15 +48,15 @@ def translator(
       params_per_element: parameters for each element of the output, the location first.
       width: maps after the first halving.
       normalization: "group" or "none".
-      skips: whether the way up reads the features of the way down. Without it all has to pass
-        the bottom, as in DiscoGAN (Kim et al. 2017), and nothing keeps its place by default.
-      squash: "sigmoid" for locations in (0, 1), as pixels are; "none" where the parameters are
-        logits.
-      precision: of the products in training; those next to the pixels stay float32.
-      seed: of the weights.
+      skips: whether the way up reads the features of the way down. Without them all information
+        passes through the bottom, as in DiscoGAN (Kim et al. 2017), and pixels keep no position by
+        default.
+      squash: "sigmoid" for locations in (0, 1), as pixels are; "none" for logits.
+      precision: precision of products in training; layers next to the pixels stay float32.
+      seed: seed of the weights.
 
     Raises:
-      InputError: an unknown option, or shapes that do not fit.
+      InputError: an option is unknown, or the shapes do not fit.
     """
     layers = Layers("unet/translator", seed, precision)
     start, end = translation.both_sizes(image_shape, output_shape)

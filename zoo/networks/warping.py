@@ -1,4 +1,4 @@
-"""Images read through affine maps of the plane."""
+"""Affine maps of images."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ import tensorflow as tf
 
 
 def warp(images: Any, matrix: Sequence[Sequence[Any]], shift: Sequence[Any]) -> tf.Tensor:
-    """Returns images [B, H, W, C] read through an affine map, one for all or one for each.
+    """Returns images [B, H, W, C] read through an affine map, one for all or one per image.
 
     ```none
     out(r) = in(c + A (r - c) + t)
     in(p)  = sum_s in(s) max(0, 1 - |p_x - s_x|) max(0, 1 - |p_y - s_y|)
     ```
 
-    with c the middle of the image and s its pixels; what comes from outside is 0. Gradients reach
-    images and maps. Jaderberg et al. "Spatial Transformer Networks." NeurIPS 2015, eq. 1 and 5.
+    with c the centre of the image and s its pixels; outside pixels are 0. Gradients reach images
+    and maps. Jaderberg et al. "Spatial Transformer Networks." NeurIPS 2015, eq. 1 and 5.
 
     Args:
       images: [B, H, W, C], of known H, W and C.
       matrix: A, rows and columns in the order x (to the right), y (downwards); entries are
         tensors, scalars or [B].
-      shift: t, x and y, in pixels; likewise.
+      shift: t, in pixels, in the order x, y; entries likewise.
     """
     _, height, width, _ = images.shape
     middle = (width - 1) / 2, (height - 1) / 2
@@ -41,7 +41,7 @@ def warp(images: Any, matrix: Sequence[Sequence[Any]], shift: Sequence[Any]) -> 
 
 
 def _everywhere(numbers: tf.Tensor) -> tf.Tensor:
-    """Returns scalars or numbers [B] with two axes more, of length 1."""
+    """Returns scalars or numbers [B] with two more axes of length 1."""
     return numbers[..., tf.newaxis, tf.newaxis]
 
 

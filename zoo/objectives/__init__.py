@@ -1,1 +1,1 @@
-"""Declarations and their algebra: what is trained is derived here, without TensorFlow."""
+"""Declarations and their algebra: derives the trained form, without TensorFlow."""

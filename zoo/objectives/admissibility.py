@@ -1,4 +1,4 @@
-"""How hard a form is to train, whether it may be trained at all, and what its constraints imply."""
+"""Computability class and admissibility of a form, and what its constraints imply."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def hardness(objective: Declaration, coefficients: Coefficients) -> str:
 
 
 def refusals(objective: Declaration, coefficients: Coefficients) -> tuple[str, ...]:
-    """Returns one sentence for each reason why the form must not be trained."""
+    """Returns one sentence for each reason why the form is not admissible."""
     sentences = [
         c.subject.refusal
         for c in objective.constraints
@@ -54,7 +54,8 @@ def refusals(objective: Declaration, coefficients: Coefficients) -> tuple[str, .
 def complete(objective: Declaration) -> tuple[str, ...]:
     """Returns which of C1 {(x,z)}, C2 {x, z|x}, C3 {z, x|z} are constrained ([I] eq. 9-11).
 
-    Any of them makes D = 0 equivalent to p(x,z) = q(x,z); none leaves the objective incomplete.
+    If any is constrained, D = 0 is equivalent to p(x,z) = q(x,z); otherwise the objective is
+    incomplete.
     """
     implied = (
         c.subject.implies
@@ -66,7 +67,7 @@ def complete(objective: Declaration) -> tuple[str, ...]:
 
 
 def notes(objective: Declaration) -> tuple[str, ...]:
-    """Returns what a user should know beyond the coefficients, one sentence each."""
+    """Returns the warnings that the coefficients do not show, one sentence each."""
     sentences = list(objective.edits)
     if not complete(objective):
         sentences.append(

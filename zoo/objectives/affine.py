@@ -15,7 +15,7 @@ from zoo.errors import InputError
 Number = Union[Fraction, "Affine"]
 NumberLike = Number | int | float | str
 _OVERSIZED = re.compile(r"[eE][+-]?\d{4}|\d{400}")  # 1e999999999 would fill the memory
-_LARGEST_BITS = 1100  # every float fits, and what `number_text` prints stays readable
+_LARGEST_BITS = 1100  # every float fits, and `number_text` stays readable
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Affine:
     """constant + sum_k slope_k * symbol_k, with rational constant and slopes.
 
     A declaration evaluated on symbols instead of numbers gives the printed form of a whole
-    model class ("REC_x + beta RATE"); a learned multiplier is a symbol that stays.
+    model class ("REC_x + beta RATE"). A learned multiplier always stays a symbol.
     """
 
     constant: Fraction
@@ -37,7 +37,7 @@ class Affine:
         return dict(self.slopes).get(symbol, Fraction(0))
 
     def at(self, values: Mapping[str, Number]) -> Number:
-        """Returns the expression with `values` put in place of their symbols."""
+        """Returns the expression with symbols replaced by their `values`."""
         result: Number = self.constant
         for symbol, slope in self.slopes:
             result = result + slope * values.get(symbol, variable(symbol))
@@ -87,7 +87,7 @@ class Affine:
 
 
 def variable(symbol: str) -> Affine:
-    """Returns the expression that is just `symbol`."""
+    """Returns the expression 1 * `symbol`."""
     return Affine(Fraction(0), ((symbol, Fraction(1)),))
 
 
@@ -97,7 +97,7 @@ def _affine(value) -> Affine:
 
 
 def exact(value) -> Number:
-    """Returns `value` as an exact number; a float stands for the decimal it prints as.
+    """Returns `value` as an exact number; a float is read as the decimal it prints as.
 
     Raises:
       InputError: `value` is not a finite number ("1/3" and "0.1" are numbers).
@@ -119,10 +119,10 @@ def exact(value) -> Number:
 
 
 def rational(number: Number) -> Fraction:
-    """Returns a number that has no open symbol.
+    """Returns the number as a fraction.
 
     Raises:
-      InputError: it has one.
+      InputError: the number contains a symbol.
     """
     if isinstance(number, Affine):
         raise InputError(f"{number} is still open: give its symbols values first.")
@@ -130,14 +130,14 @@ def rational(number: Number) -> Fraction:
 
 
 def is_negative(number: Number) -> bool:
-    """Whether a number is negative, or affine and negative somewhere on multipliers >= 0."""
+    """Whether a number is negative; if affine, whether it is for some multipliers >= 0."""
     if isinstance(number, Affine):
         return number.constant < 0 or any(slope < 0 for _, slope in number.slopes)
     return number < 0
 
 
 def number_text(number: Number) -> str:
-    """Prints an exact number that `exact` reads back: 4, 0.5, 1/3, 1 - l."""
+    """Returns the text of an exact number, such as 4, 0.5, 1/3 or 1 - l; `exact` reads numbers."""
     if isinstance(number, Affine):
         return str(number)
     denominator = number.denominator
@@ -154,7 +154,7 @@ def number_text(number: Number) -> str:
 
 
 def join_signed(parts: list[tuple[Fraction, str]]) -> str:
-    """Prints sum_k coefficient_k name_k with its signs: "1 - 2 l"."""
+    """Returns the text of sum_k coefficient_k name_k with its signs: "1 - 2 l"."""
     text = ""
     for coefficient, name in parts:
         magnitude = number_text(abs(coefficient))

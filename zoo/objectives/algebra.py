@@ -1,4 +1,4 @@
-"""From a declaration to what is trained, and the repair of what may not be.
+"""From a declaration to its tractable form, and the repair of an inadmissible one.
 
 The form is the unique solution of one linear system over the vectors of `zoo.objectives.vectors`
 ([U] appendix B, corrected).
@@ -23,8 +23,8 @@ D = TypeVar("D", bound=Declaration)
 
 _REMEMBERED = 256  # forms
 
-# The constraint whose multiplier lifts a deficient term, in an order in which lifting one
-# term spoils only later ones: KL(q(x|z)||p(x|z)) lifts RATE and lowers Dz_qp.
+# The constraint whose multiplier raises the coefficient of a deficient term. In this order,
+# raising one lowers only later ones: KL(q(x|z)||p(x|z)) raises RATE and lowers Dz_qp.
 _LIFTS = {
     "REC_x": "KL(q(x,z)||p(x,z))",
     "RATE": "KL(q(x|z)||p(x|z))",
@@ -39,7 +39,7 @@ _LIFTS = {
 
 @dataclass(frozen=True)
 class Repair(Generic[D]):
-    """The smallest change of multipliers that makes an objective admissible; alpha is untouched."""
+    """The smallest change of multipliers that makes an objective admissible; alpha stays."""
 
     raises: tuple[tuple[str, Number], ...]
     reverse_rate: bool
@@ -52,7 +52,7 @@ class Repair(Generic[D]):
 
 @dataclass(frozen=True)
 class TractableForm(Generic[D]):
-    """What is trained, and whether it may be: objective = sum_i c_i term_i + constant.
+    """The trained form, and whether it is admissible: objective = sum_i c_i term_i + constant.
 
     Attributes:
       affine: term name -> coefficient, affine in the learned multipliers.
@@ -60,9 +60,9 @@ class TractableForm(Generic[D]):
       nulls: the elementary nulls the derivation adds, with coefficients.
       hardness: "likelihood-based", "unary", "binary" or "not computable".
       refusals: one sentence for each reason why it cannot be trained; empty if admissible.
-      repair: the offered change of multipliers, or None.
+      repair: the suggested change of multipliers, or None.
       complete: which of the constraint sets C1, C2, C3 of [I] eq. 9-11 the constraints contain.
-      notes: what a user should know and no number shows.
+      notes: warnings that the coefficients do not show.
     """
 
     objective: D
@@ -76,7 +76,7 @@ class TractableForm(Generic[D]):
 
     @property
     def admissible(self) -> bool:
-        """Whether nothing is trained to maximise a divergence or minimise a likelihood."""
+        """Whether no term would maximise a divergence or minimise a likelihood."""
         return not self.refusals
 
     def require_admissible(self) -> None:
@@ -88,12 +88,12 @@ class TractableForm(Generic[D]):
 
     @cached_property
     def coefficients(self) -> Coefficients:
-        """Term name -> exact coefficient, at the first value of each learned multiplier."""
+        """Term name -> exact coefficient, at the initial value of each learned multiplier."""
         return Coefficients({name: self.at_initial(c) for name, c in self.affine.items()})
 
     @cached_property
     def repair(self) -> Repair[D] | None:
-        """The multipliers to raise, or None if nothing is wrong or nothing helps."""
+        """The multipliers to raise; None if the form is admissible or has no repair."""
         return None if self.admissible else _repair(self.objective)
 
     def at_initial(self, number: Number) -> Number:
@@ -103,7 +103,7 @@ class TractableForm(Generic[D]):
 
 
 def kl_vector(objective: Declaration) -> Vector:
-    """Returns the part of the Lagrangian that is made of KLs, over the 20 basic terms."""
+    """Returns the KL part of the Lagrangian over the 20 basic terms."""
     parts: list[tuple[Number, Vector]] = [
         (objective.alpha_q, information("q")),
         (objective.alpha_p, information("p")),
@@ -116,7 +116,7 @@ def kl_vector(objective: Declaration) -> Vector:
 
 
 def tractable(objective: D) -> TractableForm[D]:
-    """Derives the unique form on the terms that can be estimated; equal objectives share one.
+    """Derives the unique form on the terms that can be estimated; cached for equal objectives.
 
         alpha_q I_q + alpha_p I_p + sum of weighted KLs  =  sum of eight terms + constant
 
@@ -134,7 +134,7 @@ def _tractable(objective: Any) -> TractableForm[Any]:
 
     rec_z = sums["REC_z"]
     if objective.reverse_rate and is_negative(rec_z):
-        # c J_pq - c REC_z = c RATE_p - c H_p(z), for the part that is negative
+        # c J_pq - c REC_z = c RATE_p - c H_p(z), for the negative part of REC_z
         c = -1 * (rec_z.constant if isinstance(rec_z, Affine) and rec_z.constant < 0 else rec_z)
         sums["REC_z"] = rec_z + c
         sums["J_pq"] = sums["J_pq"] - c
@@ -167,8 +167,8 @@ def _repair(objective: D) -> Repair[D] | None:
     """Raises each deficient multiplier by its deficit; alpha_q and alpha_p stay as they are.
 
     A positive alpha_p needs a capability instead: RATE_p by density ratio (`reverse_rate`).
-    Returns None where neither helps: a divergence other than KL on a conditional, an implicit
-    encoder with REC_z, or nothing to train.
+    Returns None if neither helps: for a divergence other than KL on a conditional, an implicit
+    encoder with REC_z, or an objective whose coefficients are all 0.
     """
     raises: list[tuple[str, Number]] = []
     reverse_rate = is_negative(tractable(objective).affine["REC_z"]) and not objective.reverse_rate
@@ -196,6 +196,6 @@ def _repair(objective: D) -> Repair[D] | None:
 
 
 def _deficit(coefficient: Number) -> Number:
-    """Returns what must be added so that the coefficient is >= 0 for every multiplier >= 0."""
+    """Returns the amount that makes the coefficient >= 0 for every multiplier >= 0."""
     constant = coefficient.constant if isinstance(coefficient, Affine) else coefficient
     return max(-constant, Fraction(0))

@@ -1,13 +1,13 @@
-"""What conditionals and priors can do, what terms need of them, and the one place that compares.
+"""Capabilities of conditionals and priors, needs of terms, and the check of one against the other.
 
-A family or a conditional declares what it can do, a `Capabilities`. A term declares what it needs
-of whom, and which samples its gradient passes through:
+A family or a conditional declares its `Capabilities`. A term declares what it needs of each
+distribution, and which samples its gradient passes through:
 
     needs           {"q(z|x)": ("density",)}     REC_z evaluates log q(z|x)
     differentiates  {"x_p"}                      and descends through samples x ~ p(x|z)
 
-`check` compares the two when a model is built, before anything is trained. It needs no TensorFlow,
-so that a declaration (`Objective.implicit_encoder`) is judged by the same sentences.
+`check` compares the two when a model is built, before training. This module needs no TensorFlow,
+so that declarations (`Objective.implicit_encoder`) use the same sentences.
 """
 
 from __future__ import annotations
@@ -20,16 +20,17 @@ from zoo.errors import InputError
 
 ENCODER, DECODER, PRIOR = "q(z|x)", "p(x|z)", "p(z)"
 
-# "density": its log density can be evaluated.    "score": and has a gradient in the variable.
-# "moments": it has a mean and a standard deviation.
-# "samples": what is shown for a sample is one, with a gradient; nothing stands for it.
+# "density": the log density can be evaluated.
+# "score": the log density also has a gradient in the variable.
+# "moments": there are a mean and a standard deviation.
+# "samples": terms see a true, differentiable sample, not a stand-in such as the mean.
 Need = Literal["density", "score", "moments", "samples"]
 Needs = Mapping[str, tuple[Need, ...]]
 
-# Whose samples they are.
+# Which distribution each sample is drawn from.
 SAMPLES = {"z_q": ENCODER, "x_p": DECODER, "z_p": PRIOR}
 
-# The terms of an objective that evaluate a density whatever their options are.
+# The terms of an objective that evaluate a density under all options.
 OF_DENSITIES: dict[str, Needs] = {
     "REC_x": {DECODER: ("density",)},
     "REC_z": {ENCODER: ("density",)},
@@ -41,14 +42,14 @@ class Capabilities:
     """What a distribution can do.
 
     Attributes:
-      name: what sentences call it: the family, such as "bernoulli".
-      has_density: its log density can be evaluated.
-      has_score: that has a gradient in the variable.
-      has_mean: it has a mean.
-      has_stddev: it has a standard deviation.
-      reparameterised: gradients pass through its samples to its parameters.
-      stand_in: what terms are shown in place of a sample, such as "mean"; None for the sample.
-      trained: it has variables that are trained, or is a function of such.
+      name: its name in error sentences: the family, such as "bernoulli".
+      has_density: whether its log density can be evaluated.
+      has_score: whether the log density has a gradient in the variable.
+      has_mean: whether it has a mean.
+      has_stddev: whether it has a standard deviation.
+      reparameterised: whether gradients pass through its samples to its parameters.
+      stand_in: what terms receive in place of a sample, such as "mean"; None for the sample.
+      trained: whether it depends on trained variables.
     """
 
     name: str
@@ -62,11 +63,11 @@ class Capabilities:
 
     @property
     def differentiable(self) -> bool:
-        """Whether gradients pass through what is shown for a sample."""
+        """Whether gradients pass through the sample, or through its stand-in."""
         return self.reparameterised or self.stand_in is not None
 
     def can(self, need: Need) -> bool:
-        """Returns whether a term that has this need can be estimated."""
+        """Returns whether the distribution meets a need of a term."""
         match need:
             case "density":
                 return self.has_density
@@ -82,14 +83,14 @@ IMPLICIT_ENCODER = Capabilities("an implicit encoder", has_density=False, has_sc
 
 
 def lacking(term: Any, parts: Mapping[str, Capabilities], posterior: Any, prior: Any) -> str | None:
-    """Returns a sentence on the first thing that a term needs and its part lacks, None if none is.
+    """Returns a sentence on the first unmet need of a term; None if all are met.
 
-    Gradients are not looked at: a term without them can be read, though not trained.
+    Gradients are not checked: a term without them can be evaluated, though not trained.
 
     Args:
       term: a `zoo.terms.Term`.
-      parts: what `ENCODER`, `DECODER` and `PRIOR` can do.
-      posterior: q(z|x) at some x, a tfd distribution: what is needed may depend on its kind.
+      parts: the capabilities of `ENCODER`, `DECODER` and `PRIOR`.
+      posterior: q(z|x) at some x, a tfd distribution: the needs may depend on its kind.
       prior: p(z).
     """
     needs, _ = term.asks(posterior, prior)
@@ -99,9 +100,9 @@ def lacking(term: Any, parts: Mapping[str, Capabilities], posterior: Any, prior:
 def check(
     terms: Iterable[Any], parts: Mapping[str, Capabilities], posterior: Any, prior: Any
 ) -> None:
-    """Raises InputError if a term cannot be trained: who lacks what, and what to do instead.
+    """Raises InputError if a term cannot be trained: names the missing capability and the fix.
 
-    Arguments as in `lacking`, for all terms that are trained.
+    Arguments as in `lacking`, for all trained terms.
     """
     for term in terms:
         needs, differentiates = term.asks(posterior, prior)
@@ -118,9 +119,9 @@ def check(
 
 
 def refusals(names: Iterable[str], parts: Mapping[str, Capabilities]) -> list[str]:
-    """Returns a sentence for each term, by name, whose density a declaration says there is not.
+    """Returns a sentence for each named term that needs a density its distribution lacks.
 
-    Only what the names alone tell; `check` sees the rest when a model is built.
+    Names show only some of the needs; `check` finds the others when a model is built.
     """
     found: list[str] = []
     for name in names:

@@ -1,4 +1,4 @@
-"""Exact coefficients by name, which nothing changes: equal objectives share them."""
+"""Read-only exact coefficients by name; equal objectives share them."""
 
 from __future__ import annotations
 

@@ -11,15 +11,15 @@ from zoo.objectives.algebra import tractable
 from zoo.objectives.declaration import Constraint, Declaration
 from zoo.objectives.named_terms import NAMED_TERMS
 
-# By what a critic sees: pairs tell samples from data by either part, and by how they go together.
+# By the space of the critic. On pairs it is stronger: x, z or their dependence may differ.
 R1_GAMMA = {"x": 10.0, "z": 10.0, "xz": 30.0}
 R1_BESIDE_CYCLES = 0.1
 OUTWEIGHS = 10
 
-# Where a learned multiplier follows what critics of codes read; see `constrains_codes`.
+# For a learned multiplier that follows critics of codes; see `constrains_codes`.
 CRITIC_STEPS = 3
 CRITIC_LEARNING_RATE = 1e-3
-LEARNING_RATE = 5e-4  # of encoder and decoder, where it falls to almost nothing
+LEARNING_RATE = 5e-4  # of encoder and decoder, when it decays to almost 0
 CRITIC_OPTIONS: dict[str, dict[str, Any]] = {
     "mlp": {"critic_z.hidden": [256, 256], "critic_z.squares": True},
     "dcgan": {"critic_z.squares": True},
@@ -27,17 +27,17 @@ CRITIC_OPTIONS: dict[str, dict[str, Any]] = {
 
 
 def critics_alone(objective: Declaration) -> bool:
-    """Returns whether neither REC_x nor RATE stands beside the critics, which alone weigh images.
+    """Returns whether critics alone constrain images: the form has neither REC_x nor RATE.
 
-    REC_z is no company: it weighs codes.
+    REC_z does not count here: it constrains codes, not images.
     """
     return not {"REC_x", "RATE"} & set(tractable(objective).affine)
 
 
 def beside_cycles(objective: Declaration) -> bool:
-    """Returns whether critics of x and of z stand beside both reconstructions, as CycleGAN's do.
+    """Returns whether critics of x and of z accompany both reconstructions, as in CycleGAN.
 
-    There is nothing of the other set in REC_x and REC_z: a translation is the critics' alone.
+    REC_x and REC_z never compare a translation with the other set: only critics do.
     """
     seen = {c.subject.compares for c in objective.constraints if c.subject.critic}
     return {"REC_x", "REC_z"} <= set(tractable(objective).affine) and {"x", "z"} <= seen
@@ -46,17 +46,19 @@ def beside_cycles(objective: Declaration) -> bool:
 def constrains_codes(objective: Declaration) -> bool:
     """Returns whether a learned multiplier follows a critic of z, and no critic sees images.
 
-    The encoder moves q(z) to where the critic reads less. A critic that is normalised, pays R1 or
-    takes one step for each of the encoder's falls behind, and the run violates its constraint: with
-    JS(q(z)||p(z)) <= 0.02 such a critic read 0.01 where a classifier trained afresh read 0.60.
-    Such objectives have critics without regularisation, of `critic_steps` steps, `critic_options`
-    and a learning rate of `CRITIC_LEARNING_RATE`. In a run the encoder's falls along a cosine, so
-    that at its end critics have caught up: with 16 codes and JS <= 0.02 fresh critics read 0.065
-    after 5,000 steps at a constant rate, and 0.016 of one that fell.
+    The encoder moves q(z) to where the critic's estimate is low. A critic that is spectrally
+    normalised, has R1 or takes one step per encoder step falls behind, and the run violates its
+    constraint: with JS(q(z)||p(z)) <= 0.02 such a critic estimated 0.01 where a freshly trained
+    classifier estimated 0.60.
+    Such objectives have critics without regularisation, with `critic_steps` steps per encoder step,
+    `critic_options` and a learning rate of `CRITIC_LEARNING_RATE`. In a run the encoder's learning
+    rate decays along a cosine, so that critics catch up by the end: with 16 codes and JS <= 0.02
+    fresh critics estimated 0.065 after 5,000 steps at a constant rate, and 0.016 with decay.
 
-    A critic of images so strong tells samples from data at sight (JS(q(x,z)||p(x,z)) is 0.65 or
-    more on digits), no tolerance is met, and the decoder learns nothing. TV's bound and W1 need a
-    critic of bounded slope: TV's has no gradient where the critic is sure.
+    Critics of images are excluded: without regularisation they separate samples from data almost
+    perfectly (JS(q(x,z)||p(x,z)) is 0.65 or more on digits), no tolerance is met, and the decoder
+    learns nothing. TV and W1 are excluded because they need a critic of bounded slope: TV's bound
+    has no gradient where the critic is sure.
     """
     if any(c.subject.lipschitz or c.subject.saturates for c in objective.constraints):
         return False
@@ -65,29 +67,29 @@ def constrains_codes(objective: Declaration) -> bool:
 
 
 def ratio_estimates(objective: Declaration, constraint: Constraint) -> bool:
-    """Returns whether a critic's density ratio is all that a constraint is estimated by."""
+    """Returns whether every term of a constraint is estimated by a critic's density ratio."""
     term = constraint.term
     return term in NAMED_TERMS and _by_ratio(objective, term)
 
 
 def critic_steps(objective: Declaration) -> int:
-    """Returns how many steps critics take for each of the other players'."""
+    """Returns the number of critic steps per step of encoder and decoder."""
     return CRITIC_STEPS if constrains_codes(objective) else 1
 
 
 def critic_options(objective: Declaration, network: str) -> dict[str, Any]:
-    """Returns the network options of critics, stronger than options for every part."""
+    """Returns the network options of critics, which override options applied to every part."""
     return dict(CRITIC_OPTIONS.get(network, {})) if constrains_codes(objective) else {}
 
 
 def normalises_critics(objective: Declaration) -> bool:
-    """Returns whether critics are spectrally normalised: their pull is then bounded.
+    """Returns whether critics are spectrally normalised, which bounds their gradients.
 
-    So they are where a learned multiplier weighs what one that sees images estimates, which grows
-    until it is felt; where one that sees images weighs ten times what REC_x does, or more; and, of
-    critics that alone judge samples or translations, for W1, a supremum over critics of bounded
-    slope. At a weight of 1 a bounded pull would be lost beside a hundred nats of REC_x. Critics of
-    codes alone under a learned multiplier are not: see `constrains_codes`.
+    They are in three cases: a learned multiplier, which grows until it has an effect, weighs a
+    critic of images; a critic of images has at least ten times the weight of REC_x; or critics
+    alone judge samples or translations by W1, a supremum over critics of bounded slope. With a
+    weight of 1 a bounded gradient would be lost beside a hundred nats of REC_x. With a learned
+    multiplier, critics that see only codes are not normalised: see `constrains_codes`.
     """
     games = [c for c in objective.constraints if c.subject.critic]
     if any(c.learned for c in games):
@@ -102,28 +104,29 @@ def normalises_critics(objective: Declaration) -> bool:
 
 
 def penalises_critics(objective: Declaration) -> bool:
-    """Returns whether critics pay R1: those that stand alone or beside cycles, unless normalised.
+    """Returns whether R1 is applied: to critics alone or beside cycles, unless normalised.
 
-    A free one overpowers the decoder there, whose samples collapse; a spectrally normalised one
-    hardly pulls, and leaves samples of one kind, or translations that are none of the other set.
+    An unregularised critic overpowers the decoder there, and samples collapse. A spectrally
+    normalised one has too weak a gradient: samples are all of one kind, or translations do not
+    look like the other set.
     """
     return _critics_judge(objective) and not normalises_critics(objective)
 
 
 def r1_gamma(objective: Declaration, space: str) -> float:
-    """Returns the weight of R1, the penalty of slopes, of a critic on `space`: "x", "z" or "xz"."""
+    """Returns the R1 gradient-penalty weight of a critic on `space`: "x", "z" or "xz"."""
     if not penalises_critics(objective):
         return 0.0
     return R1_GAMMA[space] if critics_alone(objective) else R1_BESIDE_CYCLES
 
 
 def _critics_judge(objective: Declaration) -> bool:
-    """Returns whether nothing but critics says what samples, or translations, are to be."""
+    """Returns whether critics alone constrain samples or translations."""
     return critics_alone(objective) or beside_cycles(objective)
 
 
 def _critics(objective: Declaration) -> Iterator[tuple[str, bool]]:
-    """Yields what each critic sees, and whether a learned multiplier weighs what it reads."""
+    """Yields the space of each critic, and whether a learned multiplier weighs its estimate."""
     for constraint in objective.constraints:
         if constraint.subject.critic:
             yield constraint.subject.compares, constraint.learned

@@ -1,4 +1,4 @@
-"""Declarations as frozen data: information preferences and constraints, read, written, compared.
+"""Declarations as frozen data: information preferences and constraints.
 
 They declare problems of [U] eq. 5-8:
 
@@ -27,14 +27,15 @@ class Constraint:
 
     Args:
       expression: the divergence, e.g. "KL(q(z)||p(z))", or a likelihood term, e.g. "REC_x"; may
-        carry its weight and tolerance itself, "0.5*JS(q(x)||p(x))", "RATE <= 20".
-      weight: the multiplier if fixed (default 1), its first value if learned. Any exact number;
-        a float stands for the decimal it prints as.
-      at_most: the tolerance eps in nats per example, a number or "best + 4" or "1.2 * best";
-        with it the multiplier is learned.
+        include its weight or tolerance, "0.5*JS(q(x)||p(x))", "RATE <= 20".
+      weight: the multiplier if fixed (default 1), its initial value if learned. Any exact number;
+        a float is read as the decimal it prints as.
+      at_most: the tolerance eps in nats per example: a number, "best + 4" or "1.2 * best", where
+        "best" is the value reached without an information preference. If given, the multiplier
+        is learned.
 
     Raises:
-      InputError: the expression does not parse, or says weight or tolerance twice.
+      InputError: the expression does not parse, or weight or tolerance is given twice.
     """
 
     subject: Subject
@@ -77,12 +78,12 @@ class Constraint:
 
     @property
     def expression(self) -> str:
-        """The constrained quantity alone, in canonical form."""
+        """The constrained quantity without weight and tolerance, in canonical form."""
         return self.subject.expression
 
     @property
     def term(self) -> str | None:
-        """The term that estimates it alone, "MMD_z" or "CHI2_x_pq"; None if a sum or none does."""
+        """The one term that estimates it, such as "MMD_z" or "CHI2_x_pq"; None without one."""
         return self.subject.term
 
     @property
@@ -99,7 +100,7 @@ class Constraint:
 
 @dataclass(frozen=True, init=False)
 class Declaration:
-    """What a `zoo.Objective` declares, as data: its arguments and errors are documented there."""
+    """The data of a `zoo.Objective`, which documents arguments and errors."""
 
     alpha_q: Number
     alpha_p: Number

@@ -1,4 +1,4 @@
-"""The derivation of a tractable form as text, and as JSON for machines."""
+"""The derivation of a tractable form as text and as JSON."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from zoo.objectives.vectors import BASIS, Vector, information
 
 
 def weighted_text(coefficients: Mapping[str, Number], separator: str = " ") -> str:
-    """Prints sum_k c_k name_k: "REC_x + (l1 + 1) RATE - H_q(x)"."""
+    """Returns the text of sum_k c_k name_k: "REC_x + (l1 + 1) RATE - H_q(x)"."""
     order = {name: float(index) for index, name in enumerate(NAMED_TERMS)}
-    others = order["Dx_pq"] - 0.5  # divergences stand before KLs of p to q over one variable
+    others = order["Dx_pq"] - 0.5  # other divergences are printed before Dx_pq and Dz_pq
     text = ""
     for name in sorted(coefficients, key=lambda n: (order.get(n, others), n)):
         value = coefficients[name]
@@ -41,12 +41,12 @@ def _factor(number: Number) -> str:
 
 
 def form_text(form: TractableForm) -> str:
-    """Prints what is trained, without its constant."""
+    """Returns the text of the trained form, without its constant."""
     return weighted_text(form.affine)
 
 
 def constraints_text(objective: Declaration) -> list[str]:
-    """Prints each constraint with its multiplier or tolerance."""
+    """Returns the text of each constraint with its multiplier or tolerance."""
     lines = []
     for constraint in objective.constraints:
         multiplier = objective.multiplier(constraint)
@@ -70,7 +70,7 @@ def _vector_text(target: Vector) -> str:
 
 
 def explain(objective: Declaration) -> str:
-    """Returns the derivation from the declaration to what is trained, one step a paragraph."""
+    """Returns the derivation from the declaration to the trained form, one step per paragraph."""
     form = tractable(objective)
     lines = [objective.name, "", "1. Declared"]
     preference = {"I_q(x;z)": objective.alpha_q, "I_p(x;z)": objective.alpha_p}

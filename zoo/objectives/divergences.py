@@ -1,8 +1,8 @@
-"""The divergences a constraint may name, as facts that every other part reads (no TensorFlow).
+"""The divergences that constraints may name, with their properties (no TensorFlow).
 
-The estimator of divergence NAME on space s is the term NAME_s of `zoo.terms`. The facts of those
-that come with the zoo stand in the table below, because declaring an objective imports no
-TensorFlow; `zoo.terms.divergence` enters those of a user's own.
+The estimator of divergence NAME on space s is the term NAME_s of `zoo.terms`. The table below
+holds the zoo's divergences, because declaring an objective imports no TensorFlow;
+`zoo.terms.divergence` adds a user's.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from typing import Literal, get_args
 
 from zoo.errors import InputError, unknown
 
-# What an estimate is, in expectation over held-out samples, of the term: its value, a bound on it
-# from below or from above, or neither.
+# What an estimate is in expectation over held-out samples: the term's value, a lower bound on it,
+# an upper bound, or neither.
 Side = Literal["exact", "lower", "upper", "neither"]
 
 NATS = "nats"  # per example
 SPACES = ("x", "z", "xz")
 
 NAME = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*")
-_OTHER_TERMS = ("RATE", "REC")  # what a name may not be: their terms are no divergences
+_OTHER_TERMS = ("RATE", "REC")  # reserved: names of terms that are not divergences
 
 
 @dataclass(frozen=True)
@@ -30,19 +30,19 @@ class Divergence:
     """A divergence D(a||b): non-negative, zero if and only if a = b.
 
     Attributes:
-      name: in constraints, in capitals.
+      name: its name in constraints, in capitals.
       symmetric: whether D(a||b) = D(b||a).
-      describes: what it is, in a few words.
-      largest: what it cannot exceed, None if it can be of any size.
+      describes: a description in a few words.
+      largest: its largest value, None if unbounded.
       side: from which side the estimate bounds it, with the estimator's default options.
       critic: whether a critic estimates it, by a supremum: such an estimate can be negative.
       lipschitz: whether that supremum is over critics of bounded slope: they are then spectrally
-        normalised unless the user says otherwise.
-      saturates: whether a sure critic gives the players no gradient: a strong one is no use.
-      unit: NATS, or a unit of the divergence itself, such as "squared distance"; "" for none.
+        normalised by default.
+      saturates: whether a sure critic gives encoder and decoder no gradient.
+      unit: NATS, or another unit, such as "squared distance"; "" for none.
 
     Raises:
-      InputError: a value is out of its range.
+      InputError: a value is out of range.
     """
 
     name: str
@@ -72,7 +72,7 @@ class Divergence:
 
 _BOUND = "by a critic's variational bound"
 _TABLE = (
-    # By density ratio, whose value bounds nothing; the algebra finds exact terms where it can.
+    # By density ratio, which is no bound; the algebra uses exact terms where it can.
     Divergence("KL", False, "Kullback-Leibler, E_a[log a - log b]"),
     Divergence(
         "JS", True, "Jensen-Shannon, in [0, log 2], by a critic", math.log(2), "lower", critic=True
@@ -113,7 +113,7 @@ _TABLE = (
         saturates=True,
         unit="",
     ),
-    # The critic in play has slopes that nothing holds to 1, so that it bounds nothing.
+    # Nothing holds the slope of the training critic at 1, so its estimate is no bound.
     Divergence(
         "W1",
         True,
@@ -122,7 +122,7 @@ _TABLE = (
         lipschitz=True,
         unit="distance",
     ),
-    # Optimal transport is jointly convex: between samples it costs more, on average.
+    # Optimal transport is jointly convex: the cost between samples is larger on average.
     Divergence(
         "SW",
         True,
@@ -154,9 +154,9 @@ def register(facts: Divergence, owner: str) -> None:
     """Adds a divergence to those that constraints may name.
 
     Args:
-      facts: of the divergence.
-      owner: the class that estimates it, "my_parts.Energy". A class may register its divergence
-        again, as a notebook's cell does that is run twice.
+      facts: the properties of the divergence.
+      owner: the class that estimates it, "my_parts.Energy". The same class may register again,
+        for example when a notebook cell is run twice.
 
     Raises:
       InputError: another class has registered that name.

@@ -1,8 +1,8 @@
 """The family's table: each named model is one short declaration.
 
-Letters are those of the models' papers: C_x = E_q(z) KL(q(x|z)||p(x|z)) decodes what was
-encoded, C_z = E_p(x) KL(p(z|x)||q(z|x)) encodes what was decoded. A declaration is evaluated on
-numbers to train, and on symbols to print.
+Parameters are named as in the models' papers. C_x = E_q(z) KL(q(x|z)||p(x|z)) is consistency of
+x given z, C_z = E_p(x) KL(p(z|x)||q(z|x)) of z given x. A declaration is evaluated on numbers to
+train, and on symbols to print.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from zoo.objectives.objective import Objective
 
 @dataclass(frozen=True)
 class Member:
-    """A named model: its declaration as a function of its own parameters, and its source."""
+    """A named model: its declaration as a function of its parameters, and its source."""
 
     name: str
     declare: Callable[..., Objective]
@@ -36,7 +36,7 @@ class Member:
         }
 
     def objective(self, **parameters) -> Objective:
-        """Declares the objective at `parameters`, the others at their defaults."""
+        """Returns the objective at `parameters`; the others keep their defaults."""
         values = self.defaults
         for given, value in parameters.items():
             name = "l" if given == "lambda" else given
@@ -49,7 +49,7 @@ class Member:
         return replace(self.declare(**values), name=self.name, parameters=values)
 
     def symbolic(self) -> Objective:
-        """Declares the objective with every numeric parameter left as a symbol."""
+        """Returns the objective with every numeric parameter as a symbol."""
         values = {
             name: default if isinstance(default, str) else variable(name)
             for name, default in self.defaults.items()
@@ -62,7 +62,7 @@ ALIASES = {"lagvae": "lagvae_max"}
 
 
 def member(source: str):
-    """Enters a declaration in the family's table under its own name."""
+    """Returns the decorator that adds a declaration to the family's table under its name."""
 
     def enter(declare: Callable[..., Objective]) -> Callable[..., Objective]:
         FAMILY[declare.__name__] = Member(declare.__name__, declare, source)

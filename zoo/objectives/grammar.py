@@ -1,7 +1,7 @@
 """The grammar of constraints: "0.5*JS(q(x,z)||p(x,z))", "MMD(q(z)||p(z)) <= 1.2 * best + 1e-4".
 
 constraint := [number "*"] subject ["<=" tolerance]
-subject    := what a kind of `zoo.objectives.subjects` reads:
+subject    := one of the kinds in `zoo.objectives.subjects`:
               NAME "(" distribution "||" distribution ")" | "REC_x" | "REC_z" | "RATE"
 distribution := ("p" | "q") "(" ("x" | "z" | "x,z" | "x|z" | "z|x") ")"
 tolerance  := number | [number "*"] "best" [("+" | "-") number]
@@ -21,9 +21,10 @@ from zoo.objectives.subjects import Subject
 
 @dataclass(frozen=True)
 class Tolerance:
-    """eps = factor * best + offset, `best` being what is reachable without a preference.
+    """A tolerance eps = factor * best + offset.
 
-    [U] section 6: eps = eps_hat + slack; a plain number has factor 0.
+    `best` is the value reached without an information preference, eps_hat in [U] section 6:
+    eps = eps_hat + slack. A plain number has factor 0.
     """
 
     offset: Fraction
@@ -48,7 +49,7 @@ class Tolerance:
 
 @dataclass(frozen=True)
 class Parsed:
-    """What a constraint says, before it becomes a `zoo.Constraint`."""
+    """A parsed constraint, before it becomes a `zoo.Constraint`."""
 
     subject: Subject
     weight: Number | None
@@ -76,7 +77,7 @@ def parse(text: str) -> Parsed:
 
 
 def parse_tolerance(text: str) -> Tolerance:
-    """Parses a tolerance alone: "5e-4", "best + 4", "1.2 * best"."""
+    """Parses a tolerance without its constraint: "5e-4", "best + 4", "1.2 * best"."""
     reader = Reader(text)
     tolerance = _tolerance(reader)
     if reader.peek():

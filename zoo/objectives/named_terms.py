@@ -1,4 +1,4 @@
-"""The terms with names of their own that a form is made of: what each compares by samples."""
+"""The terms of a form that are not named NAME_space, and what each compares by samples."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class NamedTerm:
-    """A term of a form that is no divergence NAME_space.
+    """A term of a form that is not a divergence NAME_space.
 
     Attributes:
-      name: of the term in `zoo.terms`.
+      name: the term's name in `zoo.terms`.
       compares: what a critic of its density ratio sees, "x", "z" or "xz"; "" where no samples are
         compared.
       likelihood: whether it is minus a mean log likelihood.
@@ -24,7 +24,7 @@ class NamedTerm:
 
     @property
     def compares_images(self) -> bool:
-        """Whether it compares data with what is decoded by samples."""
+        """Whether it compares data with decoded images by samples."""
         return "x" in self.compares and not self.same_images
 
 

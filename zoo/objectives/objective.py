@@ -1,4 +1,4 @@
-"""Objectives: declarations with what follows from them, their forms, edits and bounds."""
+"""Objectives: declarations with their tractable forms, substitutions and bounds."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from zoo.objectives.affine import Affine, is_negative, number_text
 from zoo.objectives.algebra import TractableForm
 from zoo.objectives.declaration import Constraint, Declaration
 
-# The KLs that may be left in a form.
+# The KLs that have a term in the tractable form.
 _WITH_A_TERM = (
     "KL(q(z)||p(z))",
     "KL(p(z)||q(z))",
@@ -22,42 +22,41 @@ _WITH_A_TERM = (
 
 @dataclass(frozen=True, init=False, eq=False)
 class Objective(Declaration):
-    """A point of the family: what is preferred, and under which constraints.
+    """A member of the family: information preferences and constraints.
 
     Args:
       alpha_q: weight of I_q(x;z); positive minimises information ([U] alpha_1).
       alpha_p: weight of I_p(x;z) ([U] alpha_2).
       constraints: `Constraint`s, or strings in their grammar.
-      name: the model's name, for reading.
+      name: the model's name, for display.
       implicit_encoder: q(z|x) can be sampled but has no density; RATE becomes RATE_ratio.
       reverse_rate: estimate RATE_p = KL(p(x,z)||p(z)q(x)) by density ratio, so that
         alpha_p > 0 is admissible: J_pq = REC_z + RATE_p - H_p(z).
-      estimators: term name -> "ratio" or "stein", for KL terms that samples must estimate.
-      edits: substitutions already made, in words; an edit is not an equivalence.
-      parameters: the declaration's own parameters, kept for reading: numbers, or the text of
-        a tolerance.
+      estimators: term name -> "ratio" or "stein", for KL terms that are estimated by samples.
+      edits: substitutions already made, in words; they change the objective.
+      parameters: the declaration's parameters, for display: numbers, or the text of a tolerance.
 
     Raises:
-      InputError: a number is not finite, a constraint does not parse, or one is learned twice.
+      InputError: a number is not finite, a constraint does not parse, or one has two tolerances.
     """
 
     def tractable(self) -> TractableForm[Objective]:
-        """Derives what is trained; see `zoo.objectives.algebra.tractable`."""
+        """Returns the trained form; see `zoo.objectives.algebra.tractable`."""
         return algebra.tractable(self)
 
     def explain(self) -> str:
-        """Returns the derivation of what is trained, step by step, as text."""
+        """Returns the derivation of the trained form, step by step, as text."""
         return derivation.explain(self)
 
     def substitute(self, expression: str, divergence: str) -> Objective:
-        """Replaces what the form leaves of a marginal or joint KL by another divergence.
+        """Replaces a marginal or joint KL of the tractable form by another divergence.
 
-        The coefficient c of the KL in the tractable form is taken off and c D put in its place:
-        the InfoVAE of [V] with MMD for KL(q(z)||p(z)). An edit, not an equivalence; it is
-        recorded in `edits`.
+        If the KL has coefficient c in the tractable form, c KL is replaced by c D, as in the
+        InfoVAE of [V] with MMD for KL(q(z)||p(z)). The result is another objective; the
+        substitution is recorded in `edits`.
 
         Raises:
-          InputError: the coefficient is negative, or the expression is no term of its own.
+          InputError: the coefficient is negative, or the expression is not a term of the form.
         """
         kl = Constraint(expression)
         term = kl.term
@@ -97,7 +96,7 @@ class Objective(Declaration):
             alpha I_upper = alpha I_q + alpha KL(q(z)||p(z))                     alpha > 0
             -a I_lower   = -a I_q + a E_q(z) KL(q(x|z)||p(x|z)), up to a constant
 
-        Using a bound is raising a multiplier; likewise for I_p with p and q exchanged.
+        Using a bound means raising a multiplier. For I_p, p and q are exchanged.
         """
         result = self
         for alpha, above, below in (

@@ -1,4 +1,4 @@
-"""Priors by their text on a command line, "mixture:50"; read without TensorFlow."""
+"""Reads the text of a prior on the command line, "mixture:50", without TensorFlow."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _LARGEST = 2**16  # components
 
 @dataclasses.dataclass(frozen=True)
 class PriorName:
-    """A prior's kind, "standard_normal", "mixture" or "vamp", and what it is made of.
+    """A prior's kind, "standard_normal", "mixture" or "vamp", and its options.
 
     Attributes:
       kind: the text before the first colon.
@@ -26,10 +26,10 @@ class PriorName:
 
 
 def parse(text: str) -> PriorName:
-    """Returns what `text` asks for: standard_normal, mixture:K, mixture:K:equal or vamp:K.
+    """Reads a prior: standard_normal, mixture:K, mixture:K:equal or vamp:K.
 
     Raises:
-      InputError: the kind is unknown, K is missing or out of its range, or more follows.
+      InputError: the kind is unknown, K is missing or out of range, or more text follows.
     """
     kind, *rest = text.split(":")
     if kind not in ("standard_normal", "mixture", "vamp"):

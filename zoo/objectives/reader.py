@@ -1,4 +1,4 @@
-"""A cursor over the tokens of one constraint, from which the grammar and its subjects read."""
+"""A cursor over the tokens of one constraint, for the grammar and its subjects."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Reader:
         self.index = 0
 
     def peek(self) -> str:
-        """Returns the next token, "" at the end."""
+        """Returns the next token without moving past it; "" at the end."""
         return self.tokens[self.index][0] if self.index < len(self.tokens) else ""
 
     def take(self) -> str:
@@ -42,7 +42,7 @@ class Reader:
         return False
 
     def expect(self, *options: str) -> str:
-        """Takes one of `options`; raises `error` if the next token is another."""
+        """Takes one of `options`; raises `error` at any other token."""
         if self.peek() in options:
             return self.take()
         raise self.error("expected " + " or ".join(repr(option) for option in options))
@@ -52,13 +52,13 @@ class Reader:
         return re.fullmatch(_NUMBER, self.peek()) is not None
 
     def number(self) -> Fraction:
-        """Takes a number; raises `error` if the next token is none."""
+        """Takes a number; raises `error` if the next token is not one."""
         if not self.at_number():
             raise self.error("expected a number")
         return rational(exact(self.take()))
 
     def error(self, reason: str) -> InputError:
-        """Returns the error of the next token, whose position it names."""
+        """Returns an error with `reason` and the position of the next token."""
         found, position = (
             self.tokens[self.index]
             if self.index < len(self.tokens)

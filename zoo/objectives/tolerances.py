@@ -1,4 +1,4 @@
-"""Tolerances relative to what is reachable: eps = eps_hat + slack ([U] section 6)."""
+"""Tolerances relative to the best measured value: eps = eps_hat + slack ([U] section 6)."""
 
 from __future__ import annotations
 
@@ -15,26 +15,27 @@ from zoo.objectives.derivation import effective_alpha
 from zoo.objectives.objective import Objective
 
 _NONE = Fraction(0)
-# Of a tolerance given as a number, which names no slack of its own, or of the largest value there
-# can be: from a cold start JS is log 2, and counting that in tenths of 0.05 winds multipliers up.
+# The slack of a tolerance without one, as a share of the tolerance or of the divergence's largest
+# value. From a cold start JS is log 2: in units of 0.1 * 0.05 its violation winds multipliers up.
 _SHARE = 0.1
-# What stands for the largest value of a KL by a critic, in nats, where there is none.
+# Replaces the largest value, in nats, of a KL by a critic, which is unbounded.
 _NAT = 1.0
 
 
 def needs_best(objective: Objective) -> bool:
-    """Whether a tolerance is relative to a best that must be measured first."""
+    """Whether a tolerance needs a `best`, the value without preference, measured first."""
     return any(c.at_most is not None and c.at_most.needs_best for c in objective.constraints)
 
 
 def neutral(objective: Objective) -> Objective:
-    """Returns the objective without its information preference, whose constraints are measured.
+    """Returns the neutral objective: the same constraints without an information preference.
 
         theta* = argmin sum_j lambda_j D_j,   eps_hat = D(theta*)           [U] eq. 19-20
 
-    The learned constraints alone, at their first multipliers, where they imply consistency
-    (C1, C2 or C3); otherwise all constraints with alpha set so that the form prefers no
-    information, repaired: VAE + MMD for an AAE with its divergence bounded, VAE for GECO.
+    A run of it measures eps_hat. If the learned constraints imply consistency (C1, C2 or C3), it
+    has these alone, at their initial multipliers. Otherwise it has all constraints, alpha such that
+    the form prefers no information, and the repair: VAE + MMD for an AAE with a bounded divergence,
+    VAE for GECO.
 
     Raises:
       InputError: neither is admissible.
@@ -89,9 +90,9 @@ def resolved(objective: Objective, best: Mapping[str, float]) -> Objective:
 def slacks(objective: Objective, best: Mapping[str, float]) -> list[float]:
     """Returns each learned constraint's slack gamma = eps - eps_hat, the unit of its violation.
 
-    Where the tolerance is a number and nothing was measured, or where the slack is not positive:
-    a tenth of the tolerance, or of the largest value the divergence can have if that is more; of
-    one nat for KLs by a critic, which have none.
+    If the tolerance is a number and nothing was measured, or if gamma is not positive, the slack is
+    a tenth of the tolerance or of the divergence's largest value, whichever is larger. For KLs by a
+    critic, which have no largest value, one nat takes its place.
     """
     found = []
     for _, constraint in objective.learned:

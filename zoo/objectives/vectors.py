@@ -1,8 +1,8 @@
-"""KL objectives as vectors of exact numbers: basis, named terms, nulls, and what spans what.
+"""KL objectives as vectors of exact numbers: basis, named terms and elementary nulls.
 
 An objective is a vector over 20 basic terms E_p[log .], E_q[log .] ([U] appendix B, corrected). Ten
-elementary nulls are constant in the parameters. The eight terms below, with the nulls, span every
-KL objective, and uniquely.
+elementary nulls are constant in the parameters. Every KL objective is a unique combination of the
+eight terms below and the nulls.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def information(side: str) -> Vector:
     return vector(**{side: {f"{side}(x,z)": 1, f"{side}(x)": -1, f"{side}(z)": -1}})
 
 
-# Chain rule, both ways, under both expectations; and the entropies of the data and the prior.
+# The chain rule in both orders under both expectations, and the entropies of data and prior.
 NULLS: dict[str, Vector] = {
     f"E_{e}[log {s}(x,z) - log {s}({one}) - log {s}({other}|{one})]": vector(
         **{e: {f"{s}(x,z)": 1, f"{s}({one})": -1, f"{s}({other}|{one})": -1}}
@@ -92,7 +92,7 @@ def _decomposition() -> tuple[tuple[Fraction, ...], ...]:
 
 
 def decompose(target: Vector) -> tuple[dict[str, Number], dict[str, Number]]:
-    """Writes a KL objective as the eight terms plus elementary nulls; the solution is unique."""
+    """Returns the unique coefficients of a KL objective on the eight terms and on the nulls."""
     solution: list[Number] = []
     for row in _decomposition():
         total: Number = Fraction(0)

@@ -1,4 +1,4 @@
-"""Priors p(z): fixed distributions, latents that are data, and layers that learn."""
+"""Priors p(z): fixed distributions, data sets of latents, and learned priors."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ __all__ = [
 
 
 def named(text: str, latent_dim: int, seed: int = 0) -> Any:
-    """Returns the prior that `text` asks for: standard_normal, mixture:K or vamp:K.
+    """Returns the prior that `text` names: standard_normal, mixture:K or vamp:K.
 
-    `seed` is of a learned prior's first weights. Raises InputError for what
-    `zoo.objectives.prior_names.parse` refuses.
+    `seed` determines a learned prior's initial weights. Raises InputError as
+    `zoo.objectives.prior_names.parse`.
     """
     name = prior_names.parse(text)
     match name.kind:

@@ -1,4 +1,4 @@
-"""Priors p(z) without weights: the standard normal, and latents that are data."""
+"""Priors p(z) without weights: the standard normal, and data sets of latents."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def standard_normal(latent_dim: int) -> Any:
 
 
 class Empirical(tfp.distributions.Distribution):
-    """The prior of latents that are data, such as the second images of CycleGAN.
+    """The prior of latents that are a data set, such as the second set of images of CycleGAN.
 
-    It knows the shape of one example alone: its samples come with the batches (x, z), and it has
-    no density. `is_data(prior)` tells it from other priors.
+    It only has the shape of one example: its samples come with the batches (x, z), and it has no
+    density. `is_data(prior)` recognises it.
 
     Args:
       event_shape: the shape of one example, [K] or [H, W, C].
@@ -70,15 +70,15 @@ class Empirical(tfp.distributions.Distribution):
 
 
 def is_data(prior: Any) -> bool:
-    """Whether samples of the prior are a data set: it draws nothing and has no density."""
+    """Whether the prior is a data set, which has no density and cannot be sampled."""
     return bool(getattr(prior, "is_data", False))
 
 
 def event_shape(prior: Any) -> tuple[int, ...]:
-    """Returns the shape of one latent: [K], or [H, W, C] where latents are images.
+    """Returns the shape of one latent: [K], or [H, W, C] if latents are images.
 
-    Raises InputError unless the prior is one tfd distribution (batch shape []) over float32
-    vectors of a known length, or an Empirical one, over images too.
+    Raises InputError unless the prior is one tfd distribution (batch shape []) over float32 vectors
+    of known length, or an Empirical, which may be over images.
     """
     if not isinstance(prior, tfd.Distribution):
         raise errors.InputError(f"The prior is {prior!r}: give a tfp.distributions distribution.")
@@ -108,7 +108,7 @@ def event_shape(prior: Any) -> tuple[int, ...]:
 def latent_dim(prior: Any) -> int:
     """Returns K for a prior over latents of shape [K].
 
-    Raises InputError for what `event_shape` refuses, and for latents that are images.
+    Raises InputError as `event_shape`, and if latents are images.
     """
     shape = event_shape(prior)
     if len(shape) != 1:

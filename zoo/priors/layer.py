@@ -1,4 +1,4 @@
-"""The prior as a layer: fixed, of a distribution's own variables, or of a class of the user's."""
+"""The prior as a layer: fixed, with a distribution's variables, or a user's class."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ tfd = tfp.distributions
 
 
 class Prior(keras.layers.Layer):
-    """p(z) as a layer: calling it returns a tfd distribution at the present weights.
+    """The prior p(z) as a layer: calling it returns a tfd distribution at the present weights.
 
-    To write a prior of your own, make weights in `make`, return a distribution from `call`, and
-    register the class with `keras.saving.register_keras_serializable`, so that models load:
+    To write a prior, create weights in `make`, return a distribution from `call`, and register the
+    class with `keras.saving.register_keras_serializable`, so that models can be loaded:
 
     ```python
     @keras.saving.register_keras_serializable("mine")
@@ -38,7 +38,7 @@ class Prior(keras.layers.Layer):
 
     is_data = False
     built: bool
-    # What to do where a term needs samples that carry gradients, and `pathwise` is False.
+    # The fix in errors, if a term needs reparameterised samples and `pathwise` is False.
     remedy = "use a prior whose samples are reparameterised"
 
     def __init__(self, **kwargs: Any) -> None:
@@ -46,13 +46,13 @@ class Prior(keras.layers.Layer):
         self._encoder: Callable[[], Any] | None = None
 
     def make(self, encoder: Any) -> None:
-        """Makes the weights; `encoder` has `event_shape` [K] and `condition_shape` [H, W, C]."""
+        """Creates the weights; `encoder` has `event_shape` [K] and `condition_shape` [H, W, C]."""
 
     def call(self) -> Any:
         """Returns p(z), a tfd distribution with batch shape [] and event shape [K]."""
         raise NotImplementedError
 
-    def __call__(self) -> Any:  # Keras calls no layer without an input.
+    def __call__(self) -> Any:  # Keras cannot call a layer without an input.
         return self.distribution
 
     @property
@@ -62,18 +62,18 @@ class Prior(keras.layers.Layer):
 
     @property
     def pathwise(self) -> bool:
-        """Whether the gradient of E_p f(z) in all the weights is that of f at samples z."""
+        """Whether samples are reparameterised in all weights: grad E_p f(z) = E_p grad f(z)."""
         return bool(self.distribution.reparameterization_type == tfd.FULLY_REPARAMETERIZED)
 
     @property
     def encoder(self) -> Any:
-        """q(z|x) of the model this is the prior of."""
+        """q(z|x) of the model with this prior."""
         if self._encoder is None:
             raise InputError(f"The {type(self).__name__} {self.name!r} is in no model yet.")
         return self._encoder()
 
     def attach(self, encoder: Any) -> None:
-        """Makes the weights, and remembers q(z|x); a model does it once.
+        """Creates the weights and stores q(z|x); a model calls it once.
 
         Raises:
           InputError: another model has this layer.
@@ -83,7 +83,7 @@ class Prior(keras.layers.Layer):
                 f"The {type(self).__name__} {self.name!r} is the prior of another model: make one "
                 "for each."
             )
-        # Behind a function: Keras would take its layers for this layer's, and save them twice.
+        # In a function, so that Keras does not track its layers here and save them twice.
         self._encoder = lambda: encoder
         if not self.built:
             self.make(encoder)
@@ -96,7 +96,7 @@ class Prior(keras.layers.Layer):
 
 
 class FixedPrior(Prior):
-    """A tfd distribution that nothing trains; the same object at every call."""
+    """A fixed tfd distribution; every call returns the same object."""
 
     def __init__(self, distribution: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -110,14 +110,14 @@ class FixedPrior(Prior):
 
 @keras.saving.register_keras_serializable("zoo")
 class TrainedPrior(Prior):
-    """A tfd distribution whose variables are trained: weights of this layer take their place.
+    """A tfd distribution with trained variables, which become weights of this layer.
 
-    The distribution is made anew of the present weights at every call. A weight is as free as the
-    variable was: a scale may become negative, where an `add_weight` behind a softplus may not.
+    Every call makes the distribution from the present weights. Weights are unconstrained, like the
+    variables: a scale may become negative. A subclass of `Prior` can apply a softplus instead.
 
     Args:
-      template: the distribution as `zoo.priors.written.template` writes it.
-      initial: the variables' first values, arrays or nested lists.
+      template: the distribution as written by `zoo.priors.written.template`.
+      initial: the variables' initial values, arrays or nested lists.
     """
 
     def __init__(self, template: dict[str, Any], initial: Sequence[Any], **kwargs: Any) -> None:
@@ -144,14 +144,14 @@ class TrainedPrior(Prior):
 
 
 def as_prior(prior: Any) -> Prior:
-    """Returns the layer of a prior: itself, or that of a tfd distribution.
+    """Returns `prior` if it is a layer, or a layer for a tfd distribution.
 
-    Trainable variables of a distribution become weights of the layer, which begin at their values;
-    the variables themselves stay as they are.
+    Trainable variables of a distribution become weights of the layer with the same initial values;
+    the variables do not change.
 
     Raises:
-      InputError: it is neither, has not the shape of a prior, or has variables that cannot be
-        trained, such as those of a bijector.
+      InputError: it is neither, its shape is not that of a prior, or it has variables that cannot
+        be trained, such as those of a bijector.
     """
     if isinstance(prior, Prior):
         return prior
@@ -176,17 +176,17 @@ def as_prior(prior: Any) -> Prior:
 
 
 def to_config(prior: Prior) -> dict[str, Any]:
-    """Returns a prior as plain data: a fixed one as `serialise` writes it, others as Keras does."""
+    """Returns a prior as plain data: by `serialise` if it is fixed, otherwise by Keras."""
     if isinstance(prior, FixedPrior):
         return written.serialise(prior.distribution)
     return keras.saving.serialize_keras_object(prior)
 
 
 def from_config(config: dict[str, Any], custom_objects: Any = None) -> Any:
-    """Returns the distribution or the layer that `to_config` wrote.
+    """Returns the distribution or the layer from a config of `to_config`.
 
     Raises:
-      InputError: it is neither.
+      InputError: the config is neither.
     """
     if not isinstance(config, dict) or "config" not in config:
         return written.deserialise(config)
@@ -197,10 +197,10 @@ def from_config(config: dict[str, Any], custom_objects: Any = None) -> Any:
 
 
 def check_learned(prior: Prior, terms: Mapping[str, Any]) -> None:
-    """Checks that the trained terms give a learned prior the gradient of what they stand for.
+    """Checks that the trained terms give a learned prior its correct gradient.
 
     Raises:
-      InputError: a term does not, or none reads the prior.
+      InputError: a term gives a wrong gradient, or no term depends on the prior.
     """
     if not prior.trainable_variables:
         return

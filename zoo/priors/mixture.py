@@ -25,24 +25,23 @@ def check_components(kind: str, components: Any) -> None:
 
 @keras.saving.register_keras_serializable("zoo")
 class MixturePrior(Prior):
-    """p(z) = sum_k w_k N(z; m_k, diag(s_k^2)) with learned m, s and w.
+    """A mixture prior p(z) = sum_k w_k N(z; m_k, diag(s_k^2)) with learned m, s and w.
 
         s = floor + softplus(r),   w = softmax(a)
 
     It starts near N(0, I): means from N(0, 1/2) by the seed, scales sqrt(1/2), equal weights.
-
-    Samples carry the whole gradient in m and s, because E_p f(z) = sum_k w_k E f(m_k + s_k e), but
-    none in w. Terms that follow samples of the prior, such as JS_z, are refused for learned
-    weights; equal weights are fixed at 1/K.
+    Samples are reparameterised in m and s, because E_p f(z) = sum_k w_k E f(m_k + s_k e), but not
+    in w. So terms that differentiate samples of the prior, such as JS_z, are refused if weights are
+    learned; equal weights are fixed at 1/K.
 
     Args:
       components: K.
       weights: "learned" or "equal".
-      floor: the least scale; without one a component on few codes could become a point.
-      seed: of the first means.
+      floor: the smallest scale; without it a component on few codes could collapse to a point.
+      seed: seed of the initial means.
 
     Raises:
-      InputError: an option is out of its range, or latents are no vectors.
+      InputError: an option is out of range, or latents are not vectors.
     """
 
     remedy = (

@@ -18,23 +18,22 @@ tfd = tfp.distributions
 
 @keras.saving.register_keras_serializable("zoo")
 class VampPrior(Prior):
-    """p(z) = 1/K sum_k q(z|u_k) with learned images u_k, by the model's own encoder.
+    """A VampPrior p(z) = 1/K sum_k q(z|u_k) with learned images u_k, by the model's encoder.
 
-    Tomczak and Welling. "VAE with a VampPrior." AISTATS 2018, eq. 9. The encoder is trained
-    through the prior too. After every step the pseudo-inputs u are clipped to [0, 1], where images
-    are. They start uniform in [0, 1] by the seed, or as images of the data: `start_from`.
+    Tomczak and Welling. "VAE with a VampPrior." AISTATS 2018, eq. 9. The encoder also receives
+    gradients through the prior. After every step the pseudo-inputs u are clipped to [0, 1], the
+    range of images. They start uniform in [0, 1] by the seed, or as images: `start_from`.
 
-    The encoder reads them as in evaluation, `training=False`, so that they move no statistics of
-    batch normalisation. Samples carry the whole gradient, because the weights 1/K are fixed.
+    The encoder reads them with `training=False`, so that they do not change the statistics of batch
+    normalisation. Samples are reparameterised in all weights, because the weights 1/K are fixed.
 
     Args:
       components: K.
-      seed: of the first pseudo-inputs.
+      seed: seed of the initial pseudo-inputs.
 
     Raises:
-      InputError: components is no positive whole number; or the encoder has no density, its
-        samples have no gradient, its latents are images, or it reads a
-        condition.
+      InputError: components is not a positive whole number; or the encoder has no density, its
+        samples have no gradient, its latents are images, or it reads a condition.
     """
 
     def __init__(self, components: int, seed: int = 0, **kwargs: Any) -> None:
@@ -72,7 +71,7 @@ class VampPrior(Prior):
         return True
 
     def start_from(self, images: Any) -> None:
-        """Sets the pseudo-inputs to images [K, H, W, C] with values in [0, 1]; before training.
+        """Sets the initial pseudo-inputs to images [K, H, W, C] with values in [0, 1].
 
         Raises:
           InputError: they have another shape, or values outside of [0, 1].
@@ -100,5 +99,5 @@ class VampPrior(Prior):
 
 
 def _clipped(images: Any) -> Any:
-    """The constraint of the optimizer: u <- min(max(u, 0), 1)."""
+    """Returns min(max(u, 0), 1), which the optimizer applies after every step."""
     return keras.ops.clip(images, 0.0, 1.0)

@@ -1,4 +1,4 @@
-"""Distributions over the latent, written to and read from plain JSON."""
+"""Distributions over the latent as JSON."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ def serialise(prior: Any) -> dict[str, Any]:
 
         {"class_name": "Independent", "parameters": {"distribution": {...}, ...}}
 
-    Parameters left at their default are left out. Tensors are written as
-    {"dtype": ..., "shape": ..., "values": [...]}, variables by their present value; floats that
+    Parameters at their default are left out. Tensors are written as
+    {"dtype": ..., "shape": ..., "values": [...]}, variables by their present value, and floats that
     JSON lacks as the strings "inf", "-inf" and "nan".
 
-    Raises InputError naming the parameter if one is neither a number, a tensor, text nor such a
-    distribution (a bijector or a function, say), and for a prior that `event_shape` refuses.
+    Raises InputError, which names the parameter, if one is not a number, a tensor, text or such a
+    distribution (for example a bijector or a function), and for a prior that `event_shape` refuses.
     """
     event_shape(prior)
     return _serialise_distribution(prior, "prior", None)
 
 
 def variables_of(prior: Any) -> list[Any]:
-    """Returns the trainable variables a tfd distribution is made of, tf's and Keras', each once."""
+    """Returns the trainable variables (tf or Keras) of a tfd distribution, without duplicates."""
     found = [*_parameters(prior), *prior.trainable_variables]
     return list({_identity(v): v for v in found if v.trainable}.values())
 
 
 def template(prior: Any) -> tuple[dict[str, Any], list[Any]]:
-    """Returns what `serialise` does with {"variable": i} for trainable variables, and those.
+    """Returns the dict of `serialise` with {"variable": i} for trainable variables, and these.
 
-    Raises InputError for what `serialise` refuses, and where a variable is in no parameter.
+    Raises InputError as `serialise`, and if a variable is not a parameter.
     """
     event_shape(prior)
     variables: list[Any] = []
@@ -58,18 +58,18 @@ def template(prior: Any) -> tuple[dict[str, Any], list[Any]]:
 
 
 def from_template(config: dict[str, Any], values: Sequence[Any]) -> Any:
-    """Returns the distribution that `template` wrote, with `values` for its variables.
+    """Returns the distribution of a dict from `template`, with `values` for its variables.
 
-    Raises InputError for what `deserialise` refuses.
+    Raises InputError as `deserialise`.
     """
     return _deserialise_distribution(config, "prior", values)
 
 
 def deserialise(config: dict[str, Any]) -> Any:
-    """Returns the distribution that `serialise` wrote.
+    """Returns the distribution of a dict from `serialise`.
 
-    Only public classes of tfp.distributions and `Empirical` are built, and only from numbers, so a
-    config may come from a stranger. Raises InputError for anything else.
+    It builds only public classes of tfp.distributions and `Empirical`, and only from numbers, so
+    that a config may be untrusted. Raises InputError for anything else.
     """
     prior = _deserialise_distribution(config, "prior", None)
     event_shape(prior)
@@ -78,7 +78,7 @@ def deserialise(config: dict[str, Any]) -> Any:
 
 @functools.cache
 def _public_classes() -> dict[str, type]:
-    """Returns the classes that a config may name; tfd has an Empirical too, another one."""
+    """Returns the classes that a config may name; tfd has another `Empirical` than the zoo."""
     members = {name: getattr(tfd, name) for name in dir(tfd) if not name.startswith("_")}
     public = {
         name: member
@@ -152,7 +152,7 @@ def _serialise_tensor(value: Any, where: str) -> dict[str, Any]:
 
 
 def _parameters(distribution: Any) -> list[Any]:
-    """Returns the trainable variables among a distribution's parameters, at any depth."""
+    """Returns the trainable variables in a distribution's parameters, at any depth."""
     found, left = [], list(distribution.parameters.values())
     while left:
         value = left.pop(0)

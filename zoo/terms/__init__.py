@@ -19,7 +19,7 @@ from zoo.terms.sliced_wasserstein import sliced_wasserstein, sliced_wasserstein_
 from zoo.terms.stein import stein
 from zoo.terms.wasserstein import wasserstein
 
-# Every file of this folder registers the terms it defines: adding a file is enough.
+# Importing each file of this folder registers its terms: a new file needs no other edit.
 for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{_module.name}")
 

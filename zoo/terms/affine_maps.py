@@ -1,4 +1,4 @@
-"""Random affine maps of images: turned, sheared, scaled and shifted."""
+"""Random affine maps of images: rotation, shear, scale and shift."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import tensorflow as tf
 from zoo import errors
 from zoo.networks.warping import warp
 
-# At strength 1, what each example's numbers are drawn from: uniform from minus to plus these.
+# At strength 1, each example's parameters are uniform between minus and plus these values.
 _ANGLE = math.radians(20)
 _SHEAR = 0.5
 _LOG_SCALE = 0.2
@@ -18,15 +18,15 @@ _SHIFT = 0.1  # of the side
 
 
 def random_affine(images: Any, seed: Any, strength: float = 1.0) -> tf.Tensor:
-    """Returns each image through an affine map of its own, black where it comes from outside.
+    """Returns each image under an independent random affine map; pixels from outside are black.
 
     ```none
     out(r) = in(c + A (r - c) + t),   A = R(angle) [1 shear; 0 1] diag(scale_x, scale_y)
     ```
 
-    with c the middle of the image, angle up to 20 degrees, shear up to 0.5, each log scale up to
-    0.2 and t up to a tenth of the sides, all times `strength`, uniform and independent. Pixels in
-    between are bilinear, so gradients reach the images.
+    with c the centre of the image, angle up to 20 degrees, shear up to 0.5, each log scale up to
+    0.2 and t up to a tenth of the sides, all times `strength`, uniform and independent.
+    Interpolation is bilinear, so gradients reach the images.
 
     Args:
       images: [B, H, W, C].
@@ -34,12 +34,12 @@ def random_affine(images: Any, seed: Any, strength: float = 1.0) -> tf.Tensor:
       strength: 0 leaves the images as they are.
 
     Raises:
-      InputError: `images` are no images.
+      InputError: `images` do not have shape [B, H, W, C].
     """
     images = tf.convert_to_tensor(images)
     if images.shape.rank != 4:
         raise errors.InputError(
-            f"Affine maps are of images [B, H, W, C], and these have shape {images.shape}: leave "
+            f"Affine maps need images [B, H, W, C], but these have shape {images.shape}: leave "
             "out the option affine."
         )
     _, height, width, _ = images.shape

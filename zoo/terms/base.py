@@ -1,25 +1,25 @@
-"""What a term is, what it may ask of the joints, and the registry that finds it by name.
+"""The interface of terms and of the joints they are estimated on, and the registry of terms.
 
-A divergence is a class of this form; `MMD` is the example, and `JensenShannon` that of a divergence
-with a critic:
+A divergence is a class of this form; see `MMD` for an example, and `JensenShannon` for one with a
+critic:
 
 ```python
 @terms.divergence("ENERGY", describes="energy distance", symmetric=True, side="exact")
 @dataclasses.dataclass(frozen=True)
 class Energy(terms.Term):
-    space: str  # "x", "z" or "xz": it is asked for as ENERGY_x, ENERGY_z or ENERGY_xz
-    option: float = 1.0  # everything else is an option
+    space: str  # "x", "z" or "xz", for the names ENERGY_x, ENERGY_z and ENERGY_xz
+    option: float = 1.0  # every other field is an option
 
     def __call__(self, joints, training=True): ...
 ```
 
-An asymmetric one has a field `direction` too, "qp" or "pq", and is asked for as NAME_x_qp,
-NAME_x_pq and so on. The facts of the divergences that come with the zoo stand in
-`zoo.objectives.divergences`, and `estimates` reads them there.
+An asymmetric divergence also has a field `direction`, "qp" or "pq", for the names NAME_x_qp,
+NAME_x_pq and so on. The properties of the zoo's divergences are in `zoo.objectives.divergences`,
+where `estimates` reads them.
 
-`needs` and `differentiates` say what the term asks of conditionals and prior. Their defaults are
-those of a divergence of samples on its space; a term that evaluates a density says so, as `REC_x`
-does. Models compare them with what their parts can do before anything is trained.
+`needs` and `differentiates` say what the term needs of conditionals and prior. Their defaults fit
+a divergence of samples on its space; a term that evaluates a density declares it, as `REC_x` does.
+Models compare them with the capabilities of their parts before training.
 """
 
 from __future__ import annotations
@@ -41,42 +41,42 @@ DIFFERENTIATED = {
     "z": frozenset({"z_q", "z_p"}),
     "xz": frozenset({"z_q", "x_p", "z_p"}),
 }
-# How a term's surrogate depends on the prior: not at all; on its density, or on moments in closed
-# form, so that any prior that learns gets the gradient; on samples, which must then carry it; or in
-# a way that is right for a fixed prior alone.
+# How a term's surrogate depends on the prior: not at all; through its density or closed-form
+# moments, which give any learned prior its gradient; through samples, which must be
+# reparameterised; or in a way that is correct only for a fixed prior.
 Reading = Literal["none", "density", "samples", "fixed"]
 
 
 class Joints(Protocol):
-    """What a term may ask of the two joints q(x,z) and p(x,z).
+    """The interface of the two joints q(x,z) and p(x,z) on which terms are estimated.
 
-    Expectations take per-example values [B] to a scalar. They belong to the joints, so that a table
-    with exact probabilities can stand where samples usually do.
+    Expectations map per-example values [B] to a scalar. They are methods of the joints, so that a
+    table with exact probabilities can replace samples.
     """
 
     @property
     def x_q(self) -> Any:
-        """Samples of q(x,z), [B, ...]: the data ..."""
+        """The data x ~ q(x), [B, ...]."""
 
     @property
     def z_q(self) -> Any:
-        """... and what they are encoded to."""
+        """Latents z ~ q(z|x) of the data x_q, [B, ...]."""
 
     @property
     def x_p(self) -> Any:
-        """Samples of p(x,z), [B, ...]: what is decoded ..."""
+        """Generated x ~ p(x|z) at z_p, [B, ...]."""
 
     @property
     def z_p(self) -> Any:
-        """... from samples of the prior."""
+        """Latents z ~ p(z), [B, ...]."""
 
     @property
     def condition(self) -> Any:
-        """The condition c of each example, [B, ...], under q and p alike; None without one."""
+        """The condition c of each example, [B, ...], the same under q and p; None without one."""
 
     @property
     def posterior(self) -> Any:
-        """q(z|x) at x_q, batch shape [B]; q(z|x,c) where there is a condition."""
+        """q(z|x) at x_q, batch shape [B]; q(z|x,c) with a condition."""
 
     @property
     def prior(self) -> Any:
@@ -99,15 +99,15 @@ class Joints(Protocol):
         """log q(z|x) at (x, z) ~ p, [B], nats."""
 
     def log_q_z_given(self, x: Any) -> Any:
-        """log q(z|x) at z_p and the images x in place of x_p, [B], nats."""
+        """log q(z|x) at z_p and the given images x instead of x_p, [B], nats."""
 
     @property
     def q_weights(self) -> Any:
-        """The probability of each pair under q, [B], if all pairs are listed; `None` if drawn."""
+        """The probability of each pair under q, [B], if pairs are enumerated; None if sampled."""
 
     @property
     def p_weights(self) -> Any:
-        """The probability of each pair under p, [B], likewise."""
+        """The probability of each pair under p, [B], if enumerated; None if sampled."""
 
     def expect_q(self, values: Any) -> Any:
         """E_q of `values` [B] at samples of q."""
@@ -123,35 +123,36 @@ class Joints(Protocol):
         ...
 
     def remembered(self, space: str) -> tuple[tuple[Any, ...], tuple[Any, ...]] | None:
-        """`samples` with earlier ones among the generated, for critics; None if none are kept."""
+        """`samples`, with some generated ones from a replay buffer for critics; None without it."""
         ...
 
     def gathered(self, *values: Any) -> tuple[Any, ...]:
-        """`values` [B, ...] of the whole batch, where replicas share it; else as they are.
+        """`values` [B, ...] of the whole batch, gathered over replicas.
 
-        For what is no mean over examples, and is made of nothing else that differs by replica.
+        For estimates that are not means over examples. All their other inputs must be equal on all
+        replicas.
         """
         ...
 
     def noise(self, draw: Callable[[Any, Any], Any], size: Any, name: str) -> Any:
-        """Noise [B, ...] of the term `name` itself, of `draw`, which takes a shape and a seed."""
+        """Noise [B, ...] for the term `name`; `draw` takes a shape and a seed."""
 
     def stream(self, name: str) -> Any:
-        """A seed for the noise of the term `name` itself, another one for each name and step."""
+        """A seed for the noise of the term `name`, different for each name and step."""
 
 
 class Term(abc.ABC):
     """A term of an objective, ready to be estimated on samples of the joints.
 
     Subclasses are frozen dataclasses. Their fields are the options, except `space`, `direction` and
-    `critic`. A term whose class does not say from which side it estimates is taken to say nothing:
-    certificates then look for bounds elsewhere.
+    `critic`. If a class does not say from which side it estimates, its estimate is not used as a
+    bound in certificates (verdicts on constraints from held-out data).
 
-    `needs` and `differentiates` are what training asks of q(z|x), p(x|z) and p(z): class attributes
-    or properties, as in `zoo.objectives.capabilities`.
+    `needs` and `differentiates` say what training needs of q(z|x), p(x|z) and p(z). They are class
+    attributes or properties, as in `zoo.objectives.capabilities`.
 
     Attributes:
-      divergence: what is estimated, by its name in a constraint; None for what is no divergence.
+      divergence: its name in constraints; None if the term is not a divergence.
     """
 
     registered: ClassVar[str]
@@ -160,8 +161,8 @@ class Term(abc.ABC):
     spaces: ClassVar[tuple[str, ...]] = ()  # () if its name does not say the space
     directions: ClassVar[tuple[str, ...]] = ()  # () if its name does not say the direction
     needs_critic: ClassVar[bool] = False
-    # Whether it is the mean over c of what it is given each c, where joints have a condition: for
-    # "any" condition, for one of "classes" alone, or for "none".
+    # For which conditions c the term is the mean over c of its value given c: "any" condition, only
+    # "classes", or "none".
     conditions: ClassVar[Literal["any", "classes", "none"]] = "none"
 
     @property
@@ -171,21 +172,21 @@ class Term(abc.ABC):
 
     @property
     def needs(self) -> capabilities.Needs:
-        """What it needs of whom, such as {"q(z|x)": ("density",)}: nothing beside samples."""
+        """Its needs, such as {"q(z|x)": ("density",)}; by default none beyond samples."""
         return {}
 
     @property
     def differentiates(self) -> frozenset[str]:
-        """Which of z_q, x_p and z_p its surrogate passes gradients through: those it compares."""
+        """The samples (z_q, x_p, z_p) with gradients in its surrogate; by default all compared."""
         return DIFFERENTIATED.get(getattr(self, "space", ""), frozenset())
 
     def asks(self, posterior: Any, prior: Any) -> tuple[capabilities.Needs, frozenset[str]]:
-        """Returns `needs` and `differentiates` where q(z|x) and p(z) are of these kinds.
+        """Returns `needs` and `differentiates` for q(z|x) and p(z) of these kinds.
 
-        For terms that have a closed form for some.
+        Overridden by terms with a closed form for some kinds.
 
         Raises:
-          InputError: an option asks for a closed form that there is not.
+          InputError: an option asks for a closed form that does not exist.
         """
         return self.needs, self.differentiates
 
@@ -206,32 +207,32 @@ class Term(abc.ABC):
 
     @classmethod
     def options(cls) -> tuple[str, ...]:
-        """The names of what can be chosen about this term."""
+        """The names of the term's options."""
         fields = dataclasses.fields(cls)  # type: ignore[arg-type]
         chosen_by_name = ("space", "direction", "critic")
         return tuple(field.name for field in fields if field.name not in chosen_by_name)
 
     def get_config(self) -> dict[str, Any]:
-        """Returns plain data such that `make(**config, critic=critic)` is this term again."""
+        """Returns plain data from which `make(**config, critic=critic)` makes an equal term."""
         estimator = {"estimator": self.estimator_name} if self.estimator_name else {}
         options = {option: getattr(self, option) for option in self.options()}
         return {"name": self.name} | estimator | options
 
 
-# By name and, for a term that several classes estimate, the estimator's name.
+# Keys: the term's name, and the estimator's name if several classes estimate the term.
 _REGISTRY: dict[tuple[str, str | None], type[Term]] = {}
 
-# Of a KL: it needs samples alone, where Stein's needs the gradient of a density.
+# The default for KLs: it needs only samples, while Stein's method needs a density's gradient.
 _DEFAULT_ESTIMATOR = "ratio"
 
 
 def register(name: str, estimator: str | None = None) -> Callable[[type[Term]], type[Term]]:
-    """Returns the class decorator that makes a term known as `name` (or `name_space`, ...).
+    """Returns the class decorator that registers a term as `name` (or `name_space`, ...).
 
     Args:
-      name: What the term is asked for by, apart from its space and direction.
-      estimator: Which of several classes that estimate the same term this is: the value of the
-        option `estimator` that chooses it.
+      name: The term's name, without space and direction.
+      estimator: If several classes estimate the term, the value of the option `estimator` that
+        selects this one.
     """
 
     def decorate(cls: type[Term]) -> type[Term]:
@@ -243,9 +244,9 @@ def register(name: str, estimator: str | None = None) -> Callable[[type[Term]], 
 
 
 def estimates(name: str) -> Callable[[type[Term]], type[Term]]:
-    """Returns the class decorator of what estimates the divergence `name`.
+    """Returns the class decorator for an estimator of the divergence `name`.
 
-    Directions, side and critic follow from the facts; spaces are all, unless the class has fewer.
+    The registered divergence sets directions, side and critic; the class may limit the spaces.
     """
     facts = divergences.divergence(name)
 
@@ -273,10 +274,10 @@ def critic_space(name: str, estimator: str | None = None) -> str | None:
 
     Args:
       name: A full name, as in `make`.
-      estimator: Which one, where several estimate the term; its default if `None`.
+      estimator: The estimator, if several estimate the term; the default if `None`.
 
     Raises:
-      InputError: if there is no such term, or no such estimator of it.
+      InputError: the term or the estimator is unknown.
     """
     cls, fields = _find(name, estimator)
     return (fields.get("space") or getattr(cls, "space", None)) if cls.needs_critic else None
@@ -288,14 +289,14 @@ def make(name: str, critic: Any = None, **options: Any) -> Term:
     Args:
       name: A full name such as "RATE", or a divergence with its space and, if it is asymmetric, its
         direction, such as "MMD_z" and "CHI2_x_pq".
-      critic: For terms with `needs_critic`, a Keras model that gives one logit per example, high
-        where samples look drawn from q (for RATE_ratio and RATE_p: from the joint, not the product
-        of marginals). It is called on x, on z, or on [x, z].
-      **options: The term's options, see its class. Where several classes estimate the term, such as
-        "ratio" and "stein" do Dz_qp, the option `estimator` chooses between them.
+      critic: For terms with a critic, a Keras model with one logit per example, high for samples
+        of q (for RATE_ratio and RATE_p: of the joint, not the product of marginals). It is called
+        on x, on z, or on [x, z].
+      **options: The term's options, see its class. If several classes estimate the term, as
+        "ratio" and "stein" do for Dz_qp, the option `estimator` selects one.
 
     Raises:
-      InputError: if the term, an option or an option's value is unknown, or a critic is missing.
+      InputError: the term, an option or an option's value is unknown, or a critic is missing.
     """
     cls, fields = _find(name, options.get("estimator"))
     if cls.estimator_name:
@@ -315,7 +316,7 @@ def make(name: str, critic: Any = None, **options: Any) -> Term:
 
 
 def _find(name: str, estimator: str | None) -> tuple[type[Term], dict[str, str]]:
-    """Returns the class of the term `name`, and the fields that its name determines."""
+    """Returns the class of the term `name`, and the fields given by its name."""
     full_names = _full_names()
     if name not in full_names:
         raise errors.unknown("term", name, full_names)
@@ -339,7 +340,7 @@ def _full_names() -> dict[str, dict[str | None, tuple[type[Term], dict[str, str]
 
 
 def _named_by(term: Term | type[Term]) -> dict[str, tuple[str, ...]]:
-    """Returns the fields that are part of the term's name, with the values they can have."""
+    """Returns the fields that are part of the term's name, with their possible values."""
     fields = {"space": term.spaces, "direction": term.directions}
     return {field: values for field, values in fields.items() if values}
 

@@ -1,4 +1,4 @@
-"""What terms with a critic share: a pass over both samples, and penalties on the slope."""
+"""Base of terms with a critic: one pass over both samples, and gradient penalties."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Pair:
 
     Attributes:
       a, b: One tensor [B, ...] each, or one for x and one for z.
-      expect_a, expect_b: Take values [B] at the samples to their expectation.
-      still_a, still_b: Whether R1 is taken there.
+      expect_a, expect_b: Map values [B] at the samples to their expectation.
+      still_a, still_b: Whether R1 is applied at these samples.
     """
 
     a: tuple[Any, ...]
@@ -38,11 +38,11 @@ class Pair:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CriticTerm(base.Term):
-    """A term whose critic T is high at samples of a, which is q unless the term says otherwise.
+    """A term whose critic T is high at samples of a, by default q.
 
-    With `r1_gamma` the critic also pays for its slope at the samples that no player moves, which
-    damps the circling around the equilibrium; with `gradient_penalty` for a slope other than 1
-    between the samples, which keeps it 1-Lipschitz:
+    `r1_gamma` penalises the critic's gradient at samples that training does not move, which damps
+    oscillation around the equilibrium. `gradient_penalty` penalises gradient norms other than 1
+    between the samples, which keeps the critic nearly 1-Lipschitz:
 
     ```none
     R1 = r1_gamma/2 E |grad T|^2              x: at q(x), the data;  z: at p(z), the prior;
@@ -50,17 +50,16 @@ class CriticTerm(base.Term):
     GP = gradient_penalty E (|grad T| - 1)^2  at u a + (1 - u) b,  u ~ U(0, 1)
     ```
 
-    Both are added to the critic's loss alone. Where joints have a condition c the critic reads it
-    as a last input, T(x, c), and the term is the mean of the divergences given each c, for W1 too:
-    slopes are those in x and z. See Mescheder et al. "Which Training Methods for GANs
-    do actually Converge?" ICML 2018, eq. 9; Gulrajani et al. "Improved Training of Wasserstein
-    GANs." NeurIPS 2017, eq. 3. The latter was made for W1: elsewhere, where T is a log ratio, a
-    slope of 1 is a bias as well as a brake.
+    Both are added to the critic's loss only. With a condition c the critic reads c as its last
+    input, T(x, c), and the term is the mean over c of the divergence given c; gradients are in x
+    and z. See Mescheder et al. "Which Training Methods for GANs do actually Converge?" ICML 2018,
+    eq. 9; Gulrajani et al. "Improved Training of Wasserstein GANs." NeurIPS 2017, eq. 3. GP was
+    made for W1: where T is a log ratio, it also biases the estimate.
     """
 
     needs_critic = True
     conditions = "any"
-    gathers: ClassVar[bool] = False  # whether the estimate is no mean over examples
+    gathers: ClassVar[bool] = False  # whether the estimate is not a mean over examples
     divergence: ClassVar[str]  # of a and b
     log_ratio: ClassVar[bool] = True  # whether the best critic is log a/b
 
@@ -77,7 +76,7 @@ class CriticTerm(base.Term):
 
     @property
     def reverses(self) -> bool:
-        """Whether the term is the divergence of b from a, rather than of a from b."""
+        """Whether the term is D(b||a) instead of D(a||b)."""
         return getattr(self, "direction", "qp") == "pq"
 
     @abc.abstractmethod
@@ -85,14 +84,14 @@ class CriticTerm(base.Term):
         """Returns the estimate, without penalties, from the logits [B] at a and at b."""
 
     def pair(self, joints: base.Joints) -> Pair:
-        """Returns what the critic tells apart: q and p on the term's space."""
+        """Returns the samples that the critic tells apart: q and p on the term's space."""
         q, p = joints.samples(self.space)
         still_q, still_p = self.space != "z", self.space != "x"
         return Pair(q, p, joints.expect_q, joints.expect_p, still_q, still_p)
 
     def __call__(self, joints: base.Joints, training: bool = True) -> Estimate:
         pair = self.pair(joints)
-        # Where a and b share their x, or z, each has its own slope: so each gets its own tensor.
+        # a and b may share x or z. Copies give each sample its own gradient.
         a, b = tf.nest.map_structure(tf.identity, (pair.a, pair.b))
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             if self.r1_gamma:
@@ -101,7 +100,7 @@ class CriticTerm(base.Term):
         estimate = self._compared(joints, pair, logits)
         penalty = 0.0
         if training and (remembered := joints.remembered(self.space)) is not None:
-            # The critic sees earlier samples again; the other players see this batch's alone.
+            # Only the critic's loss uses samples from the replay buffer.
             shown = self._logits(*remembered, joints.condition, training)
             seen = self._compared(joints, pair, shown)
             estimate = dataclasses.replace(estimate, critic_loss=seen.critic_loss)
@@ -119,7 +118,7 @@ class CriticTerm(base.Term):
                 tape.watch(between)
                 logit = self._logit(_beside(between, joints.condition), training)
             (slope,) = _squared_slopes(tape, logit, (between,))
-            # GP = weight E (|grad T| - 1)^2;  a slope of 0, such as at first, has no direction
+            # GP = weight E (|grad T| - 1)^2;  1e-12 because the norm has no gradient at 0
             norm = tf.sqrt(slope + 1e-12)
             penalty += self.gradient_penalty * tf.reduce_mean((norm - 1.0) ** 2)
         return dataclasses.replace(estimate, critic_loss=estimate.critic_loss + penalty)
@@ -136,11 +135,11 @@ class CriticTerm(base.Term):
         return logits[:n], logits[n:]
 
     def _logit(self, parts: Any, training: bool) -> Any:
-        """Returns the critic's logits, [B], or [B, P] where it judges patches."""
+        """Returns the critic's logits, [B], or [B, P] for a critic of patches."""
         logit = self.critic(_one_or_both(parts), training=training)
         if logit.dtype in (tf.float16, tf.bfloat16):
             logit = tf.cast(logit, tf.float32)
-        # [B, 1] beside log densities [B] would make [B, B].
+        # [B, 1] would broadcast with log densities [B] to [B, B].
         return logit[:, 0] if logit.shape.rank == 2 and logit.shape[1] == 1 else logit
 
 
@@ -154,7 +153,7 @@ def _between(pair: Pair, u: Any) -> tuple[Any, ...]:
 
 
 def _beside(parts: tuple[Any, ...], condition: Any) -> tuple[Any, ...]:
-    """Returns what the critic reads: the parts of an example, and the condition if any."""
+    """Returns the critic's inputs: the parts of an example, and the condition if any."""
     return tuple(parts) if condition is None else (*parts, condition)
 
 
@@ -164,9 +163,9 @@ def _one_or_both(parts: Any) -> Any:
 
 def _squared_slopes(tape: tf.GradientTape, logits: Any, samples: tuple[Any, ...]) -> list[Any]:
     """Returns |grad T|^2, [B], at each of the samples."""
-    # Of a critic of patches, [B, P], the slope of an image's mean logit.
+    # For a critic of patches, [B, P], the gradient is that of an image's mean logit.
     each = [tf.ones_like(t) / math.prod(t.shape[1:]) for t in tf.nest.flatten(logits)]
-    # A critic may ignore a part of its input: its slope there is 0, not missing.
+    # The gradient in an input that the critic ignores is 0, not None.
     slopes = tape.gradient(
         logits,
         samples,

@@ -33,13 +33,13 @@ def density_ratio(
     surrogate   = E_a[T] - log E_b[e^T]
     ```
 
-    The value is no bound and may be negative, but it is the steadiest reading: its variance is that
-    of T under a over n. The variational bounds E_a[T] - E_b[e^T] + 1 and E_a[T] - log E_b[e^T] add
-    that of e^T under b, the chi-squared divergence of a from b. Of two normals in 8 dimensions at a
-    KL of 8.0 nats, a critic trained on batches of 128 read 7.8 +- .6; by the bounds 6 +- 26 and
+    The value is not a bound and may be negative, but it has the least variance: that of T under a,
+    over n. The variational bounds E_a[T] - E_b[e^T] + 1 and E_a[T] - log E_b[e^T] add the variance
+    of e^T under b, the chi-squared divergence of a from b. For two normals in 8 dimensions with a
+    KL of 8.0 nats, a critic trained on batches of 128 gave 7.8 +- .6; the bounds gave 6 +- 26 and
     12 +- 3.
 
-    The surrogate is for its gradient, with T held fixed. Let a(x), b(x) be the densities and
+    The surrogate provides the gradient, with T held fixed. Let a(x), b(x) be the densities and
     r = a/b = e^T:
 
     ```none
@@ -49,10 +49,10 @@ def density_ratio(
                               samples x ~ b:  -E_b[ r grad T . dx ]  the slope of -E_b[e^T]
     ```
 
-    The slope of E_a[T] knows nothing of b: its derivative in b's parameters is 0, though KL has
-    one. With log E_b[e^T] in place of E_b[e^T] the weights r are divided by their mean, which is 1
-    at T = log a/b: they then sum to 1 in every batch, and a constant error of T cancels. Few
-    samples of b carry most of the weight when the KL is large.
+    E_a[T] alone has derivative 0 in b's parameters, unlike the KL. With log E_b[e^T] in place of
+    E_b[e^T] the weights r are divided by their mean, which is 1 at T = log a/b: their mean is then
+    1 in every batch, and a constant error of T cancels. If the KL is large, few samples of b carry
+    most of the weight.
 
     For more information, see:
       Sugiyama et al. "Density Ratio Estimation in Machine Learning." Cambridge, 2012, chapter 4.
@@ -60,13 +60,13 @@ def density_ratio(
       Donsker and Varadhan 1983, on E_a[T] - log E_b[e^T].
 
     Args:
-      critic_a: [N], the critic's logits at samples of a: high where it takes them for a's.
+      critic_a: [N], the critic's logits at samples of a; high means "drawn from a".
       critic_b: [M], its logits at samples of b.
-      expect_a: Takes [N] to a scalar; the mean unless the examples carry other weights.
-      expect_b: Takes [M] to a scalar, likewise.
+      expect_a: Maps [N] to a scalar; the mean unless examples are weighted.
+      expect_b: Maps [M] to a scalar; likewise.
 
     Returns:
-      estimate: Its value in nats, its surrogate, and the critic's loss.
+      estimate: The value in nats, the surrogate, and the critic's loss.
     """
     critic_a = tf.cast(tf.convert_to_tensor(critic_a), tf.float32)
     critic_b = tf.cast(tf.convert_to_tensor(critic_b), tf.float32)
@@ -129,7 +129,7 @@ class DivergenceOfJoints(_Divergence):
 @base.register("RATE_p", estimator="ratio")
 @dataclasses.dataclass(frozen=True)
 class ReverseRate(CriticTerm):
-    """RATE_p = KL(p(x,z) || q(x)p(z)): data beside codes drawn for themselves."""
+    """RATE_p = KL(p(x,z) || q(x)p(z)); the product pairs data with independent codes."""
 
     divergence = "KL"
     gathers = True
@@ -150,17 +150,17 @@ class ReverseRate(CriticTerm):
 class RateByRatio(CriticTerm):
     """RATE_ratio = KL(q(x,z) || q(x)p(z)), for encoders without a density.
 
-    With `adaptive_contrast` the critic has less to tell apart. Let r(z|x) be the normal with the
-    means m(x) and standard deviations s(x) of q(z|x), elementwise, and e = (z - m(x)) / s(x):
+    `adaptive_contrast` makes the critic's two distributions more alike. Let r(z|x) be the normal
+    with the means m(x) and standard deviations s(x) of q(z|x), elementwise, e = (z - m(x)) / s(x):
 
     ```none
     RATE = E_q(x) KL(q(z|x) || r(z|x)) + E_q(x,z)[ log r(z|x) - log p(z) ]
-    KL(q(z|x) || r(z|x)) = KL(q(e|x) || N(0, I))    the critic's (x, e) against (x, N(0, I))
+    KL(q(z|x) || r(z|x)) = KL(q(e|x) || N(0, I))    by a critic of (x, e) against (x, N(0, I))
     ```
 
-    which holds for any m and s, so no gradient flows through them. They are the mean and standard
-    deviation of `joints.posterior`: for an implicit encoder, those of many samples of it other than
-    z, as `tfd.Empirical` gives them.
+    This holds for any m and s, so no gradient flows through them. They are the mean and standard
+    deviation of `joints.posterior`; an implicit encoder estimates them from many samples other than
+    z.
 
     See Mescheder et al. "Adversarial Variational Bayes." ICML 2017, on adaptive contrast.
     """
@@ -212,7 +212,7 @@ class RateByRatio(CriticTerm):
 def _standardised(joints: base.Joints) -> tuple[Any, Any]:
     """Returns e = (z - m(x)) / s(x) at z ~ q(z|x), and log s(x)."""
     mean, scale = joints.posterior.mean(), joints.posterior.stddev()
-    # Samples that all agree have no spread to divide by.
+    # Identical samples have standard deviation 0.
     mean, scale = tf.stop_gradient(mean), tf.stop_gradient(tf.maximum(scale, 1e-6))
     return (joints.z_q - mean) / scale, tf.math.log(scale)
 
@@ -221,13 +221,13 @@ def _expect_product(joints: base.Joints) -> Callable[[Any], Any]:
     """Returns the expectation under q(x)p(z) of values [B] at the pairs (x_q, z_p)."""
     if joints.q_weights is None:
         return tf.reduce_mean
-    # In a list of all pairs q(x) is the sum of q over those with the same x, p(z) likewise.
+    # With enumerated pairs, q(x) is the sum of q over pairs with the same x; p(z) likewise.
     q_x = tf.linalg.matvec(_same(joints.x_q), joints.q_weights)
     p_z = tf.linalg.matvec(_same(joints.z_p), joints.p_weights)
     return lambda values: tf.reduce_sum(q_x * p_z * values)
 
 
 def _same(points: Any) -> Any:
-    """Returns [B, B], 1 where two rows of `points` are equal and 0 elsewhere."""
+    """Returns [B, B], with 1 if two rows of `points` are equal, else 0."""
     rows = kernels.flatten(points)
     return tf.cast(tf.reduce_all(rows[:, None] == rows[None, :], axis=2), tf.float32)

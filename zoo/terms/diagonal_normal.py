@@ -1,4 +1,4 @@
-"""Recognises the distributions for which the other files have closed forms."""
+"""Recognises diagonal normals, for which terms have closed forms."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ tfd = tfp.distributions
 def diagonal_normal(distribution: Any) -> Any | None:
     """Returns `distribution` as a `tfd.Independent(tfd.Normal)`, or `None` if it is not one.
 
-    Recognised are `tfd.MultivariateNormalDiag`, `tfd.Independent` of a `tfd.Normal`, a
-    `tfd.Normal` of numbers, and blocks (`tfd.Blockwise`, `Blocks`) of such vectors
-    alone. In the result mean and scale have the full event shape.
+    It recognises `tfd.MultivariateNormalDiag`, `tfd.Independent` of a `tfd.Normal`, a scalar
+    `tfd.Normal`, and blocks (`tfd.Blockwise`, `Blocks`) that are all of these kinds. Mean and scale
+    of the result have the full event shape.
     """
     if block_sizes(distribution) is not None:
         return _concatenated([diagonal_normal(block) for block in distribution.distributions])

@@ -1,4 +1,4 @@
-"""What an estimator returns."""
+"""The result of an estimator: value, surrogate and critic loss."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ from typing import Any
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:
-    """An estimated term: what is read, what the model descends, what the critic descends.
+    """An estimated term: its value, and the losses of the model and of the critic.
 
     Attributes:
-      value: Scalar, nats per example; a distance of W1, a squared one of SW and MMD, and of Stein's
-        direction nats per unit step. It goes to the logs and moves the multipliers.
+      value: Scalar for logs and multipliers, in nats per example; for W1 a distance, for SW and MMD
+        a squared distance, for Stein's direction nats per unit step.
       surrogate: Scalar whose gradient trains encoder, decoder and prior. Only its gradient means
         anything: its value need not be that of the term.
-      critic_loss: Scalar which the critic descends, or `None` where there is no critic. To be
-        differentiated with respect to the critic's variables alone, and `surrogate` with respect
-        to all the others: neither stops gradients by itself.
+      critic_loss: Scalar loss of the critic; `None` without a critic. Differentiate it in the
+        critic's variables only, and `surrogate` in the others only: neither stops gradients.
     """
 
     value: Any
@@ -26,5 +25,5 @@ class Estimate:
 
     @classmethod
     def of(cls, value: Any) -> Estimate:
-        """Returns the estimate of a term whose value is its own surrogate."""
+        """Returns the estimate of a term whose surrogate is its value."""
         return cls(value=value, surrogate=value)

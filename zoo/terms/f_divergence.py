@@ -16,8 +16,8 @@ from zoo.terms.estimate import Estimate
 
 Expectation = Callable[[Any], Any]
 
-# Each takes V at samples of a and of b to the bound E_a f'(u) - E_b f*(f'(u)) at u = e^V, for a
-# convex f with f(1) = f'(1) = 0, and to the surrogate.
+# Each function maps V at samples of a and of b to the surrogate and to the bound
+# E_a f'(u) - E_b f*(f'(u)) at u = e^V, for a convex f with f(1) = f'(1) = 0.
 
 
 def _forward_kl(v_a: Any, v_b: Any, e_a: Expectation, e_b: Expectation) -> tuple[Any, Any]:
@@ -85,29 +85,28 @@ def f_divergence(
     TV     1/2 E_p|q/p - 1|            >= 1/2 E_q tanh(V) - 1/2 E_p tanh(V)
     ```
 
-    with equality at V = log q/p, for TV in the limit of V = +-infinity where q/p is above or below
-    1. In terms of V, T is in the domain of f* whatever the critic says, every bound is 0 at V = 0,
-    and one critic serves all: FKL here and KL by density ratio differ only in how it is trained.
+    with equality at V = log q/p; for TV, as V goes to +infinity where q/p > 1 and to -infinity
+    where q/p < 1. With T written by V, T is always in the domain of f*, every bound is 0 at V = 0,
+    and all divergences have the same critic: FKL here and KL by density ratio differ only in how it
+    is trained. The value is the bound, the critic's loss is minus the bound. Means of exponentials
+    depend on rare samples: the variance of e^V under p is the chi-squared divergence of q from p,
+    and a lower bound from n samples is not reliable above log n nats of KL.
 
-    The bound is the value, and minus the bound the critic's loss. Exponentials are averaged over
-    samples that seldom have a large one: the variance of e^V under p is the chi-squared divergence
-    of q from p, and no lower bound from n samples can be trusted to say more than log n nats of KL.
-
-    Where the critic attains the bound, the bound's gradient is that of the divergence, in both
-    arguments; so is that of the surrogate. But a player that moves towards larger V could lower the
-    bound exponentially before the critic answers, and leave for infinity. So in the surrogate an
-    exponential that its own samples would raise stands under a logarithm, times what its mean is
-    where the bound is attained, as the other samples tell:
+    If the critic attains the bound, bound and surrogate have the gradient of the divergence, in
+    both arguments. But a decoder or encoder that moves towards larger V could lower the bound
+    exponentially before the critic adapts, and diverge. So the surrogate replaces such an
+    exponential mean by its logarithm, times the value of the mean where the bound is attained,
+    which is estimated from the other samples:
 
     ```none
     FKL    E_q[V] - log E_p[e^V]                       as E_p[e^V] = 1
     RKL    -log E_q[e^-V] - E_p[V]                     as E_q[e^-V] = 1
     CHI2   2 E_q[e^V] - {E_q[e^V]} log E_p[e^2V]       as E_p[e^2V] = E_q[e^V]
     H2     -{E_p[e^(V/2)]} log E_q[e^(-V/2)] - {E_q[e^(-V/2)]} log E_p[e^(V/2)]
-    TV     its bound, which gives no slope where the critic is sure
+    TV     the bound, which has no gradient where the critic is sure
     ```
 
-    where no gradient flows through braces, and those of H2 are cut at 1, the most they can be.
+    No gradient flows through braces; those of H2 are clipped at 1, their largest value.
 
     For more information, see:
       Nguyen et al. "Estimating Divergence Functionals and the Likelihood Ratio by Convex Risk
@@ -115,20 +114,20 @@ def f_divergence(
       Nowozin et al. "f-GAN: Training Generative Neural Samplers using Variational Divergence
       Minimization." NeurIPS 2016, eq. 4-6.
       McAllester and Stratos. "Formal Limitations on the Measurement of Mutual Information." AISTATS
-      2020, on what n samples can say.
+      2020, on the log n limit.
 
     Args:
-      critic_q: [N], the critic's logits V at samples of q: high where it takes them for q's.
+      critic_q: [N], the critic's logits V at samples of q; high means "drawn from q".
       critic_p: [M], its logits at samples of p.
       name: "FKL", "RKL", "CHI2", "H2" or "TV".
-      expect_q: Takes [N] to a scalar; the mean unless the examples carry other weights.
-      expect_p: Takes [M] to a scalar, likewise.
+      expect_q: Maps [N] to a scalar; the mean unless examples are weighted.
+      expect_p: Maps [M] to a scalar; likewise.
 
     Returns:
-      estimate: Its value (FKL and RKL in nats), its surrogate, and the critic's loss.
+      estimate: The value (FKL and RKL in nats), the surrogate, and the critic's loss.
 
     Raises:
-      InputError: if there is no such divergence.
+      InputError: the divergence is unknown.
     """
     if name not in BOUNDS:
         raise errors.unknown("f-divergence", name, BOUNDS)
@@ -140,7 +139,7 @@ def f_divergence(
 
 @dataclasses.dataclass(frozen=True)
 class _FDivergence(CriticTerm):
-    """Subclasses are registered by a name in `BOUNDS`."""
+    """An f-divergence by a critic; subclasses are registered by a name in `BOUNDS`."""
 
     gathers = True
 
@@ -167,8 +166,8 @@ class ReverseKL(_FDivergence):
 class ChiSquared(_FDivergence):
     """CHI2(a||b) = E_b[ (a/b - 1)^2 ], Pearson's; penalties as in `CriticTerm`.
 
-    It is infinite where a has the heavier tails: for normals if s_a^2 >= 2 s_b^2. Then the critic's
-    loss has no minimum and training breaks down, so let b be the wider one.
+    It is infinite if a has much heavier tails: for normals, if s_a^2 >= 2 s_b^2. Then the critic's
+    loss has no minimum and training diverges: choose the wider distribution as b.
     """
 
 
@@ -182,4 +181,4 @@ class TotalVariation(_FDivergence):
     """TV = 1/2 E_p|q/p - 1|, in [0, 1]; penalties as in `CriticTerm`."""
 
     gathers = False
-    log_ratio = False  # it is infinite
+    log_ratio = False  # the best critic is +-infinity

@@ -31,10 +31,10 @@ def jensen_shannon(
             >= log 2 - 1/2 L(T),              L(T) = E_q softplus(-T) + E_p softplus(T)
     ```
 
-    with equality at T = log q/p. So 0 <= JS <= log 2 while the estimate, though it never exceeds
-    log 2 either, falls below 0 when the critic is worse than a guess. L(T), the cross entropy of
-    classifying the samples, is what the critic descends: L = 2 (log 2 - value). The game value of
-    a GAN is -L = 2 JS - log 4 at the optimal critic.
+    with equality at T = log q/p. JS is in [0, log 2]; the estimate is at most log 2, and negative
+    if the critic is worse than a guess. L(T), the cross entropy of classifying the samples, is the
+    critic's loss: L = 2 (log 2 - value). The game value of a GAN is -L = 2 JS - log 4 at the
+    optimal critic.
 
     The encoder and decoder descend one of two surrogates:
 
@@ -43,27 +43,26 @@ def jensen_shannon(
     non_saturating:            1/2 [ E_p softplus(-T) + E_q softplus(T) ]
     ```
 
-    The first is the value: at the optimal critic its gradient is that of JS, but it vanishes for a
-    side which the critic is sure of. In the second each side tries to be taken for the other; at
-    the optimal critic its gradient is that of KL(m||q) when p moves, plus that of KL(m||p) when q
-    moves. The two surrogates have the same gradient where T = 0, since there softplus(T) and
-    -softplus(-T) have the same slope, 1/2.
+    The first is the value: at the optimal critic its gradient is that of JS, but it vanishes where
+    the critic is sure. The second exchanges the labels; at the optimal critic its gradient is that
+    of KL(m||q) in p, plus that of KL(m||p) in q. Where T = 0 both surrogates have the same
+    gradient, since softplus(T) and -softplus(-T) both have slope 1/2.
 
     For more information, see:
       Goodfellow et al. "Generative Adversarial Nets." NeurIPS 2014, section 3 and theorem 1.
 
     Args:
-      critic_q: [N], the critic's logits at samples of q: high where it takes them for q's.
+      critic_q: [N], the critic's logits at samples of q; high means "drawn from q".
       critic_p: [M], its logits at samples of p.
       surrogate: "non_saturating" or "saturating".
-      expect_q: Takes [N] to a scalar; the mean unless the examples carry other weights.
-      expect_p: Takes [M] to a scalar, likewise.
+      expect_q: Maps [N] to a scalar; the mean unless examples are weighted.
+      expect_p: Maps [M] to a scalar; likewise.
 
     Returns:
-      estimate: Its value in nats, its surrogate, and the critic's loss.
+      estimate: The value in nats, the surrogate, and the critic's loss.
 
     Raises:
-      InputError: if there is no such surrogate.
+      InputError: the surrogate is unknown.
     """
     _check(surrogate)
     critic_q = tf.cast(tf.convert_to_tensor(critic_q), tf.float32)

@@ -23,8 +23,8 @@ class Kernel:
     imq:  profile(t) = 1 / (1 + t)    C / (C + |d|^2) with C = 2 s2
     ```
 
-    The inverse multiquadric with s2 = dim, so C = 2 dim, is that of Tolstikhin et al. "Wasserstein
-    Auto-Encoders." ICLR 2018, section 4, for a standard normal prior.
+    The inverse multiquadric with s2 = dim, so C = 2 dim, is the kernel of Tolstikhin et al.
+    "Wasserstein Auto-Encoders." ICLR 2018, section 4, for a standard normal prior.
     """
 
     profile: Callable[[Any], Any]
@@ -56,10 +56,10 @@ BANDWIDTHS = ("dim", "median")
 
 
 def kernel(name: str, scales: Sequence[float] | None = None) -> Kernel:
-    """Returns the kernel called `name`, with its own scales or with `scales`.
+    """Returns the kernel called `name`, with its default scales or with `scales`.
 
     Raises:
-      InputError: if there is no such kernel, or a scale is not a positive number.
+      InputError: the kernel is unknown, or a scale is not a positive number.
     """
     if name not in KERNELS:
         raise errors.unknown("kernel", name, KERNELS)
@@ -82,15 +82,15 @@ def check_bandwidth(rule: Any) -> None:
 def bandwidth(rule: Any, *samples: Any) -> Any:
     """Returns s2, the variance of the RBF kernel exp(-|d|^2 / (2 s2)).
 
-    Squared distances grow as the dimension, so s2 has to as well. With s2 = dim^2 / 2 the kernel is
-    flat over all of a standard normal in 64 dimensions, and MMD sees nothing.
+    Squared distances grow as the dimension, so s2 must grow as well. With s2 = dim^2 / 2 the kernel
+    is almost constant on a standard normal in 64 dimensions, and MMD detects nothing.
 
     Args:
       rule: "dim" for s2 = dim, "median" for `median_bandwidth`, or s2 itself.
       *samples: [N, D] each.
 
     Raises:
-      InputError: if `rule` is none of these.
+      InputError: `rule` is not one of these.
     """
     check_bandwidth(rule)
     if isinstance(rule, str):
@@ -106,7 +106,7 @@ def median_bandwidth(*samples: Any) -> Any:
     ```
 
     See Gretton et al. "A Kernel Two-Sample Test." JMLR 13, 2012, section 8. No gradient flows
-    through it: the bandwidth is a choice of test, not a way to pass it.
+    through it, so that training cannot lower MMD by changing the bandwidth.
 
     Args:
       *samples: [N, ...] each, two or more examples in all.
@@ -116,14 +116,14 @@ def median_bandwidth(*samples: Any) -> Any:
     """
     pooled = tf.concat([flatten(sample) for sample in samples], axis=0)
     distances = squared_distances(pooled, pooled)
-    # On the diagonal -1, so that the n distances of a point from itself sort first ...
+    # The diagonal is set to -1, so that the n distances of points to themselves sort first.
     n = tf.shape(pooled)[0]
     distances = tf.linalg.set_diag(distances, -tf.ones([n]))
     ordered = tf.sort(tf.reshape(distances, [-1]))
-    # ... and after them comes each of the m = n(n-1)/2 pairs, twice.
+    # Then follows each of the m = n(n-1)/2 pairs, twice.
     m = n * (n - 1) // 2
     lower, upper = ordered[n + 2 * ((m - 1) // 2)], ordered[n + 2 * (m // 2)]
-    # Identical samples have distance 0; any bandwidth above 0 then gives k = 1.
+    # If all samples are identical the median is 0, and any positive bandwidth gives k = 1.
     return tf.stop_gradient(tf.maximum(0.5 * (lower + upper), 1e-12))
 
 
@@ -131,7 +131,7 @@ def mean_of_pairs(gram: Any, estimator: str) -> Any:
     """Returns the mean of k(z_i, z_j): over i != j ("u"), or over all i, j ("v").
 
     Raises:
-      InputError: if the estimator is another, or the U-statistic has one example.
+      InputError: the estimator is unknown, or the U-statistic has one example.
     """
     if estimator not in ("u", "v"):
         raise errors.unknown("estimator of all pairs", estimator, ("u", "v"))
@@ -146,22 +146,22 @@ def mean_of_pairs(gram: Any, estimator: str) -> Any:
 
 
 def pairs_of_one_class(condition: Any, estimator: str) -> Any:
-    """Returns weights [N, N] with which a mean of pairs is that of each class, averaged over them.
+    """Returns weights [N, N] of pairs for the mean within each class, averaged over classes.
 
     ```none
     w_ij = 1[c_i = c_j] / ((n_c - 1) N)  for i != j ("u"),    1[c_i = c_j] / (n_c N) for all ("v")
     sum_ij w_ij k_ij = sum_c n_c / N (mean of k over the pairs of class c)
     ```
 
-    With "u" classes of one example are left out, of N too; where no other is left all weights
-    are 0.
+    "u" leaves out classes with one example, which do not count in N; if no class is left, all
+    weights are 0.
 
     Args:
       condition: [N, K], the classes as one-hot vectors.
       estimator: "u" or "v".
 
     Raises:
-      InputError: if the estimator is another.
+      InputError: the estimator is unknown.
     """
     if estimator not in ("u", "v"):
         raise errors.unknown("estimator within classes", estimator, ("u", "v"))
@@ -184,7 +184,7 @@ def flatten(*parts: Any) -> Any:
 
 def squared_distances(a: Any, b: Any) -> Any:
     """Returns |a_i - b_j|^2, [N, M], of `a` [N, D] and `b` [M, D], in float32."""
-    # |a - b|^2 = |a|^2 + |b|^2 - 2 a.b cancels when both lie far from 0: move their mean there.
+    # |a - b|^2 = |a|^2 + |b|^2 - 2 a.b loses digits if both lie far from 0: subtract their mean.
     center = tf.stop_gradient(tf.reduce_mean(tf.concat([a, b], axis=0), axis=0))
     a, b = a - center, b - center
     norms = tf.reduce_sum(a**2, axis=1)[:, tf.newaxis] + tf.reduce_sum(b**2, axis=1)

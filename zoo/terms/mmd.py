@@ -1,9 +1,8 @@
-"""MMD: the squared maximum mean discrepancy between q and p, from samples alone.
+"""MMD: the squared maximum mean discrepancy between q and p, from samples.
 
-The V-statistic counts every point's kernel with itself, which biases it by 2(1 - E k)/n when q = p:
-at n = 128 far more than the tolerances worth asking for, and another bias for another batch size.
-So the U-statistic is the default everywhere. It is unbiased and therefore negative about half of
-the time when q = p.
+The V-statistic includes each point's kernel with itself, which biases it by 2(1 - E k)/n if q = p.
+At n = 128 this exceeds useful tolerances, and it depends on the batch size. So the U-statistic is
+the default everywhere. It is unbiased, and therefore negative about half of the time if q = p.
 """
 
 from __future__ import annotations
@@ -40,8 +39,8 @@ def mmd(
     MMD^2 = E_qq k(z, z') - 2 E_qp k(z, y) + E_pp k(y, y')
     ```
 
-    "linear" looks at each example once, in pairs of neighbours. It is unbiased too, at a cost of n
-    instead of n^2, but if q = p its variance falls as 1/n only, and not as 1/n^2:
+    "linear" uses each example once, in pairs of neighbours. It is also unbiased and costs n instead
+    of n^2, but if q = p its variance decreases as 1/n instead of 1/n^2:
 
     ```none
     MMD^2 = 2/n sum_i k(z_2i-1, z_2i) + k(y_2i-1, y_2i) - k(z_2i-1, y_2i) - k(z_2i, y_2i-1)
@@ -56,16 +55,17 @@ def mmd(
       prior_sample: [M, ...], samples of p.
       kernel: "rbf", "rbf_mixture", "imq" or "imq_mixture", see `kernels.Kernel`.
       bandwidth: s2 in exp(-|d|^2 / (2 s2)): "dim", "median" or a number, see `kernels.bandwidth`.
-        "median" depends on the samples, which leaves the U-statistic a bias of order 1/n.
-      estimator: "u", unbiased and at times negative; "v", biased and never negative; or "linear",
-        unbiased and noisier, for as many samples of q as of p, the last of an odd number left out.
-      scales: Multiply s2, one kernel each, averaged; `None` for the kernel's own.
+        "median" depends on the samples, which gives the U-statistic a bias of order 1/n.
+      estimator: "u", unbiased and sometimes negative; "v", biased and never negative; or "linear",
+        unbiased and noisier, for equal numbers of samples of q and p; it drops the last of an odd
+        number.
+      scales: Factors of s2; the kernel is the mean over them. `None` for the kernel's default.
 
     Returns:
-      mmd: Scalar, symmetric in q and p, 0 in expectation if they are the same.
+      mmd: Scalar, symmetric in q and p, 0 in expectation if they are equal.
 
     Raises:
-      InputError: if an option is unknown, examples differ in size (for "linear" samples in number),
+      InputError: an option is unknown, examples differ in size (for "linear", samples in number),
         or a batch has one example.
     """
     _check_estimator(estimator)
@@ -99,18 +99,18 @@ def mmd_weighted(
     ```
 
     Args:
-      points: [N, ...], all that q and p can draw.
+      points: [N, ...], the common support of q and p.
       q_weights: [N], probabilities; the result is differentiable in them.
       p_weights: [N], probabilities.
       kernel: As in `mmd`.
-      bandwidth: As in `mmd`; "median" is over `points`, whatever their weights.
+      bandwidth: As in `mmd`; "median" is over `points` without weights.
       scales: As in `mmd`.
 
     Returns:
       mmd: Scalar, 0 or above, 0 for equal weights.
 
     Raises:
-      InputError: if an option is unknown.
+      InputError: an option is unknown.
     """
     a, k = kernels.flatten(points), kernels.kernel(kernel, scales)
     gram = k(kernels.squared_distances(a, a), kernels.bandwidth(bandwidth, a))
@@ -124,15 +124,15 @@ def mmd_weighted(
 class MMD(base.Term):
     """MMD between q and p on x, on z, or on both side by side; options as in `mmd`.
 
-    On z, where the prior is a diagonal normal and the kernel an RBF, the prior's side is exact,
-    except in linear time.
-    `embedding` insists on that ("closed_form") or does without ("sampled"). Where q(z|x) is a
-    diagonal normal as well, encoder and decoder descend `mmd_of_normals`, whose expectation is the
-    same. On joints that weigh their samples both sides are exact: `mmd_weighted`.
+    On z, with a diagonal normal prior and an RBF kernel, the expectation over the prior is in
+    closed form, except in linear time.
+    `embedding` requires that ("closed_form") or avoids it ("sampled"). If q(z|x) is a diagonal
+    normal as well, the surrogate is `mmd_of_normals`, which has the same expectation. On enumerated
+    joints both sides are exact, by `mmd_weighted`.
 
-    Where joints have a condition of classes it is the mean of MMD within each class,
-    E_c MMD(q(z|c), p(z)), by the pairs of examples of one class; not in linear time. Classes with
-    one example in a batch are left out of it, and a batch without any pair counts as 0.
+    With a condition of classes it is the mean of MMD within classes, E_c MMD(q(z|c), p(z)), over
+    pairs of examples of one class; not in linear time. A batch leaves out classes with one example,
+    and a batch without any pair counts as 0.
     """
 
     space: str
@@ -168,11 +168,11 @@ class MMD(base.Term):
 
     @property
     def side(self) -> base.Side:
-        # The V-statistic is biased upwards, by the pairs of a sample with itself.
+        # Pairs of a sample with itself bias the V-statistic upwards.
         return "upper" if self.estimator == "v" else super().side
 
     def asks(self, posterior: Any, prior: Any) -> tuple[Needs, frozenset[str]]:
-        self._exact(prior)  # raises where the embedding asked for is none
+        self._exact(prior)  # raises if the requested embedding does not exist
         return self.needs, self.differentiates
 
     def reads_prior(self, prior: Any) -> base.Reading:
@@ -212,7 +212,7 @@ class MMD(base.Term):
         return Estimate(value=exact, surrogate=surrogate)
 
     def _within_classes(self, joints: base.Joints) -> Any:
-        """Returns the mean over classes of MMD within each, of samples of both sides."""
+        """Returns the mean over classes of MMD within each, from samples of both sides."""
         samples = (kernels.flatten(*parts) for parts in joints.samples(self.space))
         q, p, classes = joints.gathered(*samples, joints.condition)
         k, s2 = kernels.kernel(self.kernel, self.scales), kernels.bandwidth(self.bandwidth, q, p)
@@ -224,7 +224,7 @@ class MMD(base.Term):
         return tf.reduce_sum(pairs * (k_qq - 2.0 * k_qp + k_pp))
 
     def _of_weights(self, joints: base.Joints) -> Any:
-        """Returns MMD between tables: q and p weigh the same enumerated points."""
+        """Returns MMD between q and p on the same enumerated points."""
         points, _ = joints.samples(self.space)
         return mmd_weighted(
             kernels.flatten(*points),
@@ -236,7 +236,7 @@ class MMD(base.Term):
         )
 
     def _exact(self, prior: Any) -> Any | None:
-        """Returns the prior where its embedding is to be exact, else `None`."""
+        """Returns the prior if its embedding is in closed form, else `None`."""
         if self.space != "z" or self.embedding == "sampled" or self.estimator == "linear":
             return None
         if kernels.kernel(self.kernel).profile is not kernels.rbf:
@@ -251,7 +251,7 @@ class MMD(base.Term):
 
 
 def _of_neighbours(q: Any, p: Any, k: Callable[[Any, Any], Any]) -> Any:
-    """Returns the linear-time statistic of samples [N, D], with k of pairs of rows."""
+    """Returns the linear-time statistic of samples [N, D]; `k` takes two matrices row by row."""
     if not q.shape.is_compatible_with(p.shape):
         raise errors.InputError(
             f"MMD in linear time pairs the samples: got {q.shape[0]} and {p.shape[0]} of them."

@@ -22,15 +22,15 @@ def mmd_of_normals(
 ) -> Any:
     """The squared maximum mean discrepancy between E_x q(z|x) and N(loc, diag(scale^2)).
 
-    What the U-statistic of one sample of each q(z|x) is on average, for an RBF kernel:
+    It is the mean of the U-statistic over one sample of each q(z|x), for an RBF kernel:
 
     ```none
     MMD^2 = 1/(n(n-1)) sum_{i != j} E k(z_i, z_j) - 2/n sum_i E k(z_i, y) + E k(y, y')
     E k(a, b) = prod_d sqrt(s2 / (s2 + v_d)) exp(-m_d^2 / (2 (s2 + v_d))),   a - b ~ N(m, diag(v))
     ```
 
-    The samples' noise is gone from its gradient. Beside a large multiplier that noise is all there
-    is: with weight 1000 and batches of 128 the encoder followed it, and the posterior collapsed.
+    Its gradient has no sampling noise. With a large multiplier that noise dominates training: with
+    weight 1000 and batches of 128 the posterior collapsed.
 
     Args:
       locs: [N, K], the means of q(z|x) at N examples.
@@ -38,14 +38,15 @@ def mmd_of_normals(
       loc: The normal's mean, [K].
       scale: Its standard deviations, [K].
       bandwidth: s2, "dim" or a number.
-      bandwidth_scales: Multiply s2, one kernel each, averaged.
-      weights: [N, N] of the pairs, such as `kernels.pairs_of_one_class`; all i != j alike if None.
+      bandwidth_scales: Factors of s2; the kernel is the mean over them.
+      weights: [N, N], weights of pairs, such as `kernels.pairs_of_one_class`; uniform over i != j
+        if None.
 
     Returns:
-      mmd: Scalar, unbiased over the examples and at times negative.
+      mmd: Scalar, unbiased over the examples and sometimes negative.
 
     Raises:
-      InputError: if the batch has one example.
+      InputError: the batch has one example.
     """
     if locs.shape[0] == 1:
         raise errors.InputError("MMD's U-statistic needs pairs: use batches of two or more.")
@@ -75,9 +76,9 @@ def _expected(m: Any, v: Any, s2: Any) -> Any:
 def _sum_of_pairs(m: Any, v: Any, s2: Any, weights: Any = None) -> Any:
     """Returns sum_{i != j} w_ij E k for means m and variances v, [K, N].
 
-    s2 and w are constants, w symmetric and 1 if None.
+    s2 and w are constants; w is symmetric, and 1 if None.
 
-    By hand, because every pair counts twice, and roots of products need no logarithms:
+    The gradient is written by hand for speed: every pair counts twice, and no logarithm is needed.
 
         E k_ij       = prod_d sqrt(s2 r_d) exp(-d_d^2 r_d / 2)
         d / d m_id   = -2 sum_j E k_ij d_d r_d

@@ -1,4 +1,4 @@
-"""MMD between a sample and a normal, whose side is exact."""
+"""MMD between a sample and a normal, with the expectation over the normal in closed form."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def mmd_to_normal(
 ) -> Any:
     """The squared maximum mean discrepancy between a sample and a normal N(loc, diag(scale^2)).
 
-    The kernel is averaged over the normal exactly, so that only the noise of `z` remains:
+    Expectations over the normal are in closed form, so that only the noise of `z` remains:
 
     ```none
     MMD^2 = E_qq k(z, z') - 2 E_q mu(z) + c
@@ -40,10 +40,10 @@ def mmd_to_normal(
       loc: The normal's mean: a number, or the shape of one example.
       scale: The normal's standard deviations, likewise.
       kernel: "rbf" or "rbf_mixture".
-      bandwidth: "dim", or s2 as a number or scalar tensor, for example of
+      bandwidth: "dim", or s2 as a number or scalar tensor, for example
         `kernels.median_bandwidth(z, prior_sample)`.
       estimator: "u" or "v", for the pairs of `z`.
-      scales: Multiply s2, one kernel each, averaged; `None` for the kernel's own.
+      scales: Factors of s2; the kernel is the mean over them. `None` for the kernel's default.
       pairs: [N, N], weights of the pairs of `z`, such as `kernels.pairs_of_one_class`, in place of
         `estimator`.
 
@@ -51,8 +51,7 @@ def mmd_to_normal(
       mmd: Scalar.
 
     Raises:
-      InputError: if an option is unknown, the kernel has no closed form, or the batch has one
-        example.
+      InputError: an option is unknown, the kernel has no closed form, or the batch has one example.
     """
     q, k = kernels.flatten(z), kernels.kernel(kernel, scales)
     if k.profile is not kernels.rbf:
@@ -60,7 +59,7 @@ def mmd_to_normal(
             f"Kernel {kernel!r} has no closed form under a normal: use 'rbf', or mmd with a sample."
         )
     if isinstance(bandwidth, str) and bandwidth == "median":
-        # A posterior that collapses would shrink its own median, and pass.
+        # A collapsing posterior would also shrink the median of its samples, and look correct.
         raise errors.InputError(
             "The median of z alone is no bandwidth: pass kernels.median_bandwidth(z, prior_sample)."
         )
@@ -87,11 +86,11 @@ def mmd_to_normal(
 
 
 def _row(parameter: Any, q: Any) -> Any:
-    """Returns a normal's `parameter` as [D] or as [1], to stand beside `q` [N, D]."""
+    """Returns a normal's `parameter` as [D], for samples `q` [N, D]."""
     row = tf.reshape(tf.cast(tf.convert_to_tensor(parameter), tf.float32), [-1])
     if row.shape[0] not in (1, q.shape[1]):
         raise errors.InputError(
             f"MMD compares examples of one size: got {q.shape[1]} and {row.shape[0]} numbers each."
         )
-    # A single number stands for all D, in the sums too.
+    # Sums over D need a scalar parameter D times.
     return tf.broadcast_to(row, [q.shape[1]])

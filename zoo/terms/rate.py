@@ -1,4 +1,4 @@
-"""RATE: what the code of an example costs under the prior."""
+"""RATE: the mean KL of the posterior from the prior."""
 
 from __future__ import annotations
 
@@ -30,23 +30,22 @@ def rate(
     RATE = E_q(x) KL(q(z|x) || p(z)) = I_q(x;z) + KL(q(z) || p(z))
     ```
 
-    The closed form is that of two diagonal normals, of blocks that all have one, or what TensorFlow
-    Probability has registered. Monte Carlo is E_q(x,z)[ log q(z|x) - log p(z) ] with one z for each
-    x: unbiased, noisier, and negative at times.
+    A closed form exists for two diagonal normals, for blocks that all have one, and where
+    TensorFlow Probability has registered one. Monte Carlo is E_q(x,z)[ log q(z|x) - log p(z) ] with
+    one z for each x: unbiased, noisier, and sometimes negative.
 
     Args:
       posterior: q(z|x), batch shape [B].
       prior: p(z), batch shape [].
-      z: [B, ...], samples of `posterior`; Monte Carlo needs them.
-      estimator: "closed_form", "monte_carlo", or "auto": the closed form where there is one.
-      expect: Takes [B] to a scalar; the mean unless the examples carry other weights.
+      z: [B, ...], samples of `posterior`; needed for Monte Carlo.
+      estimator: "closed_form", "monte_carlo", or "auto": the closed form if it exists.
+      expect: Maps [B] to a scalar; the mean unless examples are weighted.
 
     Returns:
       rate: Scalar, nats per example.
 
     Raises:
-      InputError: if `estimator` is unknown, there is no closed form though it was asked for, or `z`
-        is needed and missing.
+      InputError: `estimator` is unknown, the closed form does not exist, or `z` is missing.
     """
     _check(estimator)
     divergence = _closed_form(posterior, prior, estimator)
@@ -62,8 +61,8 @@ def rate(
 class Rate(base.Term):
     """RATE = E_q(x) KL(q(z|x) || p(z)); the option `estimator` is that of `rate`.
 
-    By Monte Carlo it needs samples of q(z|x) that have a gradient, which those of a categorical
-    block have not: a relaxed sample stands for them, whose density is not q(z|x), and another E_q.
+    Monte Carlo needs reparameterised samples of q(z|x). A categorical block has none: terms receive
+    a relaxed sample, which is not distributed as q(z|x).
     """
 
     needs: ClassVar[Needs] = {ENCODER: ("density", "samples"), PRIOR: ("density",)}
@@ -80,7 +79,7 @@ class Rate(base.Term):
         return "exact"
 
     def asks(self, posterior: Any, prior: Any) -> tuple[Needs, frozenset[str]]:
-        # The closed form is a function of the parameters alone.
+        # The closed form needs no samples.
         if _closed_form(posterior, prior, self.estimator) is not None:
             return {}, frozenset()
         return self.needs, self.differentiates
@@ -96,7 +95,7 @@ class Rate(base.Term):
 
 
 def _closed_form(posterior: Any, prior: Any, estimator: str) -> Any | None:
-    """Returns KL(q(z|x) || p(z)), [B], or `None` where Monte Carlo has to do."""
+    """Returns KL(q(z|x) || p(z)) in closed form, [B], or `None` for Monte Carlo."""
     if estimator == "monte_carlo":
         return None
     q, p = diagonal_normal(posterior), diagonal_normal(prior)

@@ -1,4 +1,4 @@
-"""REC_x and REC_z: the cost of decoding what was encoded, and of encoding what was decoded."""
+"""REC_x and REC_z: the reconstruction losses of data and of latents."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def reconstruction(log_prob: Any, expect: Callable[[Any], Any] = tf.reduce_mean)
 
     Args:
       log_prob: [B], the log density of each example, nats.
-      expect: Takes [B] to a scalar; the mean unless the examples carry other weights.
+      expect: Maps [B] to a scalar; the mean unless examples are weighted.
 
     Returns:
-      reconstruction: Scalar, nats per example. It may be negative, for densities.
+      reconstruction: Scalar, nats per example; negative where densities exceed 1.
     """
     return expect(-tf.convert_to_tensor(log_prob))
 
@@ -63,15 +63,15 @@ class ReconstructionOfX(base.Term):
 class ReconstructionOfZ(base.Term):
     """REC_z = -E_p log q(z|x).
 
-    With `affine` above 0, the strength of `random_affine`, training reads each image through a
-    random affine map a:
+    With `affine` > 0, the strength of `random_affine`, training applies a random affine map a to
+    each image:
 
     ```none
     -E_p E_a log q(z|a(x)) >= H(z|a(x)) >= H(z|x)
     ```
 
-    which bounds the information from below as well, and asks for what slant, size and place do not
-    change: that a code says which digit it is, rather than how it leans.
+    This is also a lower bound on the information. It favours codes that slant, size and position do
+    not change, such as which digit it is.
     """
 
     needs = capabilities.OF_DENSITIES["REC_z"]
@@ -90,7 +90,7 @@ class ReconstructionOfZ(base.Term):
         return "exact"
 
     def reads_prior(self, prior: Any) -> base.Reading:
-        # -I_p + C_z = REC_z - H_p(z), and the form leaves out the entropy as a constant.
+        # -I_p + C_z = REC_z - H_p(z): the form drops H_p(z), which is constant for a fixed prior.
         return "fixed"
 
     def __call__(self, joints: base.Joints, training: bool = True) -> Estimate:

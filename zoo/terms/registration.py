@@ -1,4 +1,4 @@
-"""Divergences of a user's own: one decorator says everything about one."""
+"""Registration of a user's divergence by one decorator."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ def divergence(
     lipschitz: bool = False,
     saturates: bool = False,
 ) -> Callable[[type[base.Term]], type[base.Term]]:
-    """Returns the class decorator that makes a divergence of your own known everywhere.
+    """Returns the class decorator that registers your divergence.
 
     Constraints may then name it, `zoo.build` and `train.run` train it and certificates judge it.
-    Whether a critic plays follows from the class: it does in a `CriticTerm`.
+    A subclass of `CriticTerm` is trained with a critic.
 
     Args:
-      name: in capitals; constraints name it, as in "NAME(q(z)||p(z))".
-      describes: what it is, in a few words.
+      name: its name in constraints, in capitals, as in "NAME(q(z)||p(z))".
+      describes: a description in a few words.
       symmetric: whether D(a||b) = D(b||a).
-      largest: what it cannot exceed, None if it can be of any size.
-      side: what the estimate is of the divergence, in expectation over held-out samples: "exact",
-        a "lower" or an "upper" bound, or "neither". A constraint can be certified to hold where it
-        is "exact" or "upper", and to be violated where it is "exact" or "lower".
-      unit: "nats", or a unit of its own such as "distance"; "" for none.
+      largest: its largest value, None if unbounded.
+      side: how the estimate bounds the divergence, in expectation over held-out samples: "exact",
+        a "lower" or an "upper" bound, or "neither". "exact" and "upper" can certify that a
+        constraint holds, "exact" and "lower" that it is violated.
+      unit: "nats", or another unit such as "distance"; "" for none.
       lipschitz, saturates: see `zoo.objectives.divergences.Divergence`.
 
     Raises:
-      InputError: a value is out of its range, another class has that name, or the class has not
-        the fields that the facts ask for.
+      InputError: a value is out of range, another class has that name, or the class lacks the field
+        `space` or, if asymmetric, `direction`.
     """
 
     def decorate(cls: type[base.Term]) -> type[base.Term]:

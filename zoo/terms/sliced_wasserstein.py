@@ -1,4 +1,4 @@
-"""SW: the sliced Wasserstein distance between q and p, from samples alone."""
+"""SW: the sliced Wasserstein distance between q and p, from samples."""
 
 from __future__ import annotations
 
@@ -17,33 +17,33 @@ def sliced_wasserstein(z: Any, prior_sample: Any, projections: int = 50, seed: A
 
     ```none
     SW = 1/L sum_l W2^2(theta_l . q, theta_l . p),   theta_l uniform on the unit sphere
-    W2^2 of two lines of points = 1/n sum_i (a_[i] - b_[i])^2,   sorted
+    W2^2 of two samples on a line = 1/n sum_i (a_[i] - b_[i])^2,   a and b sorted
     ```
 
-    It needs no critic. Two samples of one distribution are some way apart: the value is biased
-    upwards, by the order of 1/n, and never negative. For normals N(m, s^2 I) it tends to
-    |m_q - m_p|^2 / D + (s_q - s_p)^2 in D dimensions.
+    It needs no critic. The value is never negative and biased upwards, by the order of 1/n, because
+    two samples of one distribution differ. For normals N(m, s^2 I) in D dimensions it tends to
+    |m_q - m_p|^2 / D + (s_q - s_p)^2.
 
     For more information, see:
       Kolouri et al. "Sliced Wasserstein Auto-Encoders." ICLR 2019, algorithm 1 with c = |.|^2.
 
     Args:
       z: [N, ...], samples of q.
-      prior_sample: [N, ...], samples of p, as many.
-      projections: L, how many directions.
-      seed: Two whole numbers, which the directions are a function of.
+      prior_sample: [N, ...], the same number of samples of p.
+      projections: L, the number of directions.
+      seed: Two whole numbers, which determine the directions.
 
     Returns:
       sw: Scalar, in units of squared distance (not nats), symmetric in q and p.
 
     Raises:
-      InputError: if the samples differ in number or size, or there are no projections.
+      InputError: the samples differ in number or size, or `projections` is not positive.
     """
     _check(projections)
     q, p = kernels.flatten(z), kernels.flatten(prior_sample)
     if not q.shape.is_compatible_with(p.shape):
         raise errors.InputError(
-            f"SW compares as many examples of the same size: got shapes {tuple(q.shape)} and "
+            f"SW needs two samples of the same shape: got shapes {tuple(q.shape)} and "
             f"{tuple(p.shape)}."
         )
     theta = _directions(q.shape[1], projections, seed)
@@ -62,10 +62,10 @@ def sliced_wasserstein_weighted(
     W2^2 on a line = int_0^1 (F_q^-1(u) - F_p^-1(u))^2 du
     ```
 
-    Exact for each direction, and differentiable in the weights.
+    It is exact for each direction, and differentiable in the weights.
 
     Args:
-      points: [N, ...], all that q and p can draw.
+      points: [N, ...], the common support of q and p.
       q_weights: [N], probabilities.
       p_weights: [N], probabilities.
       projections: As in `sliced_wasserstein`.
@@ -75,7 +75,7 @@ def sliced_wasserstein_weighted(
       sw: Scalar, 0 for equal weights.
 
     Raises:
-      InputError: if there are no projections.
+      InputError: `projections` is not positive.
     """
     _check(projections)
     a = kernels.flatten(points)
@@ -87,7 +87,7 @@ def sliced_wasserstein_weighted(
         tf.cumsum(tf.gather(tf.cast(weights, tf.float32), order), axis=1)
         for weights in (q_weights, p_weights)
     )
-    # Between two steps of either F both quantiles stay where they are.
+    # Both quantile functions are constant between consecutive steps of F_q and F_p.
     steps = tf.sort(tf.concat([f_q, f_p], axis=1))
     before = tf.pad(steps[:, :-1], [[0, 0], [1, 0]])
     middle = tf.stop_gradient(0.5 * (before + steps))
@@ -102,7 +102,7 @@ def sliced_wasserstein_weighted(
 class SlicedWasserstein(base.Term):
     """SW between q and p on x, on z, or on both side by side, in new directions at every step.
 
-    On joints that weigh their samples it is `sliced_wasserstein_weighted`.
+    On enumerated joints it is `sliced_wasserstein_weighted`.
     """
 
     space: str
@@ -121,13 +121,13 @@ class SlicedWasserstein(base.Term):
 
 
 def _directions(dim: int, projections: int, seed: Any) -> Any:
-    """Returns [L, D] of unit vectors."""
+    """Returns unit vectors [L, D]."""
     normal = tf.random.stateless_normal([projections, dim], tf.cast(seed, tf.int32))
     return tf.math.l2_normalize(normal, axis=1)
 
 
 def _quantile(line: Any, f: Any, u: Any) -> Any:
-    """Returns F^-1(u), [L, M], at u [L, M], of sorted points [L, N] with F there, [L, N]."""
+    """Returns F^-1(u), [L, M], at u [L, M], from sorted points [L, N] and F at them, [L, N]."""
     below = tf.reduce_sum(tf.cast(f[:, None, :] < u[:, :, None], tf.int32), axis=2)
     # Rounding can leave the last F below 1.
     last = tf.shape(f)[1] - 1

@@ -1,4 +1,4 @@
-"""Dz_qp by Stein's method: the steepest descent of KL(q(z)||p(z)), from p's score alone."""
+"""Dz_qp by Stein's method: steepest descent of KL(q(z)||p(z)) from the score of p."""
 
 from __future__ import annotations
 
@@ -24,31 +24,28 @@ def stein(
     statistic: str = "u",
     scales: Sequence[float] | None = None,
 ) -> Estimate:
-    """The Stein variational gradient of KL(q||p): a surrogate that lowers it, and its speed.
+    """The Stein variational gradient of KL(q||p): a descent direction, and its speed.
 
     ```none
     phi(z_i) = 1/(n-1) sum_{j != i} [ k(z_j, z_i) grad log p(z_j) + grad_{z_j} k(z_j, z_i) ]
     surrogate = -1/n sum_i stop_gradient(phi(z_i)) . z_i
     ```
 
-    Of all directions of unit norm in the kernel's space phi is the one along which KL(q||p) falls
-    fastest, so descending the surrogate moves z along phi; [V] appendix B prints it without the
-    minus, which raises the KL. It is not the gradient of KL but that gradient smoothed by k: it
-    points downhill, with another size.
-
-    The value is not KL either, which this method never computes. It is the squared kernelised Stein
-    discrepancy, the speed at which KL falls when z moves along phi: nats per unit step. It is 0 if
-    q = p and positive otherwise; a tolerance for it is no tolerance for KL.
+    Among directions of unit norm in the kernel's space, KL(q||p) decreases fastest along phi, and
+    descending the surrogate moves z along phi. [V] appendix B prints it without the minus, which
+    raises the KL. phi is the gradient of KL smoothed by k: a descent direction of another size.
+    The value is not the KL, which this method never computes. It is the squared kernelised Stein
+    discrepancy (KSD), the speed at which KL decreases when z moves along phi, in nats per unit
+    step. It is 0 if q = p and positive otherwise; a tolerance on it is not a tolerance on KL.
 
     ```none
     KSD^2 = E_{z,z'} [ s.s' k + s.grad_{z'} k + s'.grad_z k + tr(grad_z grad_{z'} k) ],
             s = grad log p(z), s' = grad log p(z'),   z and z' ~ q independent
     ```
 
-    Both leave out i = j ("u"): an encoder draws new z at every step, and with the pairs i = j, as
-    [V] and Liu and Wang's particles have them ("v"), phi pulls every z to the mode by 1/n of its
-    score and q ends up too narrow. "u" is unbiased; KSD^2 is then negative about half of the time
-    when q = p.
+    "u" leaves out the pairs i = j in both. "v" keeps them, as [V] and Liu and Wang do: phi then
+    pulls every z to the mode by 1/n of its score and, as an encoder draws new z at every step, q
+    becomes too narrow. "u" is unbiased; its KSD^2 is negative about half of the time if q = p.
 
     For more information, see:
       Liu and Wang. "Stein Variational Gradient Descent: A General Purpose Bayesian Inference
@@ -61,13 +58,13 @@ def stein(
       kernel: "rbf", "rbf_mixture", "imq" or "imq_mixture", see `kernels.Kernel`.
       bandwidth: s2: "dim", "median" (of z) or a number, see `kernels.bandwidth`.
       statistic: "u" or "v".
-      scales: Multiply s2, one kernel each, averaged; `None` for the kernel's own.
+      scales: Factors of s2; the kernel is the mean over them. `None` for the kernel's default.
 
     Returns:
       estimate: KSD^2 in nats per unit step, without a gradient, and the surrogate.
 
     Raises:
-      InputError: if an option is unknown, shapes differ, or the batch has one example for "u".
+      InputError: an option is unknown, shapes differ, or the batch has one example for "u".
     """
     _check(statistic)
     k = kernels.kernel(kernel, scales)
@@ -81,7 +78,7 @@ def stein(
         raise errors.InputError(
             "Stein's U-statistic needs pairs: use batches of two or more, or statistic='v'."
         )
-    # Only differences of z count; near 0 their products cancel less.
+    # Only differences of z matter; products of values near 0 lose fewer digits.
     a = tf.stop_gradient(particles - tf.reduce_mean(particles, axis=0))
     r2 = kernels.squared_distances(a, a)
     # k = K(|a_i - a_j|^2), and its first two derivatives in the squared distance
@@ -116,8 +113,8 @@ def stein(
 class Stein(base.Term):
     """Dz_qp = KL(q(z)||p(z)) by Stein's direction, for priors with a smooth density.
 
-    Its value is not the KL but the squared Stein discrepancy; options as in `stein`. A prior that
-    learns descends the KL itself, whose gradient in p is that of -E_q log p(z).
+    Its value is not the KL but the squared Stein discrepancy; options as in `stein`. A learned
+    prior descends the KL itself, whose gradient in p is that of -E_q log p(z).
     """
 
     directions = ("qp",)
@@ -156,7 +153,7 @@ class Stein(base.Term):
             )
         options = {option: getattr(self, option) for option in self.options()}
         found = stein(z_q, score, **options)
-        # d KL(q||p) when p moves: -E_q[ d log p(z) ], at z that this does not move
+        # d KL(q||p) in p: -E_q[ d log p(z) ], with z held fixed
         of_prior = tf.reduce_mean(log_p - tf.stop_gradient(log_p))
         return dataclasses.replace(found, surrogate=found.surrogate - of_prior)
 

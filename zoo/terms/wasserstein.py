@@ -1,4 +1,4 @@
-"""W1: the Wasserstein-1 distance between q and p, by a critic whose slope is held to 1."""
+"""W1: the Wasserstein-1 distance between q and p, by a critic with a gradient penalty."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def wasserstein(
     W1(q, p) = max_T { E_q[T] - E_p[T] : |T(a) - T(b)| <= |a - b| }
     ```
 
-    The difference is the value and the surrogate, minus it the critic's loss. It is a lower bound
-    only as far as the critic is 1-Lipschitz, which nothing here sees to: a critic with slopes up to
-    L gives up to L W1.
+    The difference is the value and the surrogate; the critic's loss is minus the difference. It is
+    a lower bound only if the critic is 1-Lipschitz, which this function does not enforce: a critic
+    with slopes up to L gives up to L W1.
 
     For more information, see:
       Arjovsky et al. "Wasserstein GAN." ICML 2017, eq. 2.
@@ -35,12 +35,11 @@ def wasserstein(
     Args:
       critic_q: [N], the critic at samples of q.
       critic_p: [M], the critic at samples of p.
-      expect_q: Takes [N] to a scalar; the mean unless the examples carry other weights.
-      expect_p: Takes [M] to a scalar, likewise.
+      expect_q: Maps [N] to a scalar; the mean unless examples are weighted.
+      expect_p: Maps [M] to a scalar; likewise.
 
     Returns:
-      estimate: Its value in units of the samples' distance (not nats), its surrogate, and the
-        critic's loss.
+      estimate: The value in units of distance (not nats), the surrogate, and the critic's loss.
     """
     critic_q = tf.cast(tf.convert_to_tensor(critic_q), tf.float32)
     critic_p = tf.cast(tf.convert_to_tensor(critic_p), tf.float32)
@@ -54,9 +53,9 @@ def wasserstein(
 class Wasserstein(CriticTerm):
     """W1 between q and p on x, on z, or on both, in Euclidean distance over all their elements.
 
-    Unlike other critics' its `gradient_penalty` is 10, as in Gulrajani et al. 2017, and draws the
-    slopes to 1 between the samples. It does not bound them: the value may exceed W1 by as much as
-    the slopes exceed 1. Spectrally normalised critics can have it 0.
+    Its `gradient_penalty` is 10 by default, as in Gulrajani et al. 2017, which pulls slopes between
+    the samples to 1 but does not bound them: with slopes up to L the value may reach L W1. It can
+    be 0 for spectrally normalised critics.
     """
 
     log_ratio = False

@@ -1,4 +1,4 @@
-"""What constraints bound, by kind; a kind is one class in a file of its own, listed in `KINDS`."""
+"""Subjects of constraints, by kind: one class and one file per kind, listed in `KINDS`."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ def read(reader: Reader) -> Subject:
     """Takes a subject from a constraint's tokens.
 
     Raises:
-      InputError: the tokens are no subject; an unknown name gets the nearest one.
+      InputError: the tokens are not a subject; for an unknown name, suggests the nearest.
     """
     kind = next((kind for kind in KINDS if kind.known(reader.peek())), Comparison)
     return kind.read(reader)
 
 
 def unit(name: str) -> str:
-    """Returns the unit of a term ("MMD_z") or of what is constrained ("MMD(q(z)||p(z))")."""
+    """Returns the unit of a term ("MMD_z") or of a subject ("MMD(q(z)||p(z))")."""
     found = (kind.unit_of(name) for kind in KINDS)
     return next((unit for unit in found if unit is not None), NATS)
 
 
 def axis(name: str) -> str:
-    """Returns `unit` as the axis of a plot has it."""
+    """Returns the unit as the label of a plot's axis, such as "nats per example"."""
     found = unit(name)
     return f"{found} per example" if found == NATS else found

@@ -1,4 +1,4 @@
-"""What a constraint bounds: what the rest of the zoo asks of it, whatever its kind."""
+"""Interface of the subject of a constraint, the quantity that the constraint bounds."""
 
 from __future__ import annotations
 
@@ -12,50 +12,50 @@ from zoo.objectives.vectors import Vector, decompose
 class Subject(abc.ABC):
     """A quantity that a constraint bounds.
 
-    One class for each kind, in a file of its own; `zoo.objectives.subjects.KINDS` lists them. A
-    kind is a frozen dataclass: constraints that bound the same are equal.
+    Each kind is a frozen dataclass in one file, listed in `zoo.objectives.subjects.KINDS`. Two
+    subjects with the same fields are equal.
     """
 
     @classmethod
     @abc.abstractmethod
     def known(cls, name: str) -> bool:
-        """Returns whether a constraint that starts with `name` bounds a quantity of this kind."""
+        """Returns whether a constraint that starts with `name` has a subject of this kind."""
 
     @classmethod
     @abc.abstractmethod
     def read(cls, reader: Reader) -> Subject:
-        """Takes a subject from a constraint's tokens; raises InputError where there is none."""
+        """Takes a subject from a constraint's tokens; raises InputError if they are not one."""
 
     @classmethod
     @abc.abstractmethod
     def unit_of(cls, name: str) -> str | None:
-        """Returns the unit of a subject or of its term, by its text; None for another kind's."""
+        """Returns the unit of the named subject or term; None if it is of another kind."""
 
     @property
     @abc.abstractmethod
     def expression(self) -> str:
-        """The canonical text, which `read` reads back."""
+        """The canonical text, which `read` parses."""
 
     @property
     @abc.abstractmethod
     def term(self) -> str | None:
-        """The term that estimates it; None where a sum of terms does, or nothing can."""
+        """The one term that estimates it; None if a sum of terms does, or nothing can."""
 
     @property
     @abc.abstractmethod
     def vector(self) -> Vector | None:
-        """It over the basic terms of `zoo.objectives.vectors`; None if it is added as it is."""
+        """Its vector of `zoo.objectives.vectors`; None if the form adds it unchanged."""
 
     @property
     def implies(self) -> frozenset[str]:
-        """The spaces, such as "x|z", over which q and p agree where it is as small as can be."""
+        """The spaces, such as "x|z", over which q and p agree at its minimum."""
         return frozenset()
 
     @property
     def compares(self) -> str:
-        """What `term` compares by samples, if it is added as it is: "x", "z", "xz"; "" if nothing.
+        """What `term` compares by samples: "x", "z" or "xz"; "" if nothing, or with a `vector`.
 
-        The terms of a vector say for themselves what they compare.
+        For a subject with a vector, `NAMED_TERMS` says what its terms compare.
         """
         return ""
 
@@ -66,12 +66,12 @@ class Subject(abc.ABC):
 
     @property
     def describes(self) -> str:
-        """What it is, in a few words; "" if its name says it."""
+        """A description in a few words; "" if the name is enough."""
         return ""
 
     @property
     def range(self) -> tuple[float, float]:
-        """The least and the largest value it can have, as far as estimates are held to them."""
+        """The smallest and the largest value to which estimates are clipped."""
         return -math.inf, math.inf
 
     @property
@@ -86,7 +86,7 @@ class Subject(abc.ABC):
 
     @property
     def saturates(self) -> bool:
-        """Whether a sure critic gives the players no gradient."""
+        """Whether a sure critic gives encoder and decoder no gradient."""
         return False
 
     @property
@@ -96,7 +96,7 @@ class Subject(abc.ABC):
 
     @property
     def quantity(self) -> str:
-        """What can be measured of it: it, or what is left of it without the unknown H_q(x)."""
+        """The measurable quantity: the subject, plus H_q(x) where that is unknown."""
         if self.bounds_elbo:
             return "-ELBO"
         if self.vector is not None and decompose(self.vector)[1]["E_q[log q(x)]"]:

@@ -25,7 +25,7 @@ class Comparison(Subject):
     """D(a(s)||b(s)), a divergence between p and q over the same variables.
 
     Attributes:
-      facts: of the divergence D.
+      facts: the properties of the divergence D.
       space: the variables s: "xz", "x", "z", "z|x" or "x|z".
       direction: "qp" for D(q||p), "pq" for D(p||q); "qp" if D is symmetric.
     """

@@ -14,8 +14,8 @@ class LikelihoodTerm(Subject):
     """REC_x, REC_z or RATE: a mean of log densities.
 
     Attributes:
-      name: of the term, by which constraints name it.
-      space: over which p and q agree where it is least: REC_x - H_q(x) = C_x - I_q, and so on.
+      name: the term's name in constraints.
+      space: the space over which p and q agree at its minimum: REC_x - H_q(x) = C_x - I_q.
     """
 
     name: str
