@@ -223,9 +223,7 @@ def main() -> int:
     if not folder:
         raise InputError("--workdir is missing: name a folder for the runs, as in runs/stability.")
     if flags.FLAGS.model:
-        raise InputError(
-            f"--model={flags.FLAGS.model} is not used here: name models with --models."
-        )
+        raise InputError(f"--model={flags.FLAGS.model} is not used here: name models by --models.")
     if flags.FLAGS.seeds < 1:
         raise InputError(f"--seeds={flags.FLAGS.seeds}: give 1 or more.")
     command.import_tensorflow()
