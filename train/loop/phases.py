@@ -260,8 +260,8 @@ def slacks(
 ) -> list[float]:
     """Returns the unit of each violation: the slack or a batch's deviation, whichever is larger.
 
-    The slack is the tolerance less best. For MMD on a batch of 128 the noise exceeds the slack of
-    "1.2 * best", so that a violation in slacks would make the multiplier noisy.
+    The slack is the tolerance less best, see `zoo.objectives.tolerances.slacks`. For MMD on a batch
+    of 128 the noise exceeds the slack of "1.2 * best", and would make the multiplier noisy.
     """
     found = tolerances.slacks(objective, values)
     return [
