@@ -73,7 +73,7 @@ SIGNATURES = {
             ("model", "decoder"),
             {"noise": (B, M)},
             {"images": (B, X)},
-            "E[x|z] at z ~ p(z) where noise ~ N(0, I); uses averaged weights if there are any",
+            "E[x|z] at z ~ p(z) where noise ~ N(0, I); of the averaged weights, if there are any",
             image=None,
         ),
         Signature(
@@ -154,8 +154,10 @@ def markdown() -> str:
         (
             *lines,
             "",
-            "Tensors are float32 unless stated; B is any number of examples; pixels are in [0, 1]; "
-            "log probabilities are in nats. " + sizes[0].upper() + sizes[1:] + ".",
+            "float32 unless said; B examples, as many as the caller likes; pixels in [0, 1]; nats. "
+            + sizes[0].upper()
+            + sizes[1:]
+            + ".",
         )
     )
 

@@ -16,7 +16,9 @@ def check_writable(out: Path, parts: Iterable[str]) -> None:
     for folder in (out, *(out / part for part in parts)):
         nearest = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
         if not nearest.is_dir():
-            raise InputError(f"{folder} cannot be written: {nearest} is no folder; name another.")
+            raise InputError(
+                f"{folder} cannot be written: {nearest} is not a folder; name another."
+            )
         if not os.access(nearest, os.W_OK | os.X_OK):
             raise InputError(
                 f"{folder} cannot be written: {nearest} is not writable; name another."
