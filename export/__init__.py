@@ -1,4 +1,4 @@
-"""Export: SavedModels with named signatures, in numbered versions as TensorFlow Serving reads.
+"""Export: SavedModels with named signatures, in numbered versions for TensorFlow Serving.
 
 From Python: `export_model(model, folder)`.
 """

@@ -1,10 +1,10 @@
-"""Asks a server for the codes of a folder of images, and writes them to an .npz file.
+"""Gets the codes of a folder of images from a server, and writes them to an .npz file.
 
     python -m export.client --model=model --images=FOLDER --out=codes.npz
     python -m export.client --server=HOST:8500 --grpc --model=model --images=FOLDER --out=codes.npz
 
-The file holds the signature's outputs, `mean` and `stddev` [N, K] of `encode_bytes`, and `files` in
-the same order. The server is TensorFlow Serving or export.serve, which has no gRPC.
+The file contains the signature's outputs (`mean` and `stddev` [N, K] for `encode_bytes`), and
+`files` in the same order. The server is TensorFlow Serving or export.serve, which has no gRPC.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ def main() -> int:
     given = flags.FLAGS
     for name in ("model", "images", "out"):
         if not getattr(given, name):
-            raise InputError(f"--{name} is missing: see --help.")
+            raise InputError(f"--{name} is missing: add it; --help explains it.")
     root, out = Path(given.images), Path(given.out)
     check_writable(out)
     if not root.is_dir():
-        raise InputError(f"--images={root} is no folder.")
+        raise InputError(f"--images={root} is not a folder: name a folder of images.")
     files = image_files(root)
     server = connected(given)
 
@@ -80,7 +80,7 @@ def main() -> int:
 def check_writable(out: Path) -> None:
     """Raises InputError unless `out` is an .npz file that can be written."""
     if out.suffix != ".npz":
-        raise InputError(f"--out={out} must end in .npz.")
+        raise InputError(f"--out={out} must end in .npz: name a file such as codes.npz.")
     if not out.parent.is_dir():
         raise InputError(f"--out={out} cannot be written: there is no folder {out.parent}.")
     if out.is_dir():
@@ -91,7 +91,7 @@ def connected(given: flags.FlagValues) -> Server:
     """Returns the server that the flags name.
 
     Raises:
-      InputError: its address is none, or a package for gRPC is missing.
+      InputError: its address is malformed, or a package for gRPC is missing.
     """
     options = (given.model, given.model_version, given.retries, given.timeout)
     if not given.grpc:
@@ -114,19 +114,19 @@ def connected(given: flags.FlagValues) -> Server:
 
 if __name__ == "__main__":
     flags.DEFINE_string(
-        "server", None, "http://localhost:8501 if not given, localhost:8500 with --grpc."
+        "server", None, "The address; default http://localhost:8501, with --grpc localhost:8500."
     )
-    flags.DEFINE_string("model", None, "The model's name, the folder above its versions.")
-    flags.DEFINE_integer("model_version", None, "Its version; the newest if not given.", 0)
-    flags.DEFINE_string("signature", "encode_bytes", "A signature that takes images alone.")
+    flags.DEFINE_string("model", None, "The model's name: the folder above its versions.")
+    flags.DEFINE_integer("model_version", None, "The model's version; default the newest.", 0)
+    flags.DEFINE_string("signature", "encode_bytes", "A signature whose only input is images.")
     flags.DEFINE_integer(
-        "condition", None, "The class of all images, of a model that takes one.", 0
+        "condition", None, "The class of all images, for a model with a condition.", 0
     )
-    flags.DEFINE_string("images", None, "The folder of images, with what is below it.")
+    flags.DEFINE_string("images", None, "The folder of images; subfolders are included.")
     flags.DEFINE_string("out", None, "The .npz file to write.")
-    flags.DEFINE_integer("batch_size", 64, "Images of a request.", 1)
-    flags.DEFINE_bool("skip_bad", False, "Leave out images that cannot be read or are refused.")
-    flags.DEFINE_bool("grpc", False, "Ask over gRPC.")
-    flags.DEFINE_integer("retries", 5, "Repeats of a request while the server is away.", 0)
-    flags.DEFINE_float("timeout", 60.0, "Seconds for one answer.", 0.001)
+    flags.DEFINE_integer("batch_size", 64, "Images in a request.", 1)
+    flags.DEFINE_bool("skip_bad", False, "Leave out images that are unreadable or rejected.")
+    flags.DEFINE_bool("grpc", False, "Use gRPC instead of REST.")
+    flags.DEFINE_integer("retries", 5, "Repeats of a request while the server is unavailable.", 0)
+    flags.DEFINE_float("timeout", 60.0, "Seconds to wait for one answer.", 0.001)
     command.run(main, __doc__)

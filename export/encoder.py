@@ -1,4 +1,4 @@
-"""The encoder alone, as other formats take it, and the check that they say what it says."""
+"""The encoder for conversion to other formats, and the check of the converted encoder."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from zoo.model.lagrangian_model import LagrangianModel
 tfd = tfp.distributions
 
 BATCHES = (1, 3)
-# Relative to numbers of order 1 and more: other kernels sum products in another order, and take
-# other approximations of the exponential.
+# Relative, and absolute for numbers below 1. Other kernels sum products in another order and
+# approximate the exponential differently.
 _TOLERANCE = 1e-4
 
 
@@ -35,7 +35,7 @@ def function(model: LagrangianModel) -> Any:
         )
     if model.condition is not None:
         raise InputError(
-            "q(z|x,c) reads a condition, and --tflite and --onnx hold encoders of images alone: "
+            "q(z|x,c) reads a condition, but the encoders of --tflite and --onnx read images only: "
             "leave them out."
         )
     spec = tf.TensorSpec((None, *model.encoder.condition_shape), tf.float32, name="images")
@@ -48,7 +48,7 @@ def function(model: LagrangianModel) -> Any:
 
 
 def _moments(posterior: Any) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns mean and standard deviation, without TFP's broadcasts of shapes where they can be."""
+    """Returns mean and standard deviation, avoiding TFP's broadcasts of shapes where possible."""
     elements = getattr(posterior, "distribution", None)
     if not isinstance(elements, tfd.Normal | tfd.Laplace):
         return posterior.mean(), posterior.stddev()
@@ -62,10 +62,10 @@ def compare(
     run: Callable[[np.ndarray], Mapping[str, np.ndarray]],
     name: str,
 ) -> None:
-    """Runs a converted encoder on images and compares.
+    """Runs a converted encoder on images, and compares its results with the model's.
 
     Raises:
-      InputError: a number differs from the model's by more than 1e-4 (1 + its size).
+      InputError: a number differs from the model's by more than 1e-4 (1 + its absolute value).
     """
     random = np.random.default_rng(0)
     for batch in BATCHES:
@@ -75,6 +75,6 @@ def compare(
             away = np.abs(found[key] - wanted.numpy()) / (1.0 + np.abs(wanted.numpy()))
             if not np.max(away) <= _TOLERANCE:
                 raise InputError(
-                    f"As {name} the encoder's {key} is {np.max(away):.2g} from the model's: leave "
-                    f"out --{name.lower()}."
+                    f"In {name} the encoder's {key} has a relative error of {np.max(away):.2g}: "
+                    f"leave out --{name.lower()}."
                 )

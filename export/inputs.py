@@ -1,4 +1,4 @@
-"""What a graph checks of its inputs, and the forms that images come in."""
+"""Checks of a graph's inputs, and the conversion of uint8 images and image files."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
 
-FILE_CHANNELS = (1, 3)  # of images that come as files
-# Pillow's weights of red, green and blue in grey, as data sets are read; they sum to 2^16.
+FILE_CHANNELS = (1, 3)  # of images given as files
+# Pillow's weights of red, green and blue in grey, as datasets are read; they sum to 2^16.
 _GREY = (19595, 38470, 7471)
 
 
 def checked(tensors: Mapping[str, tf.Tensor], specs: Sequence[tf.TensorSpec]) -> list[tf.Tensor]:
-    """Returns the inputs, which the graph refuses if they are not what `specs` says.
+    """Returns the inputs, with assertions in the graph that they match `specs`.
 
-    Raises, when it runs:
-      InvalidArgumentError: a number is not finite, a shape is another, or the inputs have
+    Raises, when the graph runs:
+      InvalidArgumentError: a number is not finite, a shape does not match, or the inputs have
         different numbers of examples. The message is one sentence.
     """
     sizes = {name: tf.shape(tensor)[0] for name, tensor in tensors.items()}
@@ -40,18 +40,18 @@ def _checked(tensor: tf.Tensor, spec: tf.TensorSpec) -> tf.Tensor:
 
 
 def below(name: str, classes: tf.Tensor, count: int | None) -> tf.Tensor:
-    """Returns classes [B], which the graph refuses unless they are from 0 to `count` - 1.
+    """Returns classes [B], with an assertion in the graph that they are from 0 to `count` - 1.
 
-    Without a count they are numbers of another kind, and returned as they are.
+    If `count` is None the condition is not a class, and is returned unchanged.
 
-    Raises, when it runs:
-      InvalidArgumentError: a class is another; the message is one sentence.
+    Raises, when the graph runs:
+      InvalidArgumentError: a class is out of range; the message is one sentence.
     """
     if count is None:
         return classes
     least, most = tf.reduce_min(classes), tf.reduce_max(classes)
     sentence = tf.strings.format(
-        f"{name} holds classes from {{}} to {{}} where this model has 0 to {count - 1}.",
+        f"{name} holds classes from {{}} to {{}}, but this model has 0 to {count - 1}.",
         (least, most),
     )
     empty = tf.equal(tf.size(classes), 0)
@@ -61,17 +61,18 @@ def below(name: str, classes: tf.Tensor, count: int | None) -> tf.Tensor:
 
 
 def from_uint8(pixels: tf.Tensor) -> tf.Tensor:
-    """Returns float32 images in [0, 1] of pixels from 0 to 255."""
+    """Returns float32 images in [0, 1] for pixels from 0 to 255."""
     return tf.cast(pixels, tf.float32) / 255.0
 
 
 def from_files(contents: tf.Tensor, image_shape: Sequence[int]) -> tf.Tensor:
-    """Returns float32 images [B, H, W, C] in [0, 1] of PNG or JPEG files, strings [B].
+    """Returns float32 images [B, H, W, C] in [0, 1], decoded from PNG or JPEG files, strings [B].
 
-    Grey files become colour and colour ones grey, as the model's images are; nothing is resized.
+    Grey files become colour or colour files grey, to match the model's images; nothing is resized.
 
-    Raises, when it runs:
-      InvalidArgumentError: a file is no PNG or JPEG, or another size; the message is one sentence.
+    Raises, when the graph runs:
+      InvalidArgumentError: a file is not a PNG or JPEG, or has another size; the message is one
+        sentence.
     """
     height, width, channels = image_shape
 
@@ -79,7 +80,7 @@ def from_files(contents: tf.Tensor, image_shape: Sequence[int]) -> tf.Tensor:
         image = tf.io.decode_image(content, channels=3, expand_animations=False)
         size = tf.shape(image)
         sentence = tf.strings.format(
-            f"An image is {{}} x {{}} pixels where this model takes {height} x {width}.",
+            f"An image is {{}} x {{}} pixels, but this model takes {height} x {width}.",
             (size[0], size[1]),
         )
         fits = tf.reduce_all(size[:2] == [height, width])
@@ -87,7 +88,7 @@ def from_files(contents: tf.Tensor, image_shape: Sequence[int]) -> tf.Tensor:
             image = tf.reshape(image, [height, width, 3])
         if channels == 3:
             return image
-        # L = (19595 R + 38470 G + 7471 B + 2^15) / 2^16, in whole numbers
+        # L = (19595 R + 38470 G + 7471 B + 2^15) / 2^16, in integers
         grey = tf.reduce_sum(tf.cast(image, tf.int32) * _GREY, axis=-1, keepdims=True)
         return tf.cast(tf.bitwise.right_shift(grey + 2**15, 16), tf.uint8)
 

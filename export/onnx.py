@@ -12,7 +12,7 @@ from export import encoder
 from zoo.errors import InputError
 from zoo.model.lagrangian_model import LagrangianModel
 
-# What tf2onnx says of an operation it does not know, and onnxruntime of one that was left.
+# Messages of tf2onnx about an unknown operation, and of onnxruntime about one left over.
 _LACKING = r"Tensorflow op \[\S+: (\w+)\]|In Node, \(\"[^\"]*\", (\w+)"
 
 
@@ -20,13 +20,13 @@ def convert(model: LagrangianModel) -> bytes:
     """Returns the encoder, images [B, H, W, C] -> mean, stddev, as the bytes of an ONNX file.
 
     Raises:
-      InputError: ONNX lacks an operation of it, or computes other numbers.
+      InputError: ONNX lacks one of its operations, or the results differ from the model's.
     """
     function = encoder.function(model)
     try:
         converted, _ = tf2onnx.convert.from_function(function, function.input_signature)
         session = onnxruntime.InferenceSession(converted.SerializeToString())
-    except Exception as error:  # of either package's own kinds
+    except Exception as error:  # each package raises its own types
         lacking = re.search(_LACKING, str(error))
         operation = lacking and (lacking[1] or lacking[2])
         reason = f"ONNX has no {operation}" if operation else str(error).splitlines()[0]

@@ -1,4 +1,4 @@
-"""A model as SavedModels with named signatures, one or its two halves."""
+"""`export_model`: writes a model as SavedModels with named signatures."""
 
 from __future__ import annotations
 
@@ -32,33 +32,31 @@ def export_model(
 ) -> dict[str, Path]:
     """Writes OUT/model/VERSION, a SavedModel with the signatures of `export.table`.
 
-    The graphs are deterministic and draw nothing: the noise of a sample is the caller's.
-    `assets.extra/` holds a card (README.md for people, model.json for programs: objective and
-    derivation, shapes, prior, training step, signatures, those there are not and why, versions),
-    requests that TensorFlow Serving warms up with, and `files`.
-
-    VERSION is the next number that no part has; nothing is overwritten, and all parts appear
-    whole or, after a failure, not at all.
+    The graphs are deterministic: the caller provides the noise of a sample. `assets.extra/`
+    contains a card (README.md for people, model.json for programs), warm-up requests for
+    TensorFlow Serving, and `files`. The card lists objective and derivation, shapes, prior,
+    training step, signatures, missing signatures with the reason, and versions. VERSION is the next
+    number that no part has. Nothing is overwritten; after a failure nothing is published.
 
     Args:
       model: any model of the family, trained or not.
-      out: the folder, made if it is missing.
-      part: "both", or "encoder" or "decoder" for OUT/encoder/VERSION or OUT/decoder/VERSION with
-        the signatures of that half and its variables alone.
-      name: the card's name for the model; the objective's if None.
+      out: the folder, created if it is missing.
+      part: "both", or "encoder" or "decoder" to write OUT/encoder/VERSION or OUT/decoder/VERSION
+        with the signatures and variables of that half only.
+      name: the model's name in the card; the objective's name if None.
       card: further facts for the card, JSON-able.
-      certificate: what `train.certificates.certify` returned; its verdict goes into the card, its
+      certificate: the result of `train.certificates.certify`; its verdict goes into the card, its
         data and page into assets.extra.
-      files: further files for assets.extra, by their names.
-      formats: folders to write beside with the same version, each a function that gives the
-        file it holds: {"tflite/model.tflite": ...}.
+      files: further files for assets.extra, name -> content.
+      formats: further folders with the same version; each path maps to a function that returns
+        the file's content: {"tflite/model.tflite": ...}.
 
     Returns:
-      {"model": folder}, with what `formats` adds.
+      {"model": folder}, and a folder for each of `formats`.
 
     Raises:
       InputError: `out` cannot be written, `part` is unknown, `card` is not JSON or repeats a fact
-        of the card, or a format cannot hold the model.
+        of the card, or a format does not support the model.
     """
     if part not in table.NAMES:
         raise unknown("part", part, table.NAMES)
@@ -94,7 +92,7 @@ def export_model(
 
 
 def _save(signatures: Mapping[str, Served], folder: Path) -> dict[str, Any]:
-    """Writes one SavedModel, whose default is the first signature; returns the table of them."""
+    """Writes one SavedModel, with the first signature as default; returns its signature table."""
     module, traced, rows = tf.Module(), {}, {}
     for name, each in signatures.items():
         function = tf.function(each.function, input_signature=each.inputs, autograph=False)
@@ -104,7 +102,7 @@ def _save(signatures: Mapping[str, Served], folder: Path) -> dict[str, Any]:
             "outputs": described(traced[name].structured_outputs),
             "meaning": each.meaning,
         }
-    # A SavedModel holds the variables that its module has.
+    # A SavedModel contains only the variables that are attributes of its module.
     found = (v for function in traced.values() for v in function.graph.variables)
     module.weights = list({id(variable): variable for variable in found}.values())
     default = next(iter(signatures))

@@ -1,10 +1,10 @@
-"""Answers TensorFlow Serving's REST requests from exported models, for a laptop without Docker.
+"""Serves exported models over TensorFlow Serving's REST interface, on a laptop without Docker.
 
     python -m export.serve --models=exports/alice
     curl localhost:8501/v1/models/model
 
-http://localhost:8501/ is a page to try the model in a browser. Ctrl-C or SIGTERM ends it when the
-requests at work are answered.
+http://localhost:8501/ is a page to try the model in a browser. After Ctrl-C or SIGTERM the server
+answers the requests it has accepted, and then ends.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from train import command
 from zoo.errors import InputError
 
 NEEDED = ("starlette", "uvicorn", "orjson")
-_CLOSING = 30  # seconds for the requests at work, after a signal
+_CLOSING = 30  # seconds after a signal to answer accepted requests
 
 
 def bound(host: str, port: int) -> socket.socket:
     """Returns a socket bound to an address, not yet listening.
 
     Raises:
-      InputError: the address cannot be had.
+      InputError: the address is not available.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
@@ -40,7 +40,7 @@ def bound(host: str, port: int) -> socket.socket:
     except OSError as error:
         reason = error.strerror or error
         raise InputError(
-            f"--host={host} --port={port} cannot be had ({reason}): name another."
+            f"--host={host} --port={port} is not available ({reason}): name another."
         ) from None
     return listener
 
@@ -83,7 +83,7 @@ def main() -> int:
             server_header=False,
         )
     )
-    # uvicorn closes on a signal and then raises it again, which is to end nothing.
+    # uvicorn closes on a signal and raises it again: ignore it, so that the exit code stays 0.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
     server.run(sockets=[listener])
@@ -95,12 +95,14 @@ def _served(found: dict[str, dict[int, Path]]) -> list[str]:
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("models", None, "The folder that export.run wrote: NAME/VERSION inside.")
-    flags.DEFINE_string("host", "127.0.0.1", "The address to listen on; 0.0.0.0 for all.")
+    flags.DEFINE_string(
+        "models", None, "The folder that export.run wrote, with NAME/VERSION inside."
+    )
+    flags.DEFINE_string("host", "127.0.0.1", "The address to listen on; 0.0.0.0 for all addresses.")
     flags.DEFINE_integer("port", 8501, "The port to listen on; 0 for a free one.", 0, 65535)
     flags.DEFINE_bool("all_versions", False, "Serve every version, not only the newest.")
-    flags.DEFINE_integer("workers", os.cpu_count() or 1, "Requests that are worked on at once.", 1)
-    flags.DEFINE_integer("max_waiting", 64, "Requests that wait; one more is answered 503.", 0)
-    flags.DEFINE_integer("max_batch", 1024, "Rows of a request.", 1)
-    flags.DEFINE_integer("max_body", 32 << 20, "Bytes of a request's body.", 1)
+    flags.DEFINE_integer("workers", os.cpu_count() or 1, "Requests computed at once.", 1)
+    flags.DEFINE_integer("max_waiting", 64, "Requests that may wait; others are answered 503.", 0)
+    flags.DEFINE_integer("max_batch", 1024, "The most rows of a request.", 1)
+    flags.DEFINE_integer("max_body", 32 << 20, "The most bytes of a request's body.", 1)
     command.run(main, __doc__)

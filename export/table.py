@@ -1,4 +1,4 @@
-"""The signatures of an exported model, their tensors and what they compute, in one table.
+"""A table of an exported model's signatures, with their tensors and what they compute.
 
 python -m export.table
 """
@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 NAMES = {"both": "model", "encoder": "encoder", "decoder": "decoder"}
 DEFAULT = {"model": "encode", "encoder": "encode", "decoder": "decode"}
 
-# The sizes in a shape, besides numbers: of an image, of a latent, of the noise of a sample from
-# q(z|x) and from p(z); the batch B and the draws S are the caller's.
+# Symbols for sizes: an image, a latent, the noise of a sample from q(z|x) and from p(z), and the
+# number of draws. The caller chooses the batch size B and the draws S.
 X, Z, N, M, S = "H, W, C", "Z", "N", "M", "S"
 B = "B"
 _SIZES = {
@@ -27,11 +27,11 @@ _SIZES = {
 
 @dataclasses.dataclass(frozen=True)
 class Signature:
-    """A signature: its parts of the model, and its named tensors with their shapes in symbols.
+    """A signature: the SavedModels that have it, and its named tensors with symbolic shapes.
 
     Attributes:
-      parts: the names of SavedModels that have it.
-      image: the input that is an image, and may come as uint8 or as an encoded file.
+      parts: the names of the SavedModels that have it.
+      image: the input that is an image, which may also be given as uint8 or as an encoded file.
     """
 
     name: str
@@ -115,13 +115,13 @@ FORMS = {
 
 
 def form_input(name: str, form: str) -> str:
-    """Returns the name of the input that holds images in `form`: image_bytes for images."""
+    """Returns the name of the input for images in `form`, such as image_bytes for images."""
     singular = {"images": "image"}.get(name, name)
     return FORMS[form][0].format(singular if form == "bytes" else name)
 
 
 def markdown() -> str:
-    """Returns the table for people."""
+    """Returns the table in Markdown."""
     rows = [("signature", "SavedModels", "inputs", "outputs", "what it is")]
     for each in SIGNATURES.values():
         rows.append(

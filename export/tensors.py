@@ -27,20 +27,20 @@ _DTYPES = {
 
 @dataclass(frozen=True)
 class Spec:
-    """A tensor's dtype and shape; None stands for a size that is not fixed, or for any rank."""
+    """A tensor's dtype and shape; None stands for any size, or for any rank."""
 
     dtype: np.dtype
     shape: tuple[int | None, ...] | None
 
     @classmethod
     def of(cls, info: Mapping[str, Any]) -> Spec:
-        """Returns the Spec of a TensorInfo, as JSON has it ("dtype", "tensor_shape").
+        """Returns the Spec of a TensorInfo in JSON ("dtype", "tensor_shape").
 
         Raises:
-          ValueError: the dtype is none that JSON can carry.
+          ValueError: JSON cannot represent the dtype.
         """
         if info["dtype"] not in _DTYPES:
-            raise ValueError(f"{info['dtype']} is no dtype of JSON.")
+            raise ValueError(f"JSON cannot represent the dtype {info['dtype']}.")
         shape = info.get("tensor_shape", {})
         if shape.get("unknown_rank"):
             return cls(np.dtype(_DTYPES[info["dtype"]]), None)
@@ -51,11 +51,11 @@ class Spec:
 
     @property
     def is_bytes(self) -> bool:
-        """Whether the elements are strings of bytes."""
+        """Whether the elements are byte strings."""
         return self.dtype == np.object_
 
     def takes(self, shape: tuple[int, ...]) -> bool:
-        """Whether a tensor of `shape` is one of these."""
+        """Whether a tensor of `shape` fits."""
         return self.shape is None or (
             len(shape) == len(self.shape)
             and all(own in (None, size) for own, size in zip(self.shape, shape, strict=True))
@@ -76,7 +76,7 @@ class Signature:
 
     @classmethod
     def of(cls, definition: Mapping[str, Any]) -> Signature:
-        """Returns the Signature of a SignatureDef, as JSON has it."""
+        """Returns the Signature of a SignatureDef in JSON."""
         sides = (definition.get(side, {}) for side in ("inputs", "outputs"))
         return cls(
             *({name: Spec.of(info) for name, info in sorted(side.items())} for side in sides)

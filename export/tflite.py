@@ -1,4 +1,4 @@
-"""The encoder as a TFLite model, of TFLite's own operations alone."""
+"""The encoder as a TFLite model that uses only TFLite's built-in operations."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from zoo.model.lagrangian_model import LagrangianModel
 def convert(model: LagrangianModel) -> bytes:
     """Returns the encoder as the bytes of a TFLite file.
 
-    Its one signature is `encode`, images [B, H, W, C] -> mean, stddev.
+    Its only signature is `encode`, images [B, H, W, C] -> mean, stddev.
 
     Raises:
-      InputError: TFLite lacks an operation of it, or computes other numbers.
+      InputError: TFLite lacks one of its operations, or the results differ from the model's.
     """
     function = encoder.function(model).get_concrete_function()
-    # TensorFlow's own variables: behind Keras's the converter finds no values to make constants of.
+    # TensorFlow variables, because the converter cannot turn Keras variables into constants.
     module = tf.Module()
     module.weights = list(function.graph.variables)
     try:
@@ -31,7 +31,7 @@ def convert(model: LagrangianModel) -> bytes:
             tf.saved_model.save(module, folder, signatures={"encode": function})
             converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=["encode"])
             content = converter.convert()
-    except Exception as error:  # the converter raises an exception of its own, which is not public
+    except Exception as error:  # the converter's exception class is not public
         if isinstance(error, OSError | tf.errors.OpError):
             raise
         lacking = sorted(set(re.findall(r"'tf\.(\w+)' op", str(error))))
@@ -40,7 +40,7 @@ def convert(model: LagrangianModel) -> bytes:
             f"The encoder cannot be a TFLite model ({what}): leave out --tflite."
         ) from None
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of a package that is to follow tf.lite
+        warnings.simplefilter("ignore")  # about the package that will replace tf.lite
         interpreter = tf.lite.Interpreter(model_content=content)
 
     def run(images: np.ndarray) -> dict[str, np.ndarray]:

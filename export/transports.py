@@ -1,4 +1,4 @@
-"""Samples as functions of standard normal noise, so that a graph need not draw any."""
+"""Samples as functions of standard normal noise, so that a graph draws no random numbers."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _BELOW_ONE = float(np.nextafter(np.float32(1.0), np.float32(0.0)))
 
 
 def noise_size(distribution: Any) -> int:
-    """Returns how many normal numbers `sample` needs for one vector [K]: K, more for a mixture.
+    """Returns the size of the noise of `sample` for one vector [K]: K, or more for a mixture.
 
     Raises:
-      InputError: the distribution is not one that `sample` knows.
+      InputError: `sample` does not support the distribution.
     """
     if isinstance(distribution, tfd.MixtureSameFamily):
         components = distribution.components_distribution
@@ -37,27 +37,27 @@ def noise_size(distribution: Any) -> int:
 
 
 def sample(distribution: Any, noise: tf.Tensor) -> tf.Tensor:
-    """Returns a sample of `distribution`, a function of noise ~ N(0, I) alone.
+    """Returns a sample of `distribution` as a deterministic function of noise ~ N(0, I).
 
         Normal               z = mean + stddev e
         Laplace              z = location - scale sign(e) log(2 Phi(-|e|))
         Bernoulli            z = 1 if log Phi(e) - log Phi(-e) < logit, else 0
-        OneHotCategorical    z = argmax_k logit_k - log(-log Phi(e_k)), one-hot (Gumbel's way)
+        OneHotCategorical    z = argmax_k logit_k - log(-log Phi(e_k)), one-hot (Gumbel-max trick)
         others               z = F^-1(Phi(e)), F the distribution function of one element
-        a mixture            its component by Gumbel's way, then a sample of that
+        a mixture            a component by the Gumbel-max trick, then a sample of the component
 
-    with Phi the distribution function of N(0, 1). Transformed distributions, independent elements
-    and blocks are made of these.
+    Phi is the distribution function of N(0, 1). Transformed distributions, independent elements and
+    blocks are composed of these.
 
     Args:
       distribution: a tfd distribution over vectors [K], of any batch shape.
-      noise: [..., noise_size(distribution)], which the batch shape broadcasts with.
+      noise: [..., noise_size(distribution)], which broadcasts with the batch shape.
 
     Returns:
       z: [..., K].
 
     Raises:
-      InputError: the distribution is none of these.
+      InputError: the distribution is not one of these.
     """
     match distribution:
         case Blocks() | tfd.Blockwise():
@@ -91,7 +91,7 @@ def sample(distribution: Any, noise: tf.Tensor) -> tf.Tensor:
     except NotImplementedError:
         pass
     raise InputError(
-        f"A sample of a {type(distribution).__name__} is no known function of normal noise."
+        f"A sample of a {type(distribution).__name__} has no known form in normal noise."
     )
 
 

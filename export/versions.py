@@ -16,7 +16,9 @@ def check_writable(out: Path, parts: Iterable[str]) -> None:
     for folder in (out, *(out / part for part in parts)):
         nearest = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
         if not nearest.is_dir():
-            raise InputError(f"{folder} cannot be written: {nearest} is no folder; name another.")
+            raise InputError(
+                f"{folder} cannot be written: {nearest} is not a folder; name another."
+            )
         if not os.access(nearest, os.W_OK | os.X_OK):
             raise InputError(
                 f"{folder} cannot be written: {nearest} is not writable; name another."
@@ -24,25 +26,25 @@ def check_writable(out: Path, parts: Iterable[str]) -> None:
 
 
 def next_version(out: Path, parts: Iterable[str]) -> int:
-    """Returns the least positive number greater than every version of every part in `out`."""
+    """Returns the smallest positive number above every version of every part in `out`."""
     folders = [out / part for part in parts]
     names = [entry.name for folder in folders if folder.is_dir() for entry in folder.iterdir()]
     return 1 + max((int(name) for name in names if name.isdecimal()), default=0)
 
 
 def publish(out: Path, writers: Mapping[str, Callable[[Path], None]]) -> dict[str, Path]:
-    """Writes every part to OUT/PART/VERSION, where VERSION is the next that no part has.
+    """Writes every part to OUT/PART/VERSION, where VERSION is the next number that no part has.
 
-    The parts are written to a hidden folder in `out` and renamed when all are complete, so a
-    reader never sees half a version, and a failure leaves `out` as it was. Versions are never
-    overwritten: of two exports at once, the later takes the number after.
+    The parts are written to a hidden folder in `out` and renamed when all are complete. So a reader
+    never sees half a version, and a failure leaves `out` unchanged. Versions are never overwritten:
+    if two exports run at once, the later one takes the next number.
 
     Args:
-      out: the folder, made if it is missing.
-      writers: part -> a function that makes the folder it is given and fills it.
+      out: the folder, created if it is missing.
+      writers: part -> a function that creates and fills the folder it is given.
 
     Returns:
-      part -> the folder published.
+      part -> the published folder.
 
     Raises:
       InputError: `out` cannot be written.
@@ -58,13 +60,13 @@ def publish(out: Path, writers: Mapping[str, Callable[[Path], None]]) -> dict[st
             return _rename(Path(staging), out, list(writers))
     except BaseException:
         for folder in reversed(made):
-            with contextlib.suppress(OSError):  # another export uses it by now
+            with contextlib.suppress(OSError):  # another export may already use it
                 folder.rmdir()
         raise
 
 
 def _make(folder: Path) -> list[Path]:
-    """Makes `folder` and its parents; returns those that were missing, the outermost first."""
+    """Creates `folder` and its parents; returns those that were missing, the outermost first."""
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     return missing[::-1]

@@ -1,4 +1,4 @@
-"""Requests that TensorFlow Serving replays before a version takes traffic."""
+"""Warm-up requests, which TensorFlow Serving replays before a version takes traffic."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from export.signatures import Served
 
 FILE = "tf_serving_warmup_requests"
-_DRAWS = 8  # where a signature takes several for each image
+_DRAWS = 8  # for signatures with several draws per image
 _FIELD = descriptor_pb2.FieldDescriptorProto
 
 
 def write(path: Path, model: str, signatures: Mapping[str, Served]) -> None:
-    """Writes one request of one example for each signature, a TFRecord of PredictionLog."""
+    """Writes a TFRecord of PredictionLog, with a request of one example for each signature."""
     random = np.random.default_rng(0)
     with tf.io.TFRecordWriter(str(path)) as writer:
         for name, each in signatures.items():
@@ -28,9 +28,10 @@ def write(path: Path, model: str, signatures: Mapping[str, Served]) -> None:
 
 
 def request(model: str, signature: str, inputs: Mapping[str, Any]) -> bytes:
-    """Returns a PredictionLog, as bytes, that asks a signature of a model.
+    """Returns a PredictionLog, as bytes, with a request to a model's signature.
 
-    tensorflow_serving.apis has the message; this is its wire format without that package.
+    The message is defined in tensorflow_serving.apis; this writes its wire format without that
+    package.
     """
     log = _prediction_log()()
     asked = log.predict_log.request
@@ -57,11 +58,11 @@ def _example(spec: tf.TensorSpec, random: Any, each: Served) -> np.ndarray:
 
 @functools.cache
 def _prediction_log() -> Any:
-    """Returns the class of PredictionLog, of the fields that a request needs.
+    """Returns a PredictionLog class with the fields that a request needs.
 
-    Numbers and types are those of tensorflow_serving/apis (prediction_log.proto, predict.proto and
-    model.proto); a TensorProto is declared as the bytes that it is on the wire. The descriptors
-    have a pool of their own, beside which tensorflow_serving may be imported.
+    Field numbers and types are from tensorflow_serving/apis (prediction_log.proto, predict.proto
+    and model.proto); a TensorProto is declared as bytes, which has the same wire format. A separate
+    descriptor pool allows tensorflow_serving to be imported too.
     """
     file = descriptor_pb2.FileDescriptorProto(
         name="export/warmup.proto", package="tensorflow.serving", syntax="proto3"

@@ -1,4 +1,4 @@
-"""What every command line here shares: flags, --help, and errors as one sentence."""
+"""Shared by all commands: parsing flags, --help, and errors as one sentence."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from zoo.errors import InputError
 from zoo.quiet import quiet
 
 DONE, FAILED, WRONG_INPUT = 0, 1, 2
-IMPORT = "A module of yours, such as my_parts, that registers what a run is made of."
+IMPORT = "A module of yours, such as my_parts, that registers parts for the run."
 
 
 class RunError(RuntimeError):
-    """A run failed although its input was right; the message is one sentence."""
+    """A run failed although its input was valid; the message is one sentence."""
 
 
 class Interrupted(KeyboardInterrupt):
@@ -35,8 +35,8 @@ class Interrupted(KeyboardInterrupt):
 def run(main: Callable[[], int | None], usage: str) -> None:
     """Parses the flags, imports the modules that --import names, calls `main` and exits.
 
-    Exit codes: 0 done; 2 the command or its input was wrong; 1 the run failed; 130 and 143 Ctrl-C
-    and SIGTERM ended it. All but the first print one sentence on stderr.
+    Exit codes: 0 done; 1 the run failed; 2 the command or its input was wrong; 130 ended by Ctrl-C;
+    143 ended by SIGTERM. All except 0 print one sentence on stderr.
     """
     flags.DEFINE_bool("help", False, "Show this help.", short_name="h", allow_override=True)
     try:
@@ -45,7 +45,7 @@ def run(main: Callable[[], int | None], usage: str) -> None:
             print(usage.strip(), flags.FLAGS.main_module_help(), sep="\n")
             sys.exit(DONE)
         if extra:
-            raise InputError(f"{extra[0]!r} is not a flag: write flags like --model=alice.")
+            raise InputError(f"{extra[0]!r} is not a flag: write flags as --model=alice.")
         imports.load(imported())
         code = main()
     except (flags.Error, InputError) as error:
@@ -60,11 +60,11 @@ def run(main: Callable[[], int | None], usage: str) -> None:
 
 
 def name_folders(flag: str, but: tuple[str, ...] = ()) -> None:
-    """Lets folders stand for themselves on the command line, as a shell writes runs/*.
+    """Accepts folders on the command line without a flag, as the shell expands runs/*.
 
     Args:
-      flag: the multi-string flag that they are given to.
-      but: flags whose value may stand in the next argument.
+      flag: the multi-string flag that receives the folders.
+      but: flags whose value may be the next argument, which is then not a folder.
     """
     sys.argv[1:] = [
         a if a.startswith("-") or before in (f"--{flag}", *but) else f"--{flag}={a}"
@@ -73,10 +73,10 @@ def name_folders(flag: str, but: tuple[str, ...] = ()) -> None:
 
 
 def import_tensorflow(begin: Callable[[], Any] | None = None) -> Any:
-    """Imports TensorFlow and finds its devices, without the start-up lines of its C++ side.
+    """Imports TensorFlow and finds its devices, hiding the start-up lines of its C++ code.
 
-    They are printed after all if the import fails. Devices that `begin` makes exist from the
-    start: it is called first, and what it returns is returned.
+    The lines are printed if the import fails. `begin`, which may create devices, is called before
+    devices are found, and its result is returned.
     """
     with quiet():
         import tensorflow as tf
@@ -87,7 +87,7 @@ def import_tensorflow(begin: Callable[[], Any] | None = None) -> Any:
 
 
 def imported() -> list[str]:
-    """Returns the modules that --import names, each once; none where a command has no such flag."""
+    """Returns the modules that --import names, each once; [] if the command has no such flag."""
     names: Any = flags.FLAGS["import"].value if "import" in flags.FLAGS else None
     return list(dict.fromkeys(names or []))
 

@@ -1,8 +1,8 @@
-"""Prints what replicas of a model send each other at every step.
+"""Prints how many bytes the replicas of a model send each other at every step.
 
     python -m train.communication --model=alice --network=dcgan --dataset=fashion_mnist
 
-takes train.run's flags. It counts, and runs nothing.
+It takes the flags of train.run. The bytes are computed from the model's sizes; nothing is trained.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from absl import flags
 from train import command, run
 
 _FLAGS = flags.FLAGS
-flags.DEFINE_integer("replicas", 8, "How many replicas the batch is shared by.")
-flags.DEFINE_float("gigabytes", 10.0, "What each sends in a second, at most, in GB.")
+flags.DEFINE_integer("replicas", 8, "How many replicas share a batch.")
+flags.DEFINE_float("gigabytes", 10.0, "The bandwidth of each replica, in GB per second.")
 
 
 def size(variables: Sequence[Any]) -> int:
@@ -27,7 +27,9 @@ def size(variables: Sequence[Any]) -> int:
 def sent(count: int, replicas: int) -> float:
     """Returns the bytes each replica sends in a ring's all-reduce of `count` bytes.
 
-    2 (R - 1) / R count: every replica passes on R - 1 parts of R, once summed and once whole.
+        2 (R - 1) / R count
+
+    Every replica passes on R - 1 of R parts twice: once as partial sums, once as full sums.
     """
     return 2 * (replicas - 1) / replicas * count
 

@@ -22,7 +22,7 @@ from zoo.errors import InputError, one_line
 def main() -> int:
     folders = list(flags.FLAGS.runs)
     if not folders:
-        raise InputError("Nothing to compare: name the runs' folders, as in runs/*.")
+        raise InputError("There is nothing to compare: name the runs' folders, as in runs/*.")
     runs = comparison.read(folders)
     if len(runs) < len(folders):
         print(f"{len(folders) - len(runs)} folders hold no evaluation", file=sys.stderr)
@@ -45,7 +45,7 @@ def main() -> int:
 
 
 def show(runs: list[comparison.Run]) -> None:
-    """Prints the table, one column to a run, as runs are fewer than metrics."""
+    """Prints the table with one column per run, because runs are fewer than metrics."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
@@ -67,7 +67,7 @@ def show(runs: list[comparison.Run]) -> None:
 
 
 if __name__ == "__main__":
-    flags.DEFINE_multi_string("runs", [], "The runs' folders; they may be given without the flag.")
-    flags.DEFINE_string("out", "comparison", "The folder that table and plots are written to.")
+    flags.DEFINE_multi_string("runs", [], "The runs' folders; the flag may be left out.")
+    flags.DEFINE_string("out", "comparison", "The folder for the table and plots.")
     command.name_folders("runs", but=("--out",))
     command.run(main, __doc__)

@@ -1,10 +1,10 @@
-"""Measures a run's newest checkpoint: evaluation.json and a table.
+"""Evaluates a run's newest checkpoint: writes evaluation.json and prints a table.
 
     python -m train.evaluate --workdir=runs/alice
     python -m train.evaluate --workdir=runs/alice --metrics=fid,semi_supervised_1000
 
-What the file holds of other metrics stays. A metric the model cannot have is skipped, with its
-reason in the file and below the table.
+Results of other metrics stay in the file. A metric that does not apply to the model is skipped;
+the reason is in the file and below the table.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from train.evaluations.subject import Options, Subject
 from train.workdirs.workdir import Workdir
 from zoo.errors import InputError
 
-_WIDTH = 140  # of a table that is not on a terminal
+_WIDTH = 140  # columns of the table, if stdout is not a terminal
 
 
 def main() -> int:
@@ -76,7 +76,7 @@ def trained(path: str | None) -> tuple[Workdir, Path]:
 
 
 def watched(subject: Subject, chosen: list[measures.Measure], workdir: Workdir) -> dict[str, Any]:
-    """Evaluates with a progress bar, where stderr is a terminal."""
+    """Evaluates, with a progress bar if stderr is a terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -108,7 +108,7 @@ def check_done(found: dict[str, Any], names: list[str]) -> None:
 
 
 def show(found: dict[str, Any], names: list[str]) -> None:
-    """Prints the rows of `names`, and why others of them were skipped."""
+    """Prints the rows of `names`, and the reason for each one skipped."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
@@ -138,14 +138,14 @@ def show(found: dict[str, Any], names: list[str]) -> None:
 if __name__ == "__main__":
     flags.DEFINE_string("workdir", None, "The run's folder, as train.run made it.")
     flags.DEFINE_multi_string("import", [], command.IMPORT)
-    flags.DEFINE_string("metrics", None, "Names, by commas; all; help lists them.")
-    flags.DEFINE_string("split", "test", "Whose images are looked at: test, validation or train.")
-    flags.DEFINE_integer("points", 5000, "The most images looked at; as many samples are drawn.")
-    flags.DEFINE_integer("seed", 0, "Of samples, codes and bootstraps.")
-    flags.DEFINE_integer("draws", 1000, "Of importance sampling, for each image.")
-    flags.DEFINE_string("labelled", None, "A labelled dataset, where the run's has no labels.")
+    flags.DEFINE_string("metrics", None, "Names separated by commas, or all; help lists them.")
+    flags.DEFINE_string("split", "test", "The images to evaluate on: test, validation or train.")
+    flags.DEFINE_integer("points", 5000, "Most images used; the same number of samples is drawn.")
+    flags.DEFINE_integer("seed", 0, "The seed of samples, codes and bootstraps.")
+    flags.DEFINE_integer("draws", 1000, "Draws of importance sampling for each image.")
+    flags.DEFINE_string("labelled", None, "A labelled dataset, if the run's has no labels.")
     flags.DEFINE_string(
-        "inception", None, "Weights of keras.applications.InceptionV3, for FID and KID."
+        "inception", None, "A file of weights of keras.applications.InceptionV3, for FID and KID."
     )
-    flags.DEFINE_string("cache", None, "A folder of classifiers, e.g. one for several runs.")
+    flags.DEFINE_string("cache", None, "A folder for classifiers, which several runs can share.")
     command.run(main, f"{__doc__}\n{measures.listing()}")

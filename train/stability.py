@@ -1,12 +1,12 @@
-"""Trains every adversarial model with several seeds, and says which diverge or collapse.
+"""Trains every adversarial model with several seeds, and reports which diverge or collapse.
 
     python -m train.stability --workdir=runs/stability
     python -m train.stability --workdir=runs/stability --models=aae,alice --seeds=3 --steps=2000
 
-Takes every flag of train.run, whose defaults are the runs'; cyclegan and discogan are trained
-between two image spaces where --pair names one. A run has diverged when a term or a sample is not
-finite, and collapsed as `zoo.metrics.coverage` defines it. Rows are kept in stability.json as they
-come: run it again to continue. It ends with 0 whatever is found.
+It takes every flag of train.run, with the same defaults. cyclegan and discogan are trained between
+two image spaces if --pair is given. A run has diverged if a term or a sample is not finite, and
+collapsed as `zoo.metrics.coverage` defines it. Each finished run adds a row to stability.json: run
+the command again to continue. The exit code is 0 whatever the outcomes are.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _NUMBERS = ("entropy", "diversity", "within", "reached")
 
 
 def adversarial() -> list[str]:
-    """Returns the models of the family that a critic is trained for."""
+    """Returns the models of the family that train a critic."""
     from zoo import terms
 
     found = []
@@ -60,7 +60,7 @@ def adversarial() -> list[str]:
 
 
 def distinct(names: Sequence[str]) -> list[str]:
-    """Returns the names without those that train what one before them does, as bigan ali's."""
+    """Returns the names without repeated objectives: bigan trains what ali does."""
     declared: dict[Any, str] = {}
     for name in names:
         objective = family.objective(name, **recipes.parameters(name, {}))
@@ -72,11 +72,11 @@ def distinct(names: Sequence[str]) -> list[str]:
 def measured(config: RunConfig, workdir: Workdir, options: Options) -> dict[str, Any]:
     """Trains a run to its end and returns its row.
 
-    {"outcome": "stable", "diverged" or "collapsed", "reason", "seconds", and where it has samples
-    "entropy", "diversity", "within", "reached"}
+    {"outcome": "stable", "diverged" or "collapsed", "reason", "seconds"}, and "entropy",
+    "diversity", "within" and "reached" if it has samples.
 
     Raises:
-      InputError: the data have no labels.
+      InputError: the data has no labels.
     """
     since = time.monotonic()
     try:
@@ -88,7 +88,7 @@ def measured(config: RunConfig, workdir: Workdir, options: Options) -> dict[str,
 
 
 def judged(config: RunConfig, workdir: Workdir, options: Options) -> dict[str, Any]:
-    """Returns whether the trained model of a run has diverged or collapsed, and the numbers."""
+    """Returns whether a run's trained model has diverged or collapsed, with its measurements."""
     import numpy as np
 
     from train.loop import assembly, restoring
@@ -115,12 +115,12 @@ def judged(config: RunConfig, workdir: Workdir, options: Options) -> dict[str, A
 def stability(
     configs: Sequence[tuple[str, RunConfig]], folder: Path, options: Options
 ) -> list[dict[str, Any]]:
-    """Trains the runs one after another, writing each row as it comes; rows there are are kept.
+    """Trains the runs one after another, and writes each row when it is done. Existing rows stay.
 
     Args:
-      configs: model names and configurations; a run lives in FOLDER/MODEL/seed-SEED.
-      folder: of the runs and of stability.json.
-      options: how samples are judged.
+      configs: model names and configurations; the workdir of a run is FOLDER/MODEL/seed-SEED.
+      folder: the folder for the runs and stability.json.
+      options: how samples are evaluated.
 
     Raises:
       InputError: stability.json is damaged, or holds rows of other configurations.
@@ -158,7 +158,7 @@ def _read(folder: Path) -> list[dict[str, Any]]:
 
 
 def summary(rows: Sequence[dict[str, Any]]) -> list[list[str]]:
-    """Returns a line for each model: outcomes, and the least of what its seeds reached."""
+    """Returns a line for each model: outcomes, and the smallest measurements over seeds."""
     lines = []
     for name in dict.fromkeys(row["model"] for row in rows):
         own = [row for row in rows if row["model"] == name]
@@ -194,7 +194,7 @@ def show(rows: Sequence[dict[str, Any]]) -> None:
     for name in adversarial():
         first = distinct([*shown, name])
         if name not in first and name not in shown:
-            console.print(f"{name} trains what one of these does", highlight=False)
+            console.print(f"{name} has the same objective as one of these", highlight=False)
 
 
 def configs_from_flags() -> list[tuple[str, RunConfig]]:
@@ -221,9 +221,9 @@ def configs_from_flags() -> list[tuple[str, RunConfig]]:
 def main() -> int:
     folder = flags.FLAGS.workdir
     if not folder:
-        raise InputError("--workdir is missing: name a folder for the runs, as runs/stability.")
+        raise InputError("--workdir is missing: name a folder for the runs, as in runs/stability.")
     if flags.FLAGS.model:
-        raise InputError(f"--model={flags.FLAGS.model}: name models by --models here.")
+        raise InputError(f"--model={flags.FLAGS.model} is not used here: name models by --models.")
     if flags.FLAGS.seeds < 1:
         raise InputError(f"--seeds={flags.FLAGS.seeds}: give 1 or more.")
     command.import_tensorflow()
@@ -239,6 +239,6 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("models", None, "Names, by commas; if not given, every adversarial model.")
-    flags.DEFINE_integer("seeds", 5, "How many, from --seed on.")
+    flags.DEFINE_string("models", None, "Names separated by commas; default every adversarial one.")
+    flags.DEFINE_integer("seeds", 5, "The number of seeds, counted from --seed.")
     command.run(main, __doc__)

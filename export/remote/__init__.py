@@ -1,1 +1,1 @@
-"""Models behind a server: TensorFlow Serving or export.serve, over REST or gRPC."""
+"""Clients of models on a server: TensorFlow Serving or export.serve, over REST or gRPC."""

@@ -16,14 +16,14 @@ from zoo.errors import InputError, unknown
 
 @dataclass
 class Codes:
-    """A signature's outputs for the files that were taken, in order, and those that were not."""
+    """A signature's outputs for the accepted files, in order, and the files that were skipped."""
 
     files: list[Path] = field(default_factory=list)
     outputs: list[dict[str, np.ndarray]] = field(default_factory=list)
     skipped: list[tuple[Path, str]] = field(default_factory=list)
 
     def arrays(self, root: Path) -> dict[str, np.ndarray]:
-        """Returns every output [N, ...], and `files` [N], relative to `root`."""
+        """Returns every output [N, ...], and `files` [N] relative to `root`."""
         names = [file.relative_to(root).as_posix() for file in self.files]
         joined = {
             name: np.concatenate([part[name] for part in self.outputs]) for name in self.outputs[0]
@@ -32,24 +32,24 @@ class Codes:
 
 
 def image_input(server: Server, name: str, condition: int | None = None) -> tuple[str, Spec]:
-    """Returns the input of a signature that images can be given to.
+    """Returns the name and Spec of a signature's image input.
 
-    It is the only one, but for the condition, a class, where one is given.
+    It must be the only input, except for the condition, a class, if that is given.
 
     Raises:
-      InputError: there is no such signature, or it takes something else.
+      InputError: there is no such signature, or it has other inputs.
     """
     try:
         signatures = server.signatures()
     except RefusedError as error:
-        raise InputError(f"The server refuses --model: {error}") from None
+        raise InputError(f"The server rejects --model: {error}") from None
     if name not in signatures:
         raise unknown("--signature", name, signatures)
     if not _takes_images(signatures[name]):
         inputs = ", ".join(f"{key} {spec}" for key, spec in signatures[name].inputs.items())
         fitting = sorted(key for key, each in signatures.items() if _takes_images(each))
         raise InputError(
-            f"--signature={name} takes {inputs}, not images alone: "
+            f"--signature={name} takes {inputs}, not images only: "
             f"name one of {', '.join(fitting) or 'another model'}."
         )
     takes = "condition" in signatures[name].inputs
@@ -61,7 +61,7 @@ def image_input(server: Server, name: str, condition: int | None = None) -> tupl
 
 
 def _variable(signature: Signature) -> tuple[str, Spec]:
-    """Returns the first input that is no condition."""
+    """Returns the first input that is not the condition."""
     return next((n, spec) for n, spec in signature.inputs.items() if n != "condition")
 
 
@@ -85,16 +85,16 @@ def codes(
     advance: Callable[[int], None] = lambda count: None,
     condition: int | None = None,
 ) -> Codes:
-    """Returns a signature's outputs for images, asked of a server in batches.
+    """Returns a signature's outputs for images, requested from a server in batches.
 
-    A batch that the server refuses is halved until the image is found that it does not take.
+    A batch that the server rejects is halved until the image at fault is found.
 
     Args:
-      advance: called with the number of files done, after each batch.
-      condition: the class of all images, where the signature takes one.
+      advance: called after each batch with the number of files done.
+      condition: the class of all images, if the signature takes a condition.
 
     Raises:
-      InputError: an image cannot be read or is refused, unless skip_bad; or all are.
+      InputError: an image is unreadable or rejected and skip_bad is false, or all images are.
       RunError: the server does not answer.
     """
     name, spec = image_input(server, signature, condition)
@@ -116,7 +116,7 @@ def codes(
                 file = batch[0][0]
                 refused(
                     file,
-                    f"The server refuses the image {file} ({str(error).rstrip('.')}): mend or "
+                    f"The server rejects the image {file} ({str(error).rstrip('.')}): repair or "
                     "remove it, or use --skip_bad to leave such files out.",
                 )
                 return
@@ -137,7 +137,7 @@ def codes(
             ask(batch)
         advance(len(group))
     if not found.files:
-        raise InputError(f"None of the images is taken: {found.skipped[0][1]}")
+        raise InputError(f"None of the images is accepted: {found.skipped[0][1]}")
     return found
 
 

@@ -17,9 +17,9 @@ _REFUSED = ("INVALID_ARGUMENT", "NOT_FOUND", "FAILED_PRECONDITION", "OUT_OF_RANG
 
 
 class Grpc:
-    """A model behind the PredictionService at HOST:PORT.
+    """A model served by the PredictionService at HOST:PORT.
 
-    gRPC itself repeats what is unavailable, after about 0.2, 0.4, 0.8, ... seconds.
+    If the server is unavailable, gRPC repeats a call after about 0.2, 0.4, 0.8, ... seconds.
     """
 
     def __init__(self, server: str, model: str, version: int | None, retries: int, timeout: float):
@@ -27,7 +27,7 @@ class Grpc:
         from tensorflow_serving.apis import prediction_service_pb2_grpc
 
         policy = {
-            "maxAttempts": min(retries + 1, 5),  # gRPC takes no more than five
+            "maxAttempts": min(retries + 1, 5),  # gRPC allows at most five
             "initialBackoff": "0.2s",
             "maxBackoff": "10s",
             "backoffMultiplier": 2,

@@ -1,4 +1,4 @@
-"""A folder's images in the form a signature takes them: files, uint8 or float32."""
+"""Images of a folder, converted to a signature's input: files, uint8 or float32."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from export.tensors import Spec
 from train.data import folder
 from zoo.errors import InputError
 
-_FILES = (b"\x89PNG", b"\xff\xd8\xff")  # what TensorFlow decodes, by their first bytes
+_FILES = (b"\x89PNG", b"\xff\xd8\xff")  # first bytes of the formats that TensorFlow decodes
 
 
 def payload(file: Path, spec: Spec) -> np.ndarray | bytes:
-    """Returns one image: a PNG or JPEG file's bytes, or pixels [H, W, C], of [0, 1] if float32.
+    """Returns one image: the bytes of a PNG or JPEG file, or pixels [H, W, C], float32 in [0, 1].
 
-    Grey images become colour, and colour ones grey, where `spec` says so; nothing is resized.
+    Grey images become colour or colour images grey if `spec` needs it; nothing is resized.
 
     Raises:
       InputError: the file cannot be read, or the image has another size than `spec`.
@@ -33,14 +33,14 @@ def payload(file: Path, spec: Spec) -> np.ndarray | bytes:
         grey = _image(pixels).convert("L" if channels == 1 else "RGB")
         pixels = np.asarray(grey).reshape(*pixels.shape[:2], channels)
     if not spec.takes((1, *pixels.shape)):
-        raise InputError(f"The image {file} is {list(pixels.shape)} where {spec} is taken.")
+        raise InputError(f"The image {file} has shape {list(pixels.shape)}, but {spec} is needed.")
     if spec.dtype.kind == "f":
         return (pixels / spec.dtype.type(255)).astype(spec.dtype)
     return pixels.astype(spec.dtype)
 
 
 def stacked(payloads: list[np.ndarray | bytes]) -> np.ndarray:
-    """Returns a batch of them: [B, H, W, C], or bytes [B]."""
+    """Returns a batch of images, [B, H, W, C], or of byte strings, [B]."""
     if isinstance(payloads[0], bytes):
         batch = np.empty(len(payloads), object)
         batch[:] = payloads

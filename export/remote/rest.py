@@ -1,4 +1,4 @@
-"""A model behind a REST server, with repeats while the server is away or busy."""
+"""A model on a REST server; requests are repeated while the server is unavailable or busy."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ _AGAIN = (429, 500, 502, 503, 504)
 class Rest:
     """A model at SERVER/v1/models/MODEL[/versions/VERSION].
 
-    A connection that fails and a status of 429 or 5xx are repeated, after 0.2, 0.4, 0.8, ...
-    seconds and up to as much again by chance; predictions may be, since they change nothing.
+    After a failed connection or a status of 429 or 5xx, a request is repeated after 0.2, 0.4,
+    0.8, ... seconds, plus a random delay of up to as much again. Repeats are safe because
+    predictions change nothing.
     """
 
     def __init__(self, server: str, model: str, version: int | None, retries: int, timeout: float):
@@ -48,7 +49,9 @@ class Rest:
         try:
             definitions = content["metadata"]["signature_def"]["signature_def"]
         except (KeyError, TypeError):
-            raise RunError(f"{self._url}/metadata is not TensorFlow Serving's.") from None
+            raise RunError(
+                f"{self._url}/metadata is not TensorFlow Serving's: check --server."
+            ) from None
         for name, definition in definitions.items():
             if not name.startswith("__"):
                 self._signatures[name] = Signature.of(definition)

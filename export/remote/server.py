@@ -1,4 +1,4 @@
-"""What the client asks of a server, however it is reached."""
+"""The interface of a server to the client, for REST and gRPC."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from export.tensors import Signature
 
 
 class RefusedError(Exception):
-    """The server found the request wrong; the message is its own."""
+    """The server rejected the request; the message is the server's."""
 
 
 class Server(Protocol):
-    """A model behind a server."""
+    """A model on a server."""
 
     def signatures(self) -> Mapping[str, Signature]:
         """Returns the model's signatures by name.
@@ -29,6 +29,6 @@ class Server(Protocol):
         """Returns a signature's outputs.
 
         Raises:
-          RefusedError: the inputs are wrong.
+          RefusedError: the inputs are invalid.
           RunError: the server does not answer, or fails.
         """

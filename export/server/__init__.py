@@ -1,1 +1,1 @@
-"""A server for a laptop: TensorFlow Serving's REST paths, answered from SavedModels in Python."""
+"""A Python server for a laptop, which answers TensorFlow Serving's REST paths from SavedModels."""

@@ -2,11 +2,11 @@
 
     GET  /v1/models/NAME[/versions/V]             the versions that are served
     GET  /v1/models/NAME[/versions/V]/metadata    the signatures
-    POST /v1/models/NAME[/versions/V]:predict     one signature's outputs
-    GET  /v1/models                               what is served, for the page at /
-    GET  /health                                  whether requests are answered
+    POST /v1/models/NAME[/versions/V]:predict     the outputs of one signature
+    GET  /v1/models                               all models, for the page at /
+    GET  /health                                  whether the server answers
 
-Without a version the newest answers. Whatever goes wrong is {"error": "one sentence"}.
+Without a version the newest is used. Every error is {"error": "one sentence"}.
 """
 
 from __future__ import annotations
@@ -49,14 +49,14 @@ _PAGE_POLICY = "default-src 'self'; style-src 'unsafe-inline'; script-src 'unsaf
 
 @dataclass(frozen=True)
 class Limits:
-    """What is taken at once.
+    """The server's limits.
 
     Attributes:
       body: bytes of a request's body.
       batch: rows of a request.
-      working: requests that TensorFlow works on.
-      waiting: requests that are read, or wait for those; one more is answered 503.
-      seconds: in which a body must arrive.
+      working: requests that TensorFlow computes at the same time.
+      waiting: requests that are read or waiting; any further request is answered 503.
+      seconds: time for a body to arrive.
     """
 
     body: int = 32 << 20
@@ -67,7 +67,7 @@ class Limits:
 
 
 def application(models: Mapping[str, Mapping[int, Servable]], limits: Limits) -> Starlette:
-    """Returns the ASGI application that answers from `models`, name -> version -> model."""
+    """Returns the ASGI application that serves `models`, name -> version -> model."""
     served = _Served(models, limits)
     register_url_convertor("model", _Name())
     name, version = "/v1/models/{name:model}", "/v1/models/{name:model}/versions/{version:int}"
@@ -95,16 +95,16 @@ def application(models: Mapping[str, Mapping[int, Servable]], limits: Limits) ->
 
 
 class _Name(StringConvertor):
-    """A model's name in a path: what follows a colon is the method."""
+    """A model's name in a path, which ends at the colon before the method."""
 
     regex = "[^/:]+"
 
 
 class _Last(Response):
-    """A response before the end of its request, after which the connection closes.
+    """A response sent before its request has been read; the connection then closes.
 
-    What still arrives of the body is dropped for a few seconds, because a connection closed with
-    unread bytes is reset, and the client may then lose the response.
+    The rest of the body is read and dropped for a few seconds: closing a connection with unread
+    bytes resets it, and the client may then lose the response.
     """
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -201,15 +201,15 @@ class _Served:
     def _servable(self, request: Request) -> Servable:
         name, version = request.path_params["name"], request.path_params.get("version")
         if name not in self._models:
-            raise NotFoundError(f"There is no model {name!r}: take {', '.join(self._models)}.")
+            raise NotFoundError(f"There is no model {name!r}: use {', '.join(self._models)}.")
         versions = self._models[name]
         if version is not None and version not in versions:
             there = ", ".join(map(str, versions))
-            raise NotFoundError(f"There is no version {version} of {name}: take {there}.")
+            raise NotFoundError(f"There is no version {version} of {name}: use {there}.")
         return versions[max(versions) if version is None else version]
 
     async def _body(self, request: Request) -> bytes:
-        """Reads a body, but not one that is too large."""
+        """Reads a body, and stops when it becomes too large."""
         announced = request.headers.get("content-length", "0")
         if int(announced) > self._limits.body:
             raise TooLargeError(self._limits.body)
@@ -254,11 +254,11 @@ async def _refused(request: Request, error: Exception) -> Response:
 async def _no_such_path(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 405:
-        message = f"{request.url.path} does not take {request.method}."
+        message = f"{request.url.path} does not support {request.method}."
     else:
         message = f"There is nothing at {request.url.path}."
     return _json({"error": message}, error.status_code, error.headers)
 
 
 async def _gone(request: Request, error: Exception) -> Response:
-    return Response(status_code=400)  # nobody reads it
+    return Response(status_code=400)  # the client has gone

@@ -1,4 +1,4 @@
-"""What is wrong with a request: one sentence and an HTTP status."""
+"""Errors of a request, each with one sentence and an HTTP status."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class RequestError(Exception):
 
 
 class InvalidError(RequestError):
-    """The request's content is wrong."""
+    """The request's content is invalid."""
 
     def __init__(self, message: str):
         super().__init__(message, 400)
@@ -30,7 +30,7 @@ class NotFoundError(RequestError):
 
 
 class TooLargeError(RequestError):
-    """The body has more bytes than are taken."""
+    """The body has more bytes than the limit."""
 
     def __init__(self, limit: int):
         super().__init__(f"The body is larger than {limit} bytes: send smaller batches.", 413)
@@ -40,18 +40,18 @@ class TooSlowError(RequestError):
     """The body did not arrive in time."""
 
     def __init__(self, seconds: float):
-        super().__init__(f"The body did not arrive within {seconds:g} seconds.", 408)
+        super().__init__(f"The body did not arrive within {seconds:g} seconds: send it again.", 408)
 
 
 class FailedError(RequestError):
-    """The model failed, which is not the request's fault."""
+    """The model failed on a valid request."""
 
     def __init__(self, error: Exception):
         super().__init__(f"The model failed: {type(error).__name__}.", 500)
 
 
 class BusyError(RequestError):
-    """As many requests wait as are taken at once."""
+    """The queue of requests is full."""
 
     def __init__(self) -> None:
         super().__init__("The server is busy: try again.", 503)

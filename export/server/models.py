@@ -1,4 +1,4 @@
-"""SavedModels found in OUT/NAME/VERSION, and loaded with what their signatures take and give."""
+"""Finds SavedModels in OUT/NAME/VERSION, and loads them with their signatures' tensors."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from zoo.errors import InputError
 
 PROTO = "saved_model.pb"
 
-# In TensorFlow's messages: a node's name or an operation's, and lines that say where, not what.
+# Parts of TensorFlow's messages: names of nodes and operations, and lines that only give a place.
 _PLACE = re.compile(r"\s*\[\[?\{\{.*|\s*\[Op:.*")
 _TRACE = re.compile(r"Graph execution error|Detected at|File |\(\d+\)|\d+ (root|derived)|<.*>$")
 
 
 def found(folder: Path, every: bool = False) -> dict[str, dict[int, Path]]:
-    """Returns name -> version -> folder of what `folder` holds: the newest version, or every one.
+    """Returns name -> version -> folder, with the newest version of each model in `folder`, or all.
 
     Raises:
       InputError: there is no such folder, or no SavedModel in it.
     """
     if not folder.is_dir():
-        raise InputError(f"--models={folder} is no folder: name the one that export.run wrote.")
+        raise InputError(f"--models={folder} is not a folder: name the one export.run wrote.")
     models = {}
     for path in sorted(folder.iterdir()):
         versions = _versions(path)
@@ -41,7 +41,7 @@ def found(folder: Path, every: bool = False) -> dict[str, dict[int, Path]]:
             f"--models={folder} is one model: name the folder above it, --models={folder.parent}."
         )
     raise InputError(
-        f"--models={folder} holds no NAME/VERSION/{PROTO}: name the folder that export.run wrote."
+        f"--models={folder} has no NAME/VERSION/{PROTO}: name the folder that export.run wrote."
     )
 
 
@@ -58,7 +58,7 @@ class Servable:
     """One version of a model, in memory.
 
     Attributes:
-      definitions: signature -> SignatureDef as JSON, as TensorFlow Serving's metadata has it.
+      definitions: signature -> SignatureDef in JSON, as in TensorFlow Serving's metadata.
     """
 
     name: str
@@ -68,14 +68,14 @@ class Servable:
     functions: Mapping[str, Callable[..., Mapping[str, Any]]] = field(repr=False)
 
     def signature(self, name: str) -> Signature:
-        """Returns a signature.
+        """Returns the signature called `name`.
 
         Raises:
-          NotFoundError: there is none of that name.
+          NotFoundError: there is no such signature.
         """
         if name not in self.signatures:
             raise NotFoundError(
-                f"{self.name} has no signature {name!r}: take {', '.join(sorted(self.signatures))}."
+                f"{self.name} has no signature {name!r}: use {', '.join(sorted(self.signatures))}."
             )
         return self.signatures[name]
 
@@ -83,7 +83,7 @@ class Servable:
         """Returns the signature's outputs.
 
         Raises:
-          InvalidError: the graph refuses the inputs.
+          InvalidError: the graph rejects the inputs.
         """
         import tensorflow as tf
 
@@ -99,13 +99,13 @@ class Servable:
 
 
 def refusal(message: str) -> str:
-    """Returns what an InvalidArgumentError says, without the places in the graph and in files."""
+    """Returns the message of an InvalidArgumentError, without places in the graph and files."""
     asserted = re.search(r"assertion failed: \[([^\]]*)\]", message)
     if asserted:
         return " ".join(asserted[1].split())
     lines = [_PLACE.sub("", line).strip(" \t:\"'") for line in message.split("\n")]
     said = [line for line in lines if line and not _TRACE.match(line)]
-    return said[-1] if said else "The model refuses these inputs."
+    return said[-1] if said else "The model rejects these inputs."
 
 
 def load(name: str, version: int, folder: Path) -> Servable:

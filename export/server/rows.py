@@ -1,10 +1,11 @@
-"""The bodies of TensorFlow Serving's predict: JSON in rows ("instances") or columns ("inputs").
+"""The request and response bodies of TensorFlow Serving's predict, in rows or columns.
 
     {"signature_name": "encode", "instances": [image, ...]}        -> {"predictions": [...]}
     {"signature_name": "decode", "inputs": {"z": [[...], ...]}}    -> {"outputs": ...}
 
-Rows are bare values where the signature has one input, else objects of named values; a prediction
-is a bare value where there is one output, else an object. Bytes are {"b64": "..."}.
+"instances" are rows and "inputs" are columns. If the signature has one input, a row is a bare
+value, otherwise an object of named values; the same holds for predictions and outputs. Bytes are
+{"b64": "..."}.
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ from export.server.errors import InvalidError
 from export.tensors import DEFAULT, Spec
 
 _KINDS = {"f": "numbers", "i": "integers", "u": "integers", "b": "true and false", "O": "strings"}
-_TAKEN = {"f": "fiu", "i": "iu", "u": "iu", "b": "b"}  # kinds of JSON that a dtype's kind takes
+_TAKEN = {"f": "fiu", "i": "iu", "u": "iu", "b": "b"}  # dtype kind -> accepted kinds of JSON value
 
 
 @dataclass(frozen=True)
 class Body:
-    """A request: the signature's name, whether it came in rows, and the JSON values."""
+    """A request: the signature's name, whether it is in rows, and the JSON values."""
 
     signature: str
     in_rows: bool
@@ -36,21 +37,22 @@ class Body:
 
 
 def parsed(content: bytes) -> Body:
-    """Returns what a body asks for.
+    """Parses the body of a request.
 
     Raises:
-      InvalidError: it is no JSON object of one of the two formats. NaN and infinity are no JSON.
+      InvalidError: it is not a JSON object in one of the two formats. NaN and infinity are not
+        JSON.
     """
     try:
         body = orjson.loads(content)
     except orjson.JSONDecodeError as error:
         raise InvalidError(f"The body is not JSON: {error}.") from None
     if not isinstance(body, dict):
-        raise InvalidError('The body must be an object, as {"instances": [...]}.')
+        raise InvalidError('The body must be a JSON object such as {"instances": [...]}.')
     if len({"instances", "inputs"} & set(body)) != 1:
         raise InvalidError("The body must have either 'instances' (rows) or 'inputs' (columns).")
     if unknown := sorted(set(body) - {"instances", "inputs", "signature_name"}):
-        raise InvalidError(f"The body has {unknown[0]!r}, which is none of its keys.")
+        raise InvalidError(f"The body has the unknown key {unknown[0]!r}: remove it.")
     signature = body.get("signature_name", DEFAULT)
     if not isinstance(signature, str):
         raise InvalidError("'signature_name' must be a string.")
@@ -62,18 +64,19 @@ def parsed(content: bytes) -> Body:
 
 
 def tensors(body: Body, inputs: Mapping[str, Spec], max_batch: int) -> dict[str, np.ndarray]:
-    """Returns the signature's tensors, of its dtypes and shapes.
+    """Returns the signature's input tensors, with its dtypes and shapes.
 
     Raises:
-      InvalidError: a tensor is missing, or of another dtype or shape, or there are too many rows.
+      InvalidError: a tensor is missing, unknown or of another dtype or shape, or there are too many
+        rows.
     """
     if body.in_rows and len(body.values) > max_batch:
         raise _too_many(len(body.values), max_batch)
     columns = (_columns_of_rows if body.in_rows else _columns)(body.values, list(inputs))
     if missing := sorted(set(inputs) - set(columns)):
-        raise InvalidError(f"The input {missing[0]!r} is missing.")
+        raise InvalidError(f"The input {missing[0]!r} is missing: add it.")
     if unknown := sorted(set(columns) - set(inputs)):
-        raise InvalidError(f"{unknown[0]!r} is no input: give {', '.join(sorted(inputs))}.")
+        raise InvalidError(f"{unknown[0]!r} is not an input: give {', '.join(sorted(inputs))}.")
     arrays = {name: _array(name, columns[name], spec) for name, spec in inputs.items()}
     batched = {
         name: len(arrays[name])
@@ -92,7 +95,7 @@ def answer(outputs: Mapping[str, np.ndarray], in_rows: bool) -> bytes:
     """Returns the response's body.
 
     Raises:
-      InvalidError: rows are asked of outputs that have none.
+      InvalidError: the request is in rows, but the outputs have no common rows.
     """
     content: Any = outputs
     if len(outputs) == 1:
@@ -102,19 +105,19 @@ def answer(outputs: Mapping[str, np.ndarray], in_rows: bool) -> bytes:
             x.ndim for x in outputs.values()
         ):
             raise InvalidError(
-                "The outputs have no common rows: ask with 'inputs', not 'instances'."
+                "The outputs have no common rows: use 'inputs' instead of 'instances'."
             )
         rows = zip(*outputs.values(), strict=True)
         content = [dict(zip(outputs, row, strict=True)) for row in rows]
     body = {"predictions" if in_rows else "outputs": content}
     if all(np.isfinite(x).all() for x in outputs.values()):
         return orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
-    # TensorFlow Serving writes NaN and Infinity, as Python does; JSON itself has no such numbers.
+    # NaN and Infinity are written as in TensorFlow Serving, although JSON does not have them.
     return json.dumps(body, default=lambda x: x.tolist()).encode()
 
 
 def _too_many(count: int, max_batch: int) -> InvalidError:
-    return InvalidError(f"There are {count} rows where at most {max_batch} are taken: send fewer.")
+    return InvalidError(f"There are {count} rows, more than {max_batch}: send fewer.")
 
 
 def _columns(values: Any, names: list[str]) -> Mapping[str, Any]:
@@ -142,7 +145,7 @@ def _array(name: str, value: Any, spec: Spec) -> np.ndarray:
     else:
         array = _numbers(name, value, spec.dtype)
     if not spec.takes(array.shape):
-        raise InvalidError(f"{name!r} is {list(array.shape)} where {spec} is taken.")
+        raise InvalidError(f"{name!r} has shape {list(array.shape)}, but {spec} is needed.")
     return array
 
 
@@ -150,14 +153,14 @@ def _numbers(name: str, value: Any, dtype: np.dtype) -> np.ndarray:
     try:
         array = np.array(value)
     except (ValueError, OverflowError):
-        raise InvalidError(f"{name!r} is no tensor: its lists are of different lengths.") from None
+        raise InvalidError(f"{name!r} is not a tensor: its lists differ in length.") from None
     if array.size and array.dtype.kind not in _TAKEN[dtype.kind]:
         raise InvalidError(f"{name!r} must be {_KINDS[dtype.kind]} ({dtype.name}).")
     with np.errstate(over="ignore"):
         converted = array.astype(dtype)
     same = np.isfinite(converted) if dtype.kind == "f" else converted == array
     if not np.all(same):
-        raise InvalidError(f"{name!r} has a number that is no {dtype.name}.")
+        raise InvalidError(f"{name!r} has a number that is out of the range of {dtype.name}.")
     return converted
 
 
@@ -165,7 +168,7 @@ def _bytes(name: str, value: Any, rank: int) -> np.ndarray:
     flat, shape = [value], []
     for _ in range(rank):
         if not all(isinstance(part, list) for part in flat) or len({*map(len, flat)}) > 1:
-            raise InvalidError(f"{name!r} must be {rank} lists deep, of equal lengths.")
+            raise InvalidError(f"{name!r} must be {rank} levels of lists, of equal lengths.")
         shape.append(len(flat[0]) if flat else 0)
         flat = [item for part in flat for item in part]
     array = np.empty(len(flat), object)

@@ -168,7 +168,7 @@ def test_bad_images_are_named_and_left_out(server, folder, signature):
 
 def test_an_image_that_the_server_refuses_is_named(server, folder):
     Image.fromarray(np.zeros((8, 5), np.uint8)).save(folder / "4.png")
-    with pytest.raises(InputError, match=r"refuses the image .*4\.png"):
+    with pytest.raises(InputError, match=r"rejects the image .*4\.png"):
         codes.codes(server, "encode_bytes", files(folder), 4)
 
 
@@ -180,7 +180,7 @@ def test_a_batch_larger_than_the_server_takes_is_halved(rest, folder):
 def test_no_image_is_taken(server, folder):
     for file in files(folder):
         file.write_bytes(b"")
-    with pytest.raises(InputError, match="None of the images is taken"):
+    with pytest.raises(InputError, match="None of the images is accepted"):
         codes.codes(server, "encode", files(folder), 4, skip_bad=True)
 
 
@@ -199,7 +199,7 @@ def test_a_signature_that_takes_no_images(server, folder, signature, message):
 
 def test_a_model_that_is_not_there(rest, service, folder):
     for there in (Rest(rest, "other", None, 0, 20), Grpc(service[0], "other", None, 0, 20)):
-        with pytest.raises(InputError, match="refuses --model: "):
+        with pytest.raises(InputError, match="rejects --model: "):
             codes.codes(there, "encode", files(folder), 4)
 
 
@@ -335,7 +335,7 @@ def test_a_server_that_is_not_there_fails_the_run(folder, tmp_path):
         (["--images=images", "--out=c.npz"], "--model is missing"),
         (["--model=m", "--out=c.npz"], "--images is missing"),
         (["--model=m", "--images=images"], "--out is missing"),
-        (["--model=m", "--images=none", "--out=c.npz"], "--images=none is no folder"),
+        (["--model=m", "--images=none", "--out=c.npz"], "--images=none is not a folder"),
         (["--model=m", "--images=images/b/e", "--out=c.npz"], "holds no images"),
         (["--model=m", "--images=images", "--out=c.txt"], "must end in .npz"),
         (["--model=m", "--images=images", "--out=none/c.npz"], "there is no folder none"),

@@ -80,7 +80,7 @@ def test_a_file_of_another_size(colour, without_python):
     pixels = np.zeros((20, 32, 3), np.uint8)
     (error,) = without_python(folder, [("encode_bytes", {"image_bytes": file(pixels)})])
     assert BAD in error
-    assert "An image is 20 x 32 pixels where this model takes 6 x 4." in error
+    assert "An image is 20 x 32 pixels, but this model takes 6 x 4." in error
 
 
 @pytest.mark.parametrize("content", [b"", b"no image", b"\x89PNG\r\n\x1a\n"])

@@ -122,8 +122,8 @@ def test_help():
         ("nowhere", "out", "nowhere is no folder"),
         ("a_file", "out", "a_file is no folder"),
         ("empty", "out", "empty has no checkpoint yet"),
-        ("full", "a_file", "a_file is no folder; name another"),
-        ("full", "a_file/below", "a_file is no folder; name another"),
+        ("full", "a_file", "a_file is not a folder; name another"),
+        ("full", "a_file/below", "a_file is not a folder; name another"),
         ("damaged", "out", "is damaged"),
     ],
 )
@@ -189,7 +189,7 @@ def test_a_checkpoint_of_something_else(tmp_path):
     (tmp_path / "checkpoints").mkdir()
     other = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     other.save(tmp_path / "checkpoints" / "step-00000001.keras")
-    with pytest.raises(InputError, match=r"has no config\.json, from which"):
+    with pytest.raises(InputError, match=r"has no config\.json, which is needed"):
         run.export_newest(str(tmp_path), str(tmp_path / "out"))
     config = RunConfig(zoo.objective("vae").to_config(), steps=1)
     (tmp_path / "config.json").write_text(config.to_json())

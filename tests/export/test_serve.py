@@ -62,8 +62,8 @@ def test_help_is_there_before_tensorflow(tmp_path):
     ("flags", "message"),
     [
         ((), "--models is missing"),
-        (("--models=nowhere",), "--models=nowhere is no folder"),
-        (("--models=.",), "holds no NAME/VERSION/saved_model.pb"),
+        (("--models=nowhere",), "--models=nowhere is not a folder"),
+        (("--models=.",), "has no NAME/VERSION/saved_model.pb"),
         (("--models=.", "--port=99999"), "port"),
         (("--models=.", "--max_batch=0"), "max_batch"),
         (("--models=out", "--port=TAKEN"), "Address already in use"),

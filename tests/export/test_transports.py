@@ -109,5 +109,5 @@ def test_one_of_each_batch():
 
 def test_what_is_not_known():
     dirichlet = tfd.Dirichlet([1.0, 2.0, 3.0])
-    with pytest.raises(InputError, match="A sample of a Dirichlet is no known function"):
+    with pytest.raises(InputError, match="A sample of a Dirichlet has no known form"):
         transports.noise_size(dirichlet)

@@ -123,7 +123,7 @@ def test_a_file_in_the_way(tmp_path, in_the_way):
     (tmp_path / in_the_way).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / in_the_way).write_text("mine")
     before = tree(tmp_path)
-    with pytest.raises(InputError, match=f"{in_the_way} is no folder; name another"):
+    with pytest.raises(InputError, match=f"{in_the_way} is not a folder; name another"):
         publish(tmp_path / "exports" / "alice")
     assert tree(tmp_path) == before
 

@@ -78,7 +78,9 @@ def test_the_second_phase_starts_with_the_weights_of_the_first():
         np.testing.assert_array_equal(ours, theirs)
     # A batch of 64 of the run; the tolerance of the declaration is 4 nats above best.
     assert model.slacks == [pytest.approx(max(4.0, best.noise[JOINT])), best.noise[MMD]]
-    with pytest.raises(InputError, match="The encoder has other weights than that of the first"):
+    with pytest.raises(
+        InputError, match="The encoder has weights of other shapes than in the first"
+    ):
         second_phase(best, 8, **{**SMALL, "network_options": {"hidden": (7,)}})
 
 
@@ -162,8 +164,8 @@ def test_margins_of_a_constraint_that_a_critic_reads():
     model = zoo.build(objective, **SMALL)
     model.compile(jit_compile=False)
     for margins, words in (
-        (HeldOutMargins(VALIDATION), "A critic reads JS_z: give HeldOutMargins training="),
-        (HeldOutMargins(VALIDATION[:30], X), "needs 40 held-out examples or more"),
+        (HeldOutMargins(VALIDATION), "A critic estimates JS_z: give HeldOutMargins training="),
+        (HeldOutMargins(VALIDATION[:30], X), "needs at least 40 held-out examples"),
     ):
         with pytest.raises(InputError, match=words):
             model.fit(X, verbose=0, callbacks=[margins])
@@ -174,7 +176,7 @@ def test_margins_of_a_constraint_that_a_critic_reads():
 def test_no_margins_without_learned_constraints():
     model = zoo.build("vae", **SMALL)
     model.compile(jit_compile=False)
-    with pytest.raises(InputError, match="vae has no learned constraint, so it has no margins"):
+    with pytest.raises(InputError, match="vae has no learned constraint and so no margins"):
         model.fit(X, verbose=0, callbacks=[HeldOutMargins(VALIDATION)])
     with pytest.raises(InputError, match="every is 0"):
         HeldOutMargins(VALIDATION, every=0)
@@ -184,8 +186,8 @@ def test_no_margins_without_learned_constraints():
     ("given", "words"),
     [
         (iter([TEST]), "only once"),
-        (tf.data.Dataset.from_tensor_slices(TEST), "has single images"),
-        (tf.data.Dataset.from_tensor_slices(TEST).batch(4).repeat(), "has no end"),
+        (tf.data.Dataset.from_tensor_slices(TEST), "is not batched"),
+        (tf.data.Dataset.from_tensor_slices(TEST).batch(4).repeat(), "is infinite"),
         ((255 * TEST).astype(np.uint8), "are uint8"),
         (TEST[..., 0], r"have shape \(batch, 6, 6\)|have shape \(1, 6, 6\)"),
         ((TEST, np.zeros(3)), r"have \[128, 3\] rows"),

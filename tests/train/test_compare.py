@@ -135,7 +135,7 @@ def test_damaged_files_are_refused(tmp_path):
     (folder / "certificate.json").write_text("[]")
     with pytest.raises(InputError, match=r"certificate\.json cannot be read"):
         comparison.read([folder])
-    with pytest.raises(InputError, match="nowhere is no folder"):
+    with pytest.raises(InputError, match="nowhere is not a folder"):
         comparison.read([tmp_path / "nowhere"])
 
 
@@ -155,7 +155,7 @@ def test_the_command(folders, tmp_path):
 
     done = commands.run(cwd=tmp_path, module="train.compare")
     assert done.returncode == 2
-    assert done.stderr == "Nothing to compare: name the runs' folders, as in runs/*.\n"
+    assert done.stderr == "There is nothing to compare: name the runs' folders, as in runs/*.\n"
 
 
 def test_what_strangers_write_is_text(tmp_path):

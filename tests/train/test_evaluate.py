@@ -182,7 +182,7 @@ def test_translations_are_compared_with_partners(tmp_path):
     assert set(found["metrics"]) == {"pairing_x_to_z", "pairing_z_to_x", "mse"}
     # An untrained translator knows nothing of partners.
     assert found["metrics"]["pairing_x_to_z"]["value"] > 0.5
-    assert "images of a data set" in found["skipped"]["rate"]
+    assert "images of a dataset" in found["skipped"]["rate"]
 
 
 def test_the_command(run):

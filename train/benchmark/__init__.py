@@ -1,1 +1,1 @@
-"""How fast training is, beside other ways to write the same step."""
+"""The speed of training, compared with other implementations of the same step."""

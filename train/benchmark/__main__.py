@@ -1,4 +1,7 @@
-"""Measures training beside other ways to write it: python -m train.benchmark --only=overhead."""
+"""Compares the speed of training with other implementations of the same step.
+
+python -m train.benchmark --only=overhead
+"""
 
 from __future__ import annotations
 
@@ -14,10 +17,10 @@ from train.benchmark import cases, latency, reach, report, rounds
 from zoo.errors import InputError, unknown
 
 _FLAGS = flags.FLAGS
-flags.DEFINE_list("only", [], "Sections: " + ", ".join(cases.SECTIONS) + "; all if not given.")
-flags.DEFINE_bool("json", False, "Print JSON, for machines.")
-flags.DEFINE_integer("rounds", 7, "Bursts of each case.")
-flags.DEFINE_float("seconds", 1.0, "Length of a burst.")
+flags.DEFINE_list("only", [], "Sections to run: " + ", ".join(cases.SECTIONS) + "; default all.")
+flags.DEFINE_bool("json", False, "Print JSON instead of tables.")
+flags.DEFINE_integer("rounds", 7, "Timed bursts of each case.")
+flags.DEFINE_float("seconds", 1.0, "Length of a burst, in seconds.")
 
 
 def main() -> int:
@@ -46,12 +49,12 @@ def main() -> int:
     if _FLAGS.json:
         print(json.dumps(found, indent=2))
     if broken:
-        raise command.RunError(f"These broke: {', '.join(broken)}; --json prints why.")
+        raise command.RunError(f"These cases failed: {', '.join(broken)}; --json prints why.")
     return command.DONE
 
 
 def _contests(name: str) -> list[cases.Contest]:
-    """Returns a section's tables; none, with a word why, where it cannot be had unasked."""
+    """Returns a section's tables; [], with a message, if it cannot run and --only is not given."""
     try:
         return cases.contests(name)
     except InputError as error:

@@ -1,7 +1,7 @@
-"""The step of three models as one would write it by hand for speed, without the zoo or Keras.
+"""The step of three models, written by hand for speed without the zoo or Keras.
 
-Resident images, several steps to a program, and Adam on plain variables. Only the product in
-bfloat16 is the zoo's: there is one way to have it.
+Images are in memory, one call runs several steps, and Adam acts on plain variables. Only the
+bfloat16 product is the zoo's.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from zoo.errors import unknown
 from zoo.networks import precision
 
 FLOOR = 0.01
-RAW_SCALE = math.log(math.expm1(1.0 - FLOOR))  # at which softplus gives 1 - FLOOR
+RAW_SCALE = math.log(math.expm1(1.0 - FLOOR))  # softplus(RAW_SCALE) = 1 - FLOOR
 
 Layer = tuple[tf.Variable, tf.Variable]
 
 
 def prepare(case: Case) -> tuple[dict[str, Any], Callable[[Iterator[int]], None]]:
-    """Writes the step of `case.model`; returns what it uses, and what trains it in bursts.
+    """Builds the step of `case.model`; returns its settings and a function that trains in bursts.
 
     Raises:
-      InputError: no step was written for the model.
+      InputError: the model has no step here.
     """
     config = run_config(case)
     dataset = assembly.load_dataset(config)
@@ -39,7 +39,7 @@ def prepare(case: Case) -> tuple[dict[str, Any], Callable[[Iterator[int]], None]
     chosen = precision.best() if case.precision == "auto" else case.precision
     step = step_of(case, images.shape[1], chosen)
     at_once = math.gcd(MOST_STEPS, case.every)
-    # Of TensorFlow's generators the one that XLA makes fast, by far; nothing else has it.
+    # Under XLA threefry is by far the fastest generator; without XLA it is not available.
     generator = "auto_select" if case.jit == "off" else "threefry"
 
     @tf.function(jit_compile=case.jit != "off")
@@ -77,7 +77,7 @@ def prepare(case: Case) -> tuple[dict[str, Any], Callable[[Iterator[int]], None]
 
 
 def _blocks(size: int, batch_size: int, steps: int) -> Iterator[np.ndarray]:
-    """Yields the numbers of the images of `steps` batches, [steps, B], epoch after epoch."""
+    """Yields the image indices of `steps` batches, [steps, B], one epoch after another."""
     generator, order = np.random.default_rng(0), np.empty(0, np.int32)
     while True:
         while len(order) < steps * batch_size:
@@ -88,7 +88,7 @@ def _blocks(size: int, batch_size: int, steps: int) -> Iterator[np.ndarray]:
 
 
 class Step:
-    """What the three have in common: an autoencoder of two mlps with its Adam."""
+    """Base of the three steps: an autoencoder of two mlps, with Adam."""
 
     names: tuple[str, ...]
     optimizer = (1e-3, 0.9)  # learning rate, beta_1
@@ -197,7 +197,7 @@ def step_of(case: Case, pixels: int, chosen: str) -> Step:
     """Returns the step of `case.model` in the precision `chosen`.
 
     Raises:
-      InputError: none was written for the model.
+      InputError: the model has no step here.
     """
     if case.model not in STEPS_OF:
         raise unknown("model with a bare loop", case.model, STEPS_OF)
@@ -205,7 +205,7 @@ def step_of(case: Case, pixels: int, chosen: str) -> Step:
 
 
 class Adam:
-    """Adam (Kingma & Ba 2014) with epsilon as Keras has it, outside of the correction."""
+    """Adam (Kingma & Ba 2014), with epsilon outside the bias correction as in Keras."""
 
     def __init__(self, variables: list[tf.Variable], learning_rate: float, beta_1: float):
         self.variables = variables
@@ -225,7 +225,7 @@ class Adam:
 
 
 def layers(*sizes: int) -> list[Layer]:
-    """Returns kernels after Glorot and zero biases."""
+    """Returns Glorot-initialised kernels and zero biases."""
     glorot = tf.keras.initializers.GlorotUniform(0)
     return [
         (tf.Variable(glorot((a, b))), tf.Variable(tf.zeros(b)))

@@ -1,4 +1,4 @@
-"""What is measured: contestants, who meets whom, and the unit of the result."""
+"""The benchmark's cases, which of them are compared, and the units of the results."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from zoo.objectives import family
 from zoo.objectives.objective import Objective
 
 DATASET = "mnist_5k"
-STEPS = 5000  # that multipliers are paced for
+STEPS = 5000  # the length of run that sets the multipliers' speed
 LAGVAE, ALICE = "lagvae_min", "alice"
 LATENCY = "us/request"
 
@@ -25,15 +25,15 @@ class Case:
     Attributes:
       by: the file of this folder that runs it: "zoo_fit", "bare", "torch_step", "keras_fit",
         "product" or "serving".
-      every: steps in an epoch of `fit`; every burst is a multiple of them.
-      streamed: images come through tf.data in place of being gathered in the step.
-      idle: the step computes nothing: what is left is the host's share.
-      channels_last: of PyTorch's convolutions.
-      mmd: what LagVAE descends by "zoo_fit" and "torch_step": the mean over the noise of
-        "posteriors", the zoo's default, or, which costs less, that of "samples" of both sides.
-      dataset: whose images.
+      every: steps in an epoch of `fit`; every burst is a multiple of it.
+      streamed: images come through tf.data, instead of being gathered in the step.
+      idle: the step computes nothing, so that only the host's share is timed.
+      channels_last: the memory format of PyTorch's convolutions.
+      mmd: the MMD gradient of LagVAE in "zoo_fit" and "torch_step": "posteriors" averages over the
+        noise (the zoo's default); "samples" uses samples of both sides and is cheaper.
+      dataset: the dataset of the images.
       way: how a request is answered: "exported", "keras", "traced" or "chain".
-      hidden, width: sizes of the mlp's layers, and of dcgan's first.
+      hidden, width: sizes of the mlp's layers, and the width of dcgan's first layer.
     """
 
     by: str
@@ -56,7 +56,7 @@ class Case:
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """A case in a match; its rate is divided by that of the fastest of `against`."""
+    """A case in a match; its ratio is to the fastest of the entries named in `against`."""
 
     label: str
     case: Case
@@ -65,10 +65,10 @@ class Entry:
 
 @dataclasses.dataclass(frozen=True)
 class Contest:
-    """A table: matches whose entries run in turns, one match after the other.
+    """A table of matches. Entries of one match run in turns; matches run one after another.
 
     unit: "k examples/s", "GFLOP/s", "us/step", "us/request" or "seconds".
-    nats: the test -ELBO that the seconds are counted to.
+    nats: the test -ELBO at which the count of seconds stops.
     """
 
     title: str
@@ -89,8 +89,8 @@ def contests(section: str) -> list[Contest]:
 def step_flops(case: Case, pixels: int = 784) -> float:
     """Returns the floating-point operations in the products of one step of an mlp autoencoder.
 
-    Each of a layer's weights is multiplied and added three times per example: for the output, for
-    the weight's gradient, and for the input's, which the first layer does without.
+    Every weight of a layer is multiplied and added three times per example: for the output, for the
+    weight's gradient and for the input's gradient. The first layer needs no input gradient.
     """
     encoder = (pixels, *case.hidden, 2 * case.latent_dim)
     decoder = (case.latent_dim, *case.hidden, pixels)
@@ -101,7 +101,7 @@ def step_flops(case: Case, pixels: int = 784) -> float:
 
 
 def run_config(case: Case) -> RunConfig:
-    """Returns the configuration of the run that `case` is a piece of."""
+    """Returns the run configuration that `case` measures."""
     objective = family.objective(case.model)
     return RunConfig(
         objective=objective.to_config(),
@@ -120,7 +120,7 @@ def run_config(case: Case) -> RunConfig:
 
 
 def _assumed(objective: Objective) -> dict[str, Any]:
-    """Returns what a first phase might have reached: 100 nats, and 0 of other divergences."""
+    """Returns made-up results of a first phase: 100 nats, and 0 for other divergences."""
     return {
         constraint.expression: {
             "eps_hat": 0.0 if constraint.subject.vector is None else 100.0,

@@ -1,4 +1,4 @@
-"""The side of a contestant: a process that runs bursts of steps when asked to."""
+"""The child process of a case, which runs bursts of steps on request."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from zoo.errors import InputError
 
 
 def serve(case: Case, connection: Connection) -> None:
-    """Prepares the case, says what it uses, and runs the bursts that are asked for.
+    """Prepares the case, reports its settings and runs the bursts requested.
 
-    Sends ("ready", what it uses) and (seconds, megabytes) after each burst; or ("refused",
-    sentence) where the case cannot be had, and ("failed", the traceback).
+    Sends ("ready", settings), then (seconds, megabytes) after each burst; or ("refused", sentence)
+    if the case cannot run, or ("failed", traceback).
     """
     with answering(connection):
         uses, train = importlib.import_module(f"train.benchmark.{case.by}").prepare(case)
@@ -31,7 +31,7 @@ def serve(case: Case, connection: Connection) -> None:
 
 @contextlib.contextmanager
 def answering(connection: Connection) -> Iterator[None]:
-    """Silences this process, and sends ("refused" or "failed", why) where something is raised."""
+    """Silences this process, and sends ("refused" or "failed", reason) if something is raised."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with tempfile.TemporaryFile() as said:
         for descriptor in (1, 2):
@@ -46,9 +46,9 @@ def answering(connection: Connection) -> Iterator[None]:
 
 
 def bursts(connection: Connection, lead: int) -> Iterator[int]:
-    """Yields numbers of steps to run: before each burst `lead`, which are not timed.
+    """Yields numbers of steps to run: before each burst, `lead` steps that are not timed.
 
-    They fill caches, and empty buffers that filled while others had their turn.
+    These fill caches, and empty buffers that filled during the other cases' turns.
     """
     while steps := connection.recv():
         yield lead
@@ -58,6 +58,6 @@ def bursts(connection: Connection, lead: int) -> Iterator[int]:
 
 
 def peak_megabytes() -> float:
-    """Returns the most memory this process has held so far, in MB."""
+    """Returns the peak memory of this process so far, in MB."""
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6

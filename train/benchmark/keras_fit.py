@@ -1,4 +1,4 @@
-"""The step of two models as plain Keras models, fed by tf.data, at Keras' defaults."""
+"""The step of two models in plain Keras: tf.data input and Keras's default settings."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from zoo.errors import unknown
 
 
 def prepare(case: Case) -> tuple[dict[str, Any], Callable[[Iterator[int]], None]]:
-    """Builds the model; returns what it uses, and what trains it in bursts.
+    """Builds the model; returns its settings and a function that trains in bursts.
 
     Raises:
-      InputError: no step was written for the model.
+      InputError: the model has no step here.
     """
     uses, train, _ = with_held_out(case)
     return uses, train
@@ -30,7 +30,7 @@ def prepare(case: Case) -> tuple[dict[str, Any], Callable[[Iterator[int]], None]
 def with_held_out(
     case: Case,
 ) -> tuple[dict[str, Any], Callable[[Iterator[int]], None], Callable[[], float]]:
-    """Returns what `prepare` does, and what measures -ELBO on test images, nats per example."""
+    """Returns the results of `prepare` and a function for the test -ELBO, nats per example."""
     config = run_config(case)
     dataset = assembly.load_dataset(config)
     images = dataset.split("train").images
@@ -74,7 +74,7 @@ def with_held_out(
 
 
 class Vae(keras.Model):
-    """`bare.Vae` of Keras' layers, optimizer and metrics."""
+    """`bare.Vae` with Keras layers, optimizer and metrics."""
 
     names: tuple[str, ...] = bare.Vae.names
 
@@ -102,12 +102,12 @@ class Vae(keras.Model):
         return ()
 
     def loss_of(self, terms: Sequence[tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns the loss to report, and what the weights descend."""
+        """Returns the loss to report and the loss to differentiate."""
         loss = terms[0] + terms[1]
         return loss, loss
 
     def after(self, terms: Sequence[tf.Tensor]) -> None:
-        """Moves what else there is to move."""
+        """Updates the multipliers, in models that have them."""
 
     def train_step(self, x: tf.Tensor) -> dict[str, Any]:
         with tf.GradientTape() as tape:
@@ -163,7 +163,7 @@ MODELS: dict[str, type[Vae]] = {"vae": Vae, LAGVAE: LagVae}
 
 
 def model_of(case: Case, image_shape: tuple[int, ...]) -> Vae:
-    """Returns the model of `case`; raises InputError if none was written for it."""
+    """Returns the model of `case`; raises InputError if the model has no step here."""
     if case.model not in MODELS:
         raise unknown("model in plain Keras", case.model, MODELS)
     return MODELS[case.model](case, image_shape)

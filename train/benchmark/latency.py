@@ -1,4 +1,4 @@
-"""How long a contestant takes to answer one request: medians and 99th percentiles, in turns."""
+"""The latency of one request, as medians and 99th percentiles; cases take turns."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from train.benchmark.cases import Case
 from train.benchmark.child import answering, peak_megabytes
 from train.benchmark.rounds import SETTLE, Child
 
-_LEAD = 20  # requests before those that are timed: caches that filled for others
+_LEAD = 20  # requests that are not timed, to refill caches after the other cases' turns
 
 
 def serve(case: Case, connection: Connection) -> None:
-    """The side of a contestant.
+    """Answers requests in the child process of a case.
 
-    Sends ("ready", uses), then ("asked", the seconds of each request, megabytes) for as many as it
-    is told.
+    Sends ("ready", settings), then ("asked", seconds of each request, megabytes) for each number of
+    requests received.
     """
     with answering(connection):
         uses, ask = importlib.import_module(f"train.benchmark.{case.by}").prepare(case)
@@ -36,10 +36,10 @@ def serve(case: Case, connection: Connection) -> None:
 
 
 class Answering(Child):
-    """A contestant that is asked; its rates are medians of the microseconds of a request.
+    """A case that answers requests; its rates are median latencies in microseconds.
 
     Attributes:
-      slow: the 99th percentiles of each round, microseconds.
+      slow: the 99th percentile of each round, in microseconds.
     """
 
     serve = staticmethod(serve)

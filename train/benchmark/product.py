@@ -1,4 +1,4 @@
-"""The processor's peak: products of large square matrices, compiled, with nothing between them."""
+"""The processor's peak speed, measured with compiled products of large square matrices."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SIZE = 2048
 
 
 def prepare(case: Case, size: int = SIZE) -> tuple[dict[str, Any], Callable[[Iterator[int]], None]]:
-    """Returns what a step of `case` is, one product in its precision, and what runs it."""
+    """Returns the settings of `case` and a function that runs one product per step."""
     kind = tf.bfloat16 if case.precision == "bfloat16" else tf.float32
     a, b = (tf.cast(tf.random.stateless_normal([size, size], [0, i]), kind) for i in range(2))
 

@@ -1,4 +1,4 @@
-"""How long training takes, from nothing, to a given test -ELBO."""
+"""The seconds from a cold start to a given test -ELBO."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ MOST_STEPS = 20_000
 
 @dataclasses.dataclass
 class Runner:
-    """A contestant on its way.
+    """The state of one case in a race.
 
     Attributes:
-      uses: what it says of itself.
-      steps: taken so far.
-      bound: its test -ELBO after them, nats per example.
-      start_seconds: from nothing until it could train.
-      seconds: start and training; looking at test images is not counted.
-      megabytes: the most memory its process held.
-      refused, failed: why it cannot run, or the traceback of what broke it.
+      uses: its settings, as its process reports them.
+      steps: training steps so far.
+      bound: its test -ELBO after these steps, nats per example.
+      start_seconds: from the start of its process until it can train.
+      seconds: start and training, without the evaluation on test images.
+      megabytes: the peak memory of its process.
+      refused, failed: the reason why it cannot run, or the traceback of its failure.
     """
 
     entry: Entry
@@ -49,7 +49,7 @@ class Runner:
         return self.bound is not None and self.bound <= nats
 
     def start(self) -> None:
-        """Begins a process of its own, and waits until it could train."""
+        """Starts its process, and waits until it can train."""
         since = time.perf_counter()
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
@@ -61,7 +61,7 @@ class Runner:
             self.start_seconds = self.seconds = time.perf_counter() - since
 
     def train(self) -> None:
-        """Takes the steps of one epoch, then looks at the test images."""
+        """Trains for one epoch, then evaluates on the test images."""
         time.sleep(SETTLE)
         self._connection.send(True)
         if answer := self._answer():
@@ -87,9 +87,9 @@ class Runner:
 
 
 def race(entries: tuple[Entry, ...], nats: float, most: int = MOST_STEPS) -> list[Result]:
-    """Trains contestants, in turns, until each has a test -ELBO of `nats`, or took `most` steps.
+    """Trains the cases in turns until each has a test -ELBO of `nats` or has taken `most` steps.
 
-    Returns seconds as rates, and how many times as fast each is as the one it is compared with.
+    Returns seconds as rates, and each case's speed relative to the case it is compared with.
     """
     runners = [Runner(entry) for entry in entries]
     try:
@@ -128,9 +128,9 @@ def _result(one: Runner, runners: list[Runner], nats: float) -> Result:
 
 
 def serve(case: Case, connection: Connection) -> None:
-    """The side of a contestant.
+    """Trains in the child process of a case.
 
-    Sends ("ready", uses), then ("trained", seconds, megabytes, -ELBO) after every epoch.
+    Sends ("ready", settings), then ("trained", seconds, megabytes, -ELBO) after every epoch.
     """
 
     def bursts() -> Iterator[int]:

@@ -1,4 +1,4 @@
-"""The numbers as tables for people and as JSON for machines."""
+"""The results as printed tables and as JSON."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from train.benchmark.cases import DATASET, Case, Contest
 from train.benchmark.rounds import Result
 
 PACKAGES = ("lagrangian-zoo", "tensorflow", "keras", "tensorflow-probability", "torch", "numpy")
-WIDTH = 132  # where the terminal does not say
+WIDTH = 132  # columns, if stdout is not a terminal
 
 
 def machine(rounds: int, seconds: float) -> dict[str, Any]:
-    """Returns what the numbers depend on: processor, versions, and how they were taken."""
+    """Returns what the results depend on: processor, versions and measurement settings."""
     flags, model = _cpu_info()
     return {
         "processor": model,
@@ -39,7 +39,7 @@ def machine(rounds: int, seconds: float) -> dict[str, Any]:
 
 
 def as_json(contest: Contest, results: list[Result]) -> dict[str, Any]:
-    """Returns a table as plain data: medians with the least and the most of all rounds."""
+    """Returns a table as plain data: median, minimum and maximum over rounds."""
     return {
         "title": contest.title,
         "unit": contest.unit,
@@ -48,7 +48,7 @@ def as_json(contest: Contest, results: list[Result]) -> dict[str, Any]:
 
 
 def show(console: Console, contest: Contest, results: list[Result]) -> None:
-    """Prints a table, and below it what could not be measured."""
+    """Prints a table, and below it the cases that could not be measured."""
     table = Table(title=contest.title, title_justify="left")
     table.add_column("case", no_wrap=True)
     table.add_column("with")

@@ -1,4 +1,4 @@
-"""The side that asks: contestants take turns, and each round gives every one of them a rate."""
+"""The parent process: cases take turns, and each round measures one rate per case."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from typing import Any
 from train.benchmark import child
 from train.benchmark.cases import Entry, step_flops
 
-SETTLE = 0.3  # seconds in which the last one's threads go to sleep
+SETTLE = 0.3  # seconds for the threads of the previous case to go to sleep
 
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """What came of an entry.
+    """The result of an entry.
 
     Attributes:
-      uses: what the contestant says of itself: data, jit, precision, steps_per_execution.
+      uses: the settings its process reports: data, jit, precision, steps_per_execution.
       rates: in the contest's unit, one for each round.
-      slow: 99th percentiles of a request, one for each round; () where nothing is asked.
-      ratios: to the fastest entry it is compared with, one for each round; () if to none.
-      megabytes: the most memory its process held.
-      start_seconds: from nothing to the end of its first steps.
-      refused: why there is no such case.
-      failed: the traceback, if it broke.
+      slow: the 99th percentile of a request, one for each round; () if it answers no requests.
+      ratios: to the fastest entry it is compared with, one for each round; () without one.
+      megabytes: the peak memory of its process.
+      start_seconds: from the start of its process to the end of its first steps.
+      refused: the reason why the case cannot run.
+      failed: the traceback, if it failed.
     """
 
     label: str
@@ -45,7 +45,7 @@ class Result:
 
 
 class Child:
-    """A contestant's process."""
+    """The process of one case."""
 
     serve = staticmethod(child.serve)
 
@@ -76,7 +76,7 @@ class Child:
         return self.refused is None and self.failed is None
 
     def run(self, steps: int) -> float | None:
-        """Returns the seconds of a burst, None if the contestant broke."""
+        """Returns the seconds of a burst; None if the process failed."""
         self._connection.send(steps)
         answer = self._answer()
         if answer is None:
@@ -85,7 +85,7 @@ class Child:
         return seconds
 
     def pace(self, seconds: float) -> None:
-        """Chooses how many steps take about so long."""
+        """Sets the number of steps in a burst so that it takes about `seconds`."""
         once = self.run(self.entry.case.every)
         if once is not None:
             self._steps = self.entry.case.every * max(1, math.ceil(seconds / once))
@@ -129,9 +129,9 @@ class Child:
 def play(
     match: Sequence[Entry], unit: str, rounds: int, seconds: float, kind: type[Child] = Child
 ) -> list[Result]:
-    """Returns the results of a match: `rounds` bursts of about `seconds` each, in turns.
+    """Runs a match, `rounds` bursts of about `seconds` per entry in turns, and returns its results.
 
-    Every other round goes backwards, so that no entry always follows the same one.
+    Every other round runs in reverse order, so that no entry always follows the same one.
     """
     children: list[Child] = []
     try:

@@ -1,4 +1,4 @@
-"""q(z|x) of a batch of images, from an array to two arrays, in four ways."""
+"""q(z|x) for a batch of images, from one array to two, in four implementations."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Encode = Callable[[tf.Tensor], dict[str, tf.Tensor]]
 
 
 def prepare(case: Case) -> tuple[dict[str, Any], Callable[[], dict[str, np.ndarray]]]:
-    """Returns what `case` is, and a function that answers one request."""
+    """Returns the settings of `case` and a function that answers one request."""
     images = np.random.default_rng(0).random((case.batch_size, *IMAGE), np.float32)
     encode = _WAYS[case.way](case)
 
@@ -57,7 +57,7 @@ def _exported(case: Case) -> Encode:
 
 
 def _chain(case: Case) -> Encode:
-    """Returns products, biases and softplus of the same sizes, and nothing else."""
+    """Returns only the products, biases and softplus, in the same sizes."""
     weights = bare.layers(int(np.prod(IMAGE)), *case.hidden, 2 * case.latent_dim)
 
     @tf.function(autograph=False)

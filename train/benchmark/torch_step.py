@@ -1,4 +1,4 @@
-"""The same steps in PyTorch, eager, written plainly: resident images, autocast, fused Adam."""
+"""The same steps in eager PyTorch: images in memory, autocast and fused Adam."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ RAW_SCALE = math.log(math.expm1(1.0 - FLOOR))
 
 
 def prepare(case: Case) -> tuple[dict[str, Any], Callable[[Iterator[int]], None]]:
-    """Writes the step of `case.model`; returns what it uses, and what trains it in bursts.
+    """Builds the step of `case.model`; returns its settings and a function that trains in bursts.
 
     Raises:
-      InputError: no step was written for the model.
+      InputError: the model has no step here.
     """
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     torch.manual_seed(0)
@@ -66,7 +66,7 @@ def prepare(case: Case) -> tuple[dict[str, Any], Callable[[Iterator[int]], None]
 
 
 class Step(nn.Module):
-    """What the three have in common: an autoencoder with its Adam."""
+    """Base of the three steps: an autoencoder, with Adam."""
 
     optimizer = (1e-3, 0.9)
 
@@ -174,7 +174,7 @@ def step_of(case: Case) -> Step:
     """Returns the step of `case.model`.
 
     Raises:
-      InputError: none was written for the model.
+      InputError: the model has no step here.
     """
     if case.model not in STEPS_OF or (case.model == ALICE and case.network != "mlp"):
         raise unknown("model in PyTorch", f"{case.model} {case.network}", STEPS_OF)
@@ -186,7 +186,7 @@ def adam(parameters: list[nn.Parameter], rate: float, beta_1: float) -> torch.op
 
 
 def descend(optimizer: torch.optim.Optimizer, loss: torch.Tensor, again: bool) -> None:
-    """Moves the optimizer's parameters alone; `again` keeps the graph for another player."""
+    """Updates the optimizer's parameters only; `again` keeps the graph for a further call."""
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     for parameter, gradient in zip(
         parameters, torch.autograd.grad(loss, parameters, retain_graph=again), strict=True
@@ -203,7 +203,7 @@ def mlp(*sizes: int, activation: nn.Module | None = None) -> nn.Sequential:
 
 
 def dcgan_encoder(width: int, outputs: int) -> nn.Sequential:
-    """Returns 28 -> 14 -> 7 -> 4 pixels; the last of them padded by 2, to halve an odd side."""
+    """Returns 28 -> 14 -> 7 -> 4 pixels; the last convolution has padding 2, as 7 is odd."""
     return nn.Sequential(
         nn.Conv2d(1, width, 4, 2, 1),
         nn.LeakyReLU(0.2),

@@ -1,4 +1,4 @@
-"""`fit` in bursts."""
+"""`Turns`: a callback that runs `fit` in bursts."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import keras
 
 
 class Turns(keras.callbacks.Callback):
-    """Lets `fit` run as many steps as `bursts` says, then waits for the next, until they end.
+    """Runs `fit` in bursts: it pauses after each number of steps in `bursts`, until they end.
 
-    `fit` goes on where it was: what it costs to begin is not counted with every burst.
+    One call of `fit` runs all bursts, so that its start-up is not timed with each of them.
 
     Args:
       bursts: numbers of steps.
-      every: steps in an epoch, a divisor of them.
+      every: steps in an epoch, a divisor of each of these.
     """
 
     def __init__(self, bursts: Iterator[int], every: int):

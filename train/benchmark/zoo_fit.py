@@ -1,4 +1,4 @@
-"""The zoo's own `fit`, as `python -m train.run` calls it, with its records."""
+"""The zoo's `fit` as `python -m train.run` calls it, including its records."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from zoo.networks import precision
 
 
 def prepare(case: Case) -> tuple[dict[str, Any], Callable[[Iterator[int]], None]]:
-    """Builds the model of `case`; returns what it uses, and what trains it in bursts."""
+    """Builds the model of `case`; returns its settings and a function that trains in bursts."""
     uses, train, _ = with_held_out(case)
     return uses, train
 
@@ -26,7 +26,7 @@ def prepare(case: Case) -> tuple[dict[str, Any], Callable[[Iterator[int]], None]
 def with_held_out(
     case: Case,
 ) -> tuple[dict[str, Any], Callable[[Iterator[int]], None], Callable[[], float]]:
-    """Returns what `prepare` does, and what measures -ELBO on test images, nats per example."""
+    """Returns the results of `prepare` and a function for the test -ELBO, nats per example."""
     config = run_config(case)
     dataset = assembly.load_dataset(config)
     model = assembly.build_model(config, dataset.image_shape, STEPS)
@@ -49,7 +49,7 @@ def with_held_out(
         with tempfile.TemporaryDirectory() as folder:
             workdir = Workdir(folder)
             workdir.create(config)
-            # Records are written every epoch; the end, where it would checkpoint, never comes.
+            # Records are written every epoch. The run has no end, and so no checkpoint.
             never = sys.maxsize
             recorder = Recorder(
                 workdir, dict, never, never, lambda: None, lambda reached: None, never
@@ -76,6 +76,6 @@ def _is_bfloat16(model: Any) -> bool:
 
 
 def _nothing(model: Any, data: Any) -> dict[str, Any]:
-    """Takes the place of `train_step`."""
+    """Replaces `train_step` in idle cases."""
     model.step.assign_add(1)
     return model.training_logs()

@@ -1,4 +1,4 @@
-"""What a run achieved: bounds on held-out data, verdicts, and the page that says so.
+"""Certificates: what a run achieved on held-out data, as bounds, verdicts and a page.
 
 From Python: `certify(model, data)`, and the callback `HeldOutMargins` for plain `fit`.
 """

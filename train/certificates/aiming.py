@@ -1,12 +1,13 @@
-"""How far below the tolerances training must aim, for constraints to hold on data it has not seen.
+"""Margins: how far below its tolerance training aims, so that a constraint holds on held-out data.
 
     margin_j = max(0, D_j(held out) - D_j(train)) + 4 standard errors of D_j(held out)
 
-The dual step sees training batches and the critic in play. A constraint is meant to hold on other
-data, and whatever a critic has been beaten at: where one estimates D_j, D_j(held out) is what a
-critic reads that was fitted on to the model as it stands, if that is more. Standard errors count
-for at most half of a positive tolerance: 4 of 500 images exceed a JS of 0.02 or an MMD of 0.002,
-which are never negative, and a multiplier that aims below 0 grows for ever.
+The dual step sees training batches and the training critic. The constraint should hold on other
+data, and for a critic that the encoder or decoder has not learned to beat. Where a critic estimates
+D_j, the training critic is therefore trained further against the frozen model, and D_j(held out)
+is the larger of the two estimates. The standard errors count for at most half of a positive
+tolerance: on 500 images, 4 of them exceed a JS tolerance of 0.02 or an MMD tolerance of 0.002.
+Neither is ever negative, so a multiplier that aims below 0 would grow for ever.
 """
 
 from __future__ import annotations
@@ -28,28 +29,28 @@ from zoo.critics import Fitter, copy_weights, free, fresh_network
 from zoo.metrics.measured import NORMAL_95
 from zoo.objectives.objective import Objective
 
-# Two bring the whole interval of the mean below the tolerance; two more are for what one held-out
-# set differs from another.
+# Two put the whole interval of the mean below the tolerance; two more allow for the difference
+# between one held-out set and another.
 STANDARD_ERRORS = 4
 MOST_OF_TOLERANCE = 0.5
-LEAST_HALF = 20  # examples that choose between critics, and as many to read their bounds on
-_ROUNDS = 10  # of 50 steps, from the weights of the critic in play
-_TIMES = 20  # in a run, at records
+LEAST_HALF = 20  # examples to select a critic on, and as many again to read its bound on
+_ROUNDS = 10  # of 50 steps, from the weights of the training critic
+_TIMES = 20  # measurements in a run, each at a record
 _FITTED_TO = 5_000  # examples
 
 
 def interval(total: int, log_every: int) -> int:
-    """Returns the steps between two measurements in a run of `total` steps: a multiple of records.
+    """Returns the steps between two measurements, a multiple of `log_every`, in a run of `total`.
 
-    It does not depend on checkpoints: a short run has margins too.
+    It does not depend on checkpoints, so that a short run has margins too.
     """
     return log_every * max(1, total // (_TIMES * log_every))
 
 
 def of_run(model: Any, dataset: Any, config: Any, neutral: Any) -> Margins | None:
-    """Returns what measures the margins of a run; None where no multiplier is learned.
+    """Returns the `Margins` of a run, or None if it learns no multiplier.
 
-    `neutral` is the model of its first phase, None where it had none.
+    `neutral` is the model of the run's first phase, or None if it had no first phase.
     """
     if not model.lagrangian.learned:
         return None
@@ -69,13 +70,13 @@ def of_run(model: Any, dataset: Any, config: Any, neutral: Any) -> Margins | Non
 
 
 def read_by_critics(model: Any) -> list[str]:
-    """Returns the terms of learned constraints that critics fitted on to the model can bound."""
+    """Returns the terms of learned constraints that a critic trained further can bound."""
     names = model.lagrangian.constrained_terms
     return [n for n in names if getattr(model.term(n), "divergence", None) in FUNCTIONALS]
 
 
 def samples_of(model: Any, validation: Iterable[Any], training: Iterable[Any]) -> Samples | None:
-    """Returns what critics are fitted to, chosen and read on; None of too few examples."""
+    """Returns the examples that critics are fitted to, selected on and read on; None if too few."""
     kind = priors.is_data(model.prior), model.condition is not None
     chosen = Examples.of(validation, CHOSEN_ON, *kind)
     half = len(chosen) // 2
@@ -88,21 +89,23 @@ def samples_of(model: Any, validation: Iterable[Any], training: Iterable[Any]) -
 def best_on(
     batches: Iterable[Any], model: Any, neutral: Any, declared: Objective
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns what the first phase reaches on held-out batches, and the tolerances' factors."""
+    """Returns the first phase's constraints on held-out batches, and the factors of best."""
     factors = np.array([float(c.at_most.factor) for _, c in declared.learned if c.at_most])
     return measure(neutral, batches, 0, model.lagrangian).constraints, factors
 
 
 class Margins:
-    """Measures margins of one model, again and again while it trains.
+    """Measures the margins of one model repeatedly while it trains.
 
     Args:
       model: a LagrangianModel.
-      batches: makes the held-out batches: images [B, ...], or (x, z) where z is data.
-      samples: what critics are fitted to, chosen and read on; None where no critic is learned
-        from, or there are too few examples.
-      best: the neutral run's constraints on the same batches, [m, batches], and the factors [m] of
-        best in the tolerances; None where no tolerance is relative.
+      batches: a function that returns the held-out batches: images [B, ...], or (x, z) where z is
+        data.
+      samples: the examples that critics are fitted to, selected on and read on; None if no learned
+        constraint uses a critic, or there are too few examples.
+      best: the constraints of the neutral run (the first phase, which measured best) on the same
+        batches, [m, batches], and the factors [m] of best in the tolerances; None if no tolerance
+        is relative to best.
     """
 
     def __init__(
@@ -144,7 +147,7 @@ class Margins:
         return np.maximum(reached_there - reached, 0.0) + np.minimum(STANDARD_ERRORS * error, most)
 
     def _error(self, found: Measurements) -> np.ndarray:
-        """Returns the standard errors of D_j less what moves its tolerance, [m]."""
+        """Returns the standard errors of D_j, or of D_j - factor best for a relative one, [m]."""
         if self._best is None:
             return found.error
         values, factors = self._best
@@ -152,27 +155,27 @@ class Margins:
         return difference.std(axis=1, ddof=1) / np.sqrt(found.count)
 
     def _beaten(self, found: Measurements) -> np.ndarray:
-        """Returns what critics in play miss of each constraint, [m]."""
+        """Returns how far the training critics underestimate each constraint, [m]."""
         lagrangian = self._model.lagrangian
         gaps = np.zeros(len(lagrangian.terms))
         for index, name in enumerate(lagrangian.terms):
             if name in self._gaps:
                 read = self._gaps[name]()
                 gaps[index] = max(read - float(found.terms[name].mean()), 0.0)
-        # A critic bounds a term from below: that says nothing where it counts with a minus.
+        # A critic bounds a term from below, which tells nothing if the coefficient is negative.
         return np.maximum(lagrangian.slopes, 0.0).T @ gaps
 
 
 def apply(model: Any, margins: np.ndarray) -> None:
-    """Makes the dual step aim below the tolerances by these margins [m].
+    """Makes the dual step aim below the tolerances by the margins [m].
 
-    One that is not finite leaves that constraint's margin as it is.
+    A margin that is not finite is ignored: that constraint keeps its previous one.
     """
     model.aim(np.where(np.isfinite(margins), margins, model.margins))
 
 
 def _whole(model: Any) -> list[int]:
-    """Returns the learned constraints on MMD_z alone, which all codes at once tell best."""
+    """Returns the learned constraints on MMD_z alone, best estimated from all codes at once."""
     lagrangian = model.lagrangian
     if priors.is_data(model.prior):
         return []
@@ -184,7 +187,7 @@ def _whole(model: Any) -> list[int]:
 
 
 class _Gap:
-    """A critic fitted on from the one in play, each time it is asked."""
+    """At each call, trains a copy of the training critic further and returns its lower bound."""
 
     def __init__(self, model: Any, name: str, samples: Samples):
         self._term = model.term(name)
@@ -201,7 +204,7 @@ class _Gap:
         self._fitter = Fitter(freed, self._pool.draw)
 
     def __call__(self) -> float:
-        """Returns the lower bound it reads."""
+        """Returns the lower bound of the critic trained further."""
         if self._copied:
             copy_weights(self._playing, self._fitter.network)
         else:

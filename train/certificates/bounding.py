@@ -1,4 +1,4 @@
-"""The learned constraints on held-out data: bounds from both sides, as far as they exist."""
+"""Upper and lower bounds on the learned constraints, on held-out data."""
 
 from __future__ import annotations
 
@@ -31,16 +31,17 @@ def bounded(
     seed: int,
     repeats: int,
 ) -> list[dict[str, Any]]:
-    """Returns every learned constraint from both sides, with what else its reader must know.
+    """Returns the bounds on every learned constraint, with notes on how far they can be trusted.
 
-    `train.certificates.sides.of_constraint`, and `uninformative`, `loose`, `decides` and `faults`,
-    sentences or None, and `power`, the planted differences of a constraint without an upper bound.
+    Each is what `train.certificates.sides.of_constraint` returns, with `uninformative`, `loose`,
+    `decides` and `faults` (a sentence or None each), and `power`: the planted differences that
+    were detected, for a constraint without an upper bound.
     """
     found = []
     bounds = _bounds(model, batches, training, validation, seed)
     other = None
     if neutral is not None:
-        # Both runs on the same images, with the same noise
+        # The same images and noise for both runs, so that their common errors cancel.
         compared = measure(neutral, batches, seed, model.lagrangian)
         other = compared, _bounds(model, batches, training, validation, seed, of=neutral)
     examples = measured.count * measured.size
@@ -64,9 +65,9 @@ def _bounds(
     seed: int,
     of: Any = None,
 ) -> Bounds | None:
-    """Returns what bounds terms that are not estimated without bias; None if none is learned.
+    """Returns bounds on MMD_z and the terms with biased estimates, of `of` if given, else `model`.
 
-    They are bounds of the model `of`, where that is another one than has the constraints.
+    None if no learned constraint of `model` has such a term, or there are too few examples.
     """
     lagrangian = model.lagrangian
     sides = {model.term(name).side for name in lagrangian.constrained_terms}
@@ -91,7 +92,7 @@ def _bounds(
 
 
 def uninformative(model: Any, constraint: Constraint, eps: float) -> str | None:
-    """Says which failures of q(z) a tolerance of MMD admits, if it admits any."""
+    """Says which failures of q(z) an MMD tolerance allows, if any."""
     if constraint.subject.compares != "z" or priors.is_data(model.prior):
         return None
     if constraint.term not in model.lagrangian.terms:
@@ -104,7 +105,7 @@ def uninformative(model: Any, constraint: Constraint, eps: float) -> str | None:
 
 
 def _loose(c: Mapping[str, Any], measured: Measurements) -> str | None:
-    """Says that an upper bound is loose, and how far RATE is above what N examples can tell."""
+    """Says that an upper bound is loose, and compares RATE with log N, the most N examples show."""
     if c["upper"] is None or not c["upper"]["notes"]:
         return None
     said = c["upper"]["notes"][0]
@@ -115,7 +116,7 @@ def _loose(c: Mapping[str, Any], measured: Measurements) -> str | None:
 
 
 def _faults(model: Any, index: int, c: Mapping[str, Any]) -> str | None:
-    """Says that the critic in play, or another estimator, reads what the divergence cannot be."""
+    """Says that the training estimator gave a value that the divergence cannot have."""
     constraint, column = model.lagrangian.learned[index], model.lagrangian.slopes[:, index]
     if c["interval"] is None or c["side"] == "exact":
         return None
@@ -138,7 +139,10 @@ def _faults(model: Any, index: int, c: Mapping[str, Any]) -> str | None:
 def _power(
     model: Any, index: int, bounds: Bounds | None, c: Mapping[str, Any], repeats: int
 ) -> dict[str, Any] | None:
-    """Plants differences where no upper bound exists, so that a failed attempt has a size."""
+    """Plants differences of known size and returns which of them the lower bound detects.
+
+    This is the power of an attempt that refutes nothing, where no upper bound exists.
+    """
     column = model.lagrangian.slopes[:, index]
     names = [n for n, weight in zip(model.lagrangian.terms, column, strict=True) if weight]
     eps = c["tolerance_here"]

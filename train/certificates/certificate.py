@@ -1,4 +1,4 @@
-"""What a run achieved, measured on held-out data: constraints, multipliers and information."""
+"""`certify`: a model's constraints, multipliers and information on held-out data."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from zoo.objectives.declaration import Constraint
 if TYPE_CHECKING:
     from train.loop.phases import Best
 
-POINTS = 5000  # the N x N densities take seconds; the ceiling is 8.5 nats
+POINTS = 5000  # the N x N densities take seconds; the estimate cannot exceed log N = 8.5 nats
 
 
 def certify(
@@ -36,35 +36,35 @@ def certify(
     points: int = POINTS,
     power: int = 4,
 ) -> Certificate:
-    """Bounds what a model achieves on data it has not seen, and says which constraints hold.
+    """Bounds a model's constraints on held-out data, and says which of them hold.
 
         D_j = sum_i C_ij term_i,   holds if its upper limit is at most eps_j
 
-    A constraint that is estimated without bias has an interval, of the mean over batches of equal
-    size (a smaller last batch is left out of it). One that a critic estimates has a lower bound by
-    fresh critics, and on z an upper bound by the densities of the posteriors; see `zoo.bounds`.
-    Nats per example, or the units of `zoo.objectives.divergences`. Numbers that are not finite are
-    null, and a note says so.
+    A constraint with an unbiased estimate has an interval: that of the mean over batches of equal
+    size, without a smaller last batch. One that a critic estimates has a lower bound by fresh
+    critics and, if it is a divergence on z, an upper bound by the densities of the posteriors; see
+    `zoo.bounds`. Nats per example, or the units of `zoo.objectives.divergences`. Numbers that are
+    not finite become null, with a note.
 
     Args:
       model: a LagrangianModel.
       data: held-out images, as `held_out.in_batches` takes them: an array [N, ...], or a
         tf.data.Dataset of batches [B, ...] or (images, labels), or (x, c) where the model has a
         condition.
-      records: rows of metrics.jsonl, of which those with split "train" hold the multipliers'
-        paths; or the History that `fit` returns.
-      training, validation: data that fresh critics are fitted to, and stopped by. Without
-        them, parts of the held-out examples serve, and bounds rest on fewer.
-      relative_to: what `train.loop.phases.measure_best` returns, in place of the next three.
-      neutral: the model of the first phase, against which tolerances relative to its best are
-        judged on the same images.
-      declared: learned constraint -> its tolerance as it was declared, "best + 4".
-      best: learned constraint -> eps_hat, what was reached without an information preference.
-      at_clip: learned constraint -> "lower", "upper" or None; the model's own if not given.
-      labels: [N], one for each held-out image, for the worst class; None where there are none.
+      records: rows of metrics.jsonl, whose rows of split "train" give the multipliers over the
+        steps; or the History that `fit` returns.
+      training, validation: data for fitting fresh critics and for stopping them early. Without
+        them, parts of the held-out examples are used, which leaves fewer for the bounds.
+      relative_to: what `train.loop.phases.measure_best` returns. It sets the next three arguments.
+      neutral: the model of the first phase. Tolerances relative to best are judged against it on
+        the same images.
+      declared: learned constraint -> its tolerance as declared, such as "best + 4".
+      best: learned constraint -> eps_hat, the value reached without an information preference.
+      at_clip: learned constraint -> "lower", "upper" or None; read from the model if not given.
+      labels: [N], one for each held-out image, to find the worst class; or None.
       seed: of all noise.
-      points: the most images that the information is estimated on.
-      power: repeats of each planted difference, where only a lower bound exists; 0 for none.
+      points: the largest number of images for estimating the information.
+      power: repeats of each planted difference, where only a lower bound exists; 0 plants none.
 
     Raises:
       InputError: there are no images, or the data does not fit the model.
@@ -175,11 +175,11 @@ def _tolerance(name: str, text: str) -> Any:
 
 
 def _given(model: Any) -> list[str]:
-    """Says what terms and constraints are of a model with a condition."""
+    """Says how to read the terms and constraints of a model with a condition."""
     if getattr(model, "condition", None) is None:
         return []
     return [
-        "every term and constraint is a mean over the condition c of what it is given c, such as "
+        "every term and constraint is conditional on c and averaged over c, such as "
         "E_c KL(q(z|c)||p(z)) = KL(q(z,c)||p(z)q(c)), whose critics read (z, c); the information "
         "is I_q(x;z|c)"
     ]
@@ -190,15 +190,15 @@ def _notes(measured: Any, unbiased: Collection[str]) -> list[str]:
 
     broken = {name: int(np.sum(~np.isfinite(v))) for name, v in measured.terms.items()}
     sentences = [
-        f"{name} is not finite on {count} of {measured.count} batches, so that it and what is made "
-        "of it are null"
+        f"{name} is not finite on {count} of {measured.count} batches, so it and every value that "
+        "depends on it are null"
         for name, count in broken.items()
         if count
     ]
     if measured.count < MIN_VALUES:
         sentences.append(
-            f"{measured.count} batches give no intervals: {MIN_VALUES} would, so certify on more "
-            "examples or smaller batches"
+            f"{measured.count} batches are too few for intervals, which need {MIN_VALUES}: certify "
+            "on more examples or in smaller batches"
         )
     negative = [n for n, v in measured.terms.items() if n in unbiased and v.mean() < 0]
     sentences += [

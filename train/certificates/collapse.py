@@ -1,4 +1,4 @@
-"""Whether the code says anything about the image: active latent dimensions, and the alarm."""
+"""Posterior collapse: the active latent dimensions, and an alarm if z says nothing about x."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from zoo.batch import Batch
 from zoo.errors import InputError
 
-MOST = 2000  # images: the variance of a mean over them is known to some per cent
+MOST = 2000  # images: enough to know the variance of a posterior mean to a few per cent
 NOTHING = 0.1  # nats of I_q(x;z) below which z says nothing about x
 
 
@@ -26,18 +26,18 @@ def collapse(
         A_k = Var_x( E_q(z|x)[z_k] ) > 0.01            Burda et al. 2016, section 5.2
         A_b = sum_{k in b} Var_x( q(z_b = k|x) )       for a categorical block b, one dimension
 
-    Noise blocks, whose posterior is the prior by design, do not count. RunningMeans do not show
-    information that is in the scales of q(z|x), nor that of small means with smaller scales: where
-    I_q(x;z) is known, the alarm is I_q < 0.1 nats; else it is that no dimension is active.
+    Noise blocks, whose posterior is the prior by design, do not count. The means do not show
+    information carried by the scales of q(z|x), or by small means with smaller scales. So the
+    alarm is I_q(x;z) < 0.1 nats where I_q is known, and otherwise that no dimension is active.
 
     Args:
       model: has `encode(x)`, a tfd distribution with a mean.
       images: [N, ...], or batches [B, ...], or (images, labels); the first `most` images are used.
-      information: the certificate's, with `estimate` in nats; None where it was not estimated.
+      information: the certificate's entry, with `estimate` in nats; None if not estimated.
 
     Returns:
-      {"active", "dimensions", "information", "alarm", "sentence"}, the sentence None where all
-      dimensions are active. None where z is images, q(z|x) has no mean, or there are fewer than
+      {"active", "dimensions", "information", "alarm", "sentence"}; the sentence is None if all
+      dimensions are active. None if z is an image, q(z|x) has no mean, or there are fewer than
       two images.
     """
     from zoo import priors
@@ -69,7 +69,7 @@ def collapse(
 
 
 def sentences(found: Mapping[str, Any] | None) -> list[str]:
-    """Returns what `collapse` found, for the certificate's page."""
+    """Returns the result of `collapse` in sentences, for the certificate's page."""
     return [found["sentence"]] if found is not None and found["sentence"] else []
 
 
@@ -81,15 +81,15 @@ def _sentence(active: int, dimensions: int, information: float | None, alarm: bo
         end = "z says nothing about x"
         return f"{count}: {end}." if about is None else f"{count} and {about}: {end}."
     if active == 0:
-        # The means hardly move, and yet z is informative.
-        return f"{count}, yet {about}: q(z|x) varies by less than means of variance 0.01 show."
+        # The means hardly vary with x, but z is informative: a small effect or one in the scales.
+        return f"{count}, yet {about}: q(z|x) varies with x more than its means show."
     if active < dimensions:
         return f"{count}: the posterior means of the others do not vary with x."
     return None
 
 
 class _Means:
-    """A model whose images are its posterior means already, as `active_units` reads it."""
+    """A stand-in for the model, for `active_units`: its images are posterior means already."""
 
     def encode(self, means: Any) -> Any:
         return _Known(means)
@@ -129,7 +129,7 @@ def _means(model: Any, images: Any, most: int) -> np.ndarray:
 
 
 def _within_classes(means: np.ndarray, classes: np.ndarray) -> np.ndarray:
-    """Returns means less those of their class, and the mean of all: what varies given c."""
+    """Returns the means minus the mean of their class plus the overall mean: variation given c."""
     within = means.copy()
     for label in np.unique(classes, axis=0):
         rows = (classes == label).reshape(len(classes), -1).all(axis=1)
@@ -139,7 +139,7 @@ def _within_classes(means: np.ndarray, classes: np.ndarray) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True)
 class _Read:
-    """q(z|x,c) at the conditions of one batch."""
+    """q(z|x,c) for the conditions of one batch."""
 
     model: Any
     condition: Any
@@ -153,7 +153,7 @@ class _Read:
 
 
 def _dimensions(model: Any, latent_dim: int) -> tuple[list[int], list[slice]]:
-    """Returns the columns of z that are a dimension each, and the blocks that are one together."""
+    """Returns the columns of z that are one dimension each, and the blocks that are one each."""
     family = getattr(model.encoder, "family", None)
     latents = getattr(family, "latents", None)
     if latents is None:

@@ -7,17 +7,18 @@ from typing import Any
 
 import numpy as np
 
-# At 2% in a tenth of the training a multiplier would move by a fifth in as much training again. A
-# cycle can end where it began, so the range counts too; the noise of batches makes a few per cent.
+# A drift of 2% in a tenth of training would be 20% if training went on as long again. The range
+# counts too, because a cycle can end where it began; batch noise gives a range of a few per cent.
 MAX_DRIFT, MAX_RANGE = 0.02, 0.1
-NEGLIGIBLE = 0.01  # below this share of its largest value a multiplier no longer acts
+NEGLIGIBLE = 0.01  # below this share of its largest value a multiplier has no effect
 
 
 def drift(records: Iterable[Mapping[str, Any]], expression: str) -> dict[str, Any] | None:
-    """Returns how a multiplier moved over the last tenth of training, or None if it is not known.
+    """Returns how a multiplier moved over the last tenth of training, or None if unknown.
 
-    `change` is that of the least-squares line; `share` and `range` are the line's change and the
-    path's extent relative to the largest value in the last half of training.
+    `change` is the change of the least-squares line. `share` is that change, and `range` the
+    multiplier's maximum less its minimum, both relative to its largest value in the last half of
+    training.
     """
     path = [
         (row["step"], row["multipliers"][expression])
@@ -27,7 +28,7 @@ def drift(records: Iterable[Mapping[str, Any]], expression: str) -> dict[str, An
     if len(path) < 2 or not np.all(np.isfinite(path)):
         return None
     steps, values = np.array(path, np.float64).T
-    # From the last record before the tenth begins, and at least from the last but one.
+    # Start at the last record before the tenth begins, and keep at least two records.
     first = int(np.searchsorted(steps, 0.9 * steps[-1], side="right")) - 1
     first = max(0, min(first, len(steps) - 2))
     window, moved = steps[first:], values[first:]
@@ -62,7 +63,7 @@ def convergence(constraints: Sequence[Mapping[str, Any]]) -> tuple[bool | None, 
     if sentences:
         return False, " ".join(sentences)
     if any(c["drift"] is None for c in constraints):
-        return None, "Too few records tell whether the multipliers have settled."
+        return None, "There are too few records to tell whether the multipliers have settled."
     return True, (
         f"Over the last tenth of training no multiplier drifted by more than {MAX_DRIFT:.0%}, or "
         f"ranged over more than {MAX_RANGE:.0%}, of its size."

@@ -1,4 +1,4 @@
-"""A certificate as data, as a page and as files."""
+"""`Certificate`: the findings as a dict, which writes its page and files."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from zoo.errors import InputError
 
 
 class Certificate(dict[str, Any]):
-    """What a model achieves on held-out data: plain data, as certificate.json has it.
+    """What a model achieves on held-out data: a dict with the contents of certificate.json.
 
     Attributes:
-      records: rows of metrics.jsonl, whose multipliers its picture shows.
+      records: rows of metrics.jsonl, for the plot of the multipliers.
     """
 
     def __init__(self, found: Mapping[str, Any], records: Sequence[Mapping[str, Any]] = ()):
@@ -27,14 +27,15 @@ class Certificate(dict[str, Any]):
 
     @property
     def verdict(self) -> str:
-        """The worst constraint's: feasible, infeasible, undecided, uninformative, not refuted.
+        """The verdict on the worst constraint.
 
-        "fixed multipliers" where no constraint is learned.
+        It is feasible, infeasible, undecided, uninformative or not refuted; "fixed multipliers"
+        if no constraint is learned.
         """
         return self["verdict"]
 
     def page(self) -> str:
-        """Returns the certificate for people, in Markdown."""
+        """Returns the certificate as a page of Markdown."""
         return page.markdown(self)
 
     _repr_markdown_ = page
@@ -42,8 +43,8 @@ class Certificate(dict[str, Any]):
     def write(self, folder: str | os.PathLike[str]) -> None:
         """Writes certificate.json, certificate.md and plots/certificate.png into a folder.
 
-        Each is written whole or not at all, and the folder is made if it is missing. No plot is
-        written without learned constraints.
+        Each file is written whole or not at all. A missing folder is created. No plot is written
+        without learned constraints.
 
         Raises:
           OSError: the folder cannot be written.

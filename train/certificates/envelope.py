@@ -14,7 +14,7 @@ from zoo.objectives.objective import Objective
 Certificate = Mapping[str, Any]
 _VERDICTS = {
     True: ": they agree, as on a front of optima.",
-    False: ": they disagree, so that one of these runs is no optimum of its constraints.",
+    False: ": they disagree, so at least one of these runs is not at a constrained optimum.",
     None: ".",
 }
 
@@ -22,27 +22,27 @@ _VERDICTS = {
 def slope(
     expression: str, one: Sequence[Certificate], other: Sequence[Certificate]
 ) -> dict[str, Any]:
-    """Holds the slope of the objective along one constraint against its multipliers.
+    """Compares the slope of the objective along one constraint with its multipliers.
 
         d f* / d D = -lambda,   f = sum_i c_i(0) term_i = alpha_q I_q + alpha_p I_p + fixed
         (f_2 - f_1) / (D_2 - D_1)   in   [-lambda_1, -lambda_2]   on a convex front, D_1 < D_2
 
-    f is the Lagrangian without its learned constraints, up to a constant: the fixed constraints
-    belong to it. D is where training held the constraint, which is below its tolerance by a margin
-    that differs from run to run; the tolerance itself where the training value is not known.
-    alpha_q I_q alone, by the estimate of I_q, has that slope only where nothing is fixed. They
-    agree if the interval of the slope of f meets that of the multipliers.
+    f is the Lagrangian without its learned constraints, up to a constant; it includes the fixed
+    constraints. D is the value at which training held the constraint: below the tolerance by a
+    margin that differs between runs, or the tolerance itself if the training value is unknown.
+    alpha_q I_q alone, with the estimate of I_q, has that slope only without fixed constraints.
+    Slope and multipliers agree if their intervals overlap.
 
     Args:
       expression: the learned constraint whose tolerance differs.
-      one, other: certificates of runs that are alike but for that tolerance and the seed. Of
-        several seeds the intervals are Student's, over seeds; of one, those of held-out images.
+      one, other: certificates of runs that differ in that tolerance and the seed only. With
+        several seeds the intervals are Student's over seeds; with one, over held-out images.
 
     Returns:
       JSON-able data: expression; tolerances, levels (D) and multipliers of one and other;
       predicted, minus the mean multiplier; objective and information, each {"slope", "interval"}
-      or None; seeds, the fewer of both; agrees, None where the slope has no interval; and reasons
-      for what is None.
+      or None; seeds, the smaller number of the two; agrees, None if the slope has no interval; and
+      the reasons for each None.
     """
     ends = [[_constraint(c, expression) for c in group] for group in (one, other)]
     tolerances = [student([c["tolerance"] for c in end])["mean"] for end in ends]
@@ -69,7 +69,7 @@ def slope(
 
 
 def sentence(found: Mapping[str, Any]) -> str:
-    """Returns what `slope` found, for people."""
+    """Returns the result of `slope` in sentences."""
     said = []
     if found["objective"] is not None and found["predicted"] is not None:
         levels, tolerances = (
@@ -87,8 +87,8 @@ def sentence(found: Mapping[str, Any]) -> str:
     said += found["reasons"]
     if found["seeds"] == 1 and found["objective"] is not None:
         said.append(
-            "The intervals are those of held-out images; the noise of training is not in them "
-            "without other seeds."
+            "The intervals are over held-out images. They do not include the noise of training, "
+            "which takes runs with other seeds."
         )
     return " ".join(said)
 
@@ -99,11 +99,11 @@ def student(values: Sequence[float | None]) -> dict[str, Any]:
         mean +- t_{n-1} s / sqrt(n)
 
     Args:
-      values: None and what is not finite is left out.
+      values: those that are None or not finite are left out.
 
     Returns:
-      {"mean", "interval", "count"}: the interval is None for fewer than two values, the mean too
-      for none.
+      {"mean", "interval", "count"}. The interval is None for fewer than two values, and the mean
+      is None for no values.
     """
     kept = np.array([v for v in values if v is not None and math.isfinite(v)], np.float64)
     if not len(kept):
@@ -119,18 +119,18 @@ def quantile(count: int) -> float:
     """Returns Student's 97.5% quantile for the mean of `count` values, two or more."""
     from scipy import stats
 
-    # `zoo.metrics.intervals.student` is a series, which 2 and 3 values are too few for.
+    # `zoo.metrics.intervals.student` is a series that is inaccurate for 2 and 3 values.
     return float(stats.t.ppf(0.975, count - 1))
 
 
-# A value and half the length of its interval, if that is known.
+# A value, and half the length of its interval if known.
 _Point = tuple[float, float | None]
 
 
 def _levels(constraints: Sequence[Mapping[str, Any]]) -> list[_Point]:
-    """Returns where training held a constraint in each run; its tolerances where that is unknown.
+    """Returns the training value of a constraint in each run; the tolerances if one is unknown.
 
-    The mean over the batches of a record has an error that is small beside that of the objective.
+    The values have no interval: the error of a record's mean is small beside the objective's.
     """
     known = all(c.get("training_value") is not None for c in constraints)
     return [(float(c["training_value" if known else "tolerance"]), 0.0) for c in constraints]
@@ -143,11 +143,11 @@ def _rise(
     tolerances: Sequence[float],
     levels: Sequence[_Point],
 ) -> tuple[dict[str, Any] | None, str | None]:
-    """Returns the slope of what is read between two groups; or None, and why."""
+    """Returns the slope of a quantity between two groups of runs; or None and the reason."""
     (first_level, *_), (second_level, *_) = levels
     apart = second_level - first_level
     if apart * (tolerances[1] - tolerances[0]) <= 0:
-        return None, "There is no slope: the tolerances did not hold the constraint apart."
+        return None, "There is no slope: both tolerances gave the same value of the constraint."
     ends: list[_Point] = []
     for group in (one, other):
         points = []
@@ -175,19 +175,19 @@ def _together(points: Sequence[_Point]) -> _Point:
 
 
 def _objective(certificate: Certificate) -> _Point | str:
-    """Returns sum_i c_i(0) term_i; the halves of its terms' intervals are added."""
+    """Returns sum_i c_i(0) term_i, with the sum of its terms' half intervals."""
     affine = Objective.from_config(certificate["objective"]).tractable().affine
     coefficients = {name: _at_zero(number) for name, number in affine.items()}
     value, half = 0.0, 0.0
     known = any(coefficients.values())
     if not known:
-        return "The objective has nothing but learned constraints: its slope is 0."
+        return "The objective consists of learned constraints only: its slope is 0."
     for name, coefficient in coefficients.items():
         if not coefficient:
             continue
         term = certificate["terms"][name]
         if term["value"] is None:
-            return f"The slope of the objective is not known: {name} is not finite."
+            return f"The slope of the objective is unknown: {name} is not finite."
         value += coefficient * term["value"]
         if term["interval"] is None:
             known = False
@@ -201,14 +201,14 @@ def _information(certificate: Certificate) -> _Point | str:
     objective = Objective.from_config(certificate["objective"])
     alpha = float(rational(objective.alpha_q))
     if objective.alpha_p:
-        return "The slope of the information is left out: alpha_p is not 0, and I_p not estimated."
+        return "The slope of the information is left out: alpha_p is not 0, I_p is not estimated."
     if not alpha:
         return "The slope of the information is left out: alpha_q is 0."
     found = certificate["information"]
     if found is None or found["estimate"] is None:
-        return "The slope of the information is left out: it is not estimated."
+        return "The slope of the information is left out: I_q is not estimated."
     if found["sharing"] is not None and found["sharing"] < 2:
-        return "The slope of the information is left out: its estimate is at the ceiling."
+        return "The slope of the information is left out: the estimate of I_q is at its ceiling."
     low, high = found["interval"] or (None, None)
     half = None if low is None or high is None else abs(alpha) * (high - low) / 2
     return alpha * found["estimate"], half

@@ -12,46 +12,47 @@ import tensorflow as tf
 
 from zoo.batch import Batch
 
-LEAST = 4  # batches: of fewer, the noise of the mean gradient is not known
+LEAST = 4  # batches, to estimate the noise of the mean gradient
 MOST = 16
-CLOSE = 0.1  # a residual that counts as stationary
+CLOSE = 0.1  # the largest residual that counts as stationary
 _CLOSER = "; a smaller --learning_rate comes closer to one"
-_ALIKE = 0.5  # a cosine beyond which two gradients agree, or oppose each other
+_ALIKE = 0.5  # two gradients agree above this cosine, and oppose each other below its negative
 
 
 def gradients(
     model: Any, batches: Iterable[Any], seed: int = 0, most: int = MOST
 ) -> dict[str, Any] | None:
-    """Returns whether the gradients of the terms cancel, and how those of the constraints meet.
+    """Returns whether the terms' gradients cancel, and the cosines between constraints' gradients.
 
         dL = sum_i c_i g_i,   g_i = grad surrogate_i,   c = c(0) + C lambda
         residual = |dL| / sum_i |c_i| |g_i|          0 at a stationary point, at most 1
         objective: sum_i c_i(0) g_i;   constraint j: sum_i C_ij g_i;   their cosines
 
-    At an optimum with one active constraint its gradient and the objective's have cosine -1.
-    Gradients are with respect to encoder and decoder, averaged over B batches before any norm is
-    taken. lambda are the multipliers that act in the primal step, see `acting_multipliers`. Noise
-    adds to the products of mean gradients what their spread over batches says:
+    At an optimum with one active constraint, its gradient and the objective's have cosine -1.
+    Gradients are with respect to encoder and decoder, and are averaged over B batches before a
+    norm is taken. lambda is the multiplier used in the primal step, see `acting_multipliers`.
+    N is the part of the products of mean gradients that comes from noise, estimated from their
+    spread over batches:
 
         M_ij = mean g_i . mean g_j,   N_ij = (mean_b g_i,b . g_j,b - M_ij) / (B - 1)
         E (M - N)_ij = E g_i . E g_j,   noise = sqrt(c' N c) / sum_i |c_i| |g_i|
 
-    Cosines are of M - N. Stationarity is a property of training: give training batches to judge
-    it. On held-out batches a model that overfits is not stationary.
+    Cosines are computed from M - N. Give training batches: stationarity is a property of training,
+    and an overfitted model is not stationary on held-out batches.
 
     Args:
-      model: a LagrangianModel, at the weights that are judged.
+      model: a LagrangianModel, with the weights to judge.
       batches: images [B, ...], or (images, labels), or (x, z) where z is data, or (x, c) where
-        there is a condition. Those of another size than the first are left out.
+        there is a condition. Batches that differ in size from the first are left out.
       seed: of the terms' noise.
-      most: how many batches are used.
+      most: the largest number of batches used.
 
     Returns:
-      JSON-able data, or None with fewer than 4 batches: batches, batch_size, game (whether critics
-      play), residual, noise, stationary, terms (name -> norm of c_i g_i), constraints and between.
-      Numbers are None where a gradient is not finite, and a cosine where one of its gradients is
-      not above its noise. `stationary` is true where the residual without its noise is at most
-      0.1, and None where the noise hides that.
+      JSON-able data, or None with fewer than 4 batches: batches, batch_size, game (whether there
+      are critics), residual, noise, stationary, terms (name -> norm of c_i g_i), constraints and
+      between. A number is None if a gradient is not finite; a cosine is None if one of its
+      gradients is not above its noise. `stationary` is true if the residual without its noise is
+      at most 0.1, and None if the noise is too large to tell.
     """
     lagrangian = model.lagrangian
     gradient = _traced(model)
@@ -92,9 +93,9 @@ def gradients(
 
 
 def acting_multipliers(model: Any) -> np.ndarray:
-    """Returns the multipliers of the primal step at the average violation of training, [m].
+    """Returns the multipliers used in the primal step, at the average violation of training, [m].
 
-    Those of the augmented Lagrangian, max(0, mu + c xi) size / scale, are not its logged mu.
+    For the augmented Lagrangian they are max(0, mu + c xi) size / scale, not the logged mu.
     """
     rule = model.multipliers
     acting = rule.effective(tf.convert_to_tensor(rule.average) * rule.scale)
@@ -102,20 +103,20 @@ def acting_multipliers(model: Any) -> np.ndarray:
 
 
 def sentences(found: Mapping[str, Any] | None) -> list[str]:
-    """Returns what `gradients` found, for the certificate's page; nothing if that is None."""
+    """Returns the result of `gradients` in sentences, for the certificate's page; [] if None."""
     if found is None:
         return []
     where = f"{found['batches']} batches of {found['batch_size']}"
     if found["residual"] is None:
-        return [f"Stationarity is not known: a gradient is not finite on {where}."]
+        return [f"Stationarity is unknown: a gradient is not finite on {where}."]
     ends = {
         True: "the weights are close to a stationary point",
         False: "the weights are not at a stationary point" + ("" if found["game"] else _CLOSER),
         None: "too few batches to tell whether the weights are at a stationary point",
     }
     said = [
-        f"The weighted gradients of the terms sum to {found['residual']:.1%} of the sum of their "
-        f"norms, of which noise alone explains {found['noise']:.1%} ({where}): "
+        f"The norm of the sum of the terms' weighted gradients is {found['residual']:.1%} of the "
+        f"sum of their norms; noise alone explains {found['noise']:.1%} ({where}): "
         f"{ends[found['stationary']]}."
     ]
     for c in found["constraints"]:
@@ -127,8 +128,8 @@ def sentences(found: Mapping[str, Any] | None) -> list[str]:
 
 
 def _traced(model: Any) -> Any:
-    """Returns a function of a batch that gives every term's gradient, [terms, parameters]."""
-    # On a model of several replicas a variable is a copy on each: the first one is read here.
+    """Returns a function from a batch to every term's gradient, [terms, parameters]."""
+    # With several replicas a variable has a copy on each: use the first.
     copies = model.distribute_strategy.experimental_local_results
     variables = [copies(variable.value)[0] for variable in model.primal_variables]
 
@@ -155,7 +156,7 @@ def _residual(mean: np.ndarray, noise: np.ndarray, weights: np.ndarray) -> dict[
     size = float(sum(abs(c) * math.sqrt(m) for c, m in zip(weights, squares, strict=True) if c))
     if not (math.isfinite(size) and size > 0.0):
         return {"residual": None, "noise": None, "stationary": None}
-    # |dL|^2 = c' M c, of which noise is c' N c
+    # |dL|^2 = c' M c; the part of noise is c' N c
     residual, by_noise = (
         math.sqrt(max(0.0, _product(m, weights, weights))) / size for m in (mean, noise)
     )
@@ -196,7 +197,7 @@ def _cosines(lagrangian: Any, mean: np.ndarray, noise: np.ndarray) -> dict[str, 
 
 
 def _product(products: np.ndarray, one: np.ndarray, other: np.ndarray) -> float:
-    """Returns one' products other over the terms in them: another may not be finite."""
+    """Returns one' products other, skipping terms with weight 0, which may not be finite."""
     rows, columns = np.flatnonzero(one), np.flatnonzero(other)
     return float(one[rows] @ products[np.ix_(rows, columns)] @ other[columns])
 

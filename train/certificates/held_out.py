@@ -21,10 +21,10 @@ TRAINING_BATCH = 128
 
 @dataclasses.dataclass(frozen=True)
 class Measurements:
-    """What each of `count` batches of `size` gives: terms by name, and learned constraints D_j.
+    """Terms and learned constraints D_j, measured on each of `count` batches of `size` examples.
 
     Attributes:
-      left_out: images of a smaller last batch, which is not counted: MMD's noise depends on size.
+      left_out: images in a smaller last batch, which is not used: MMD's noise depends on the size.
       terms: name -> [count].
       constraints: [m, count], in their own units.
     """
@@ -53,46 +53,46 @@ class Measurements:
 
 
 def in_batches(model: Any, data: Any, size: int | None = None) -> Iterable[Any]:
-    """Returns data as batches that can be gone through several times.
+    """Returns data as batches that can be iterated over several times.
 
     Args:
-      model: whose images they are.
+      model: the model that the data is for.
       data: an array [N, ...] of x; two arrays (x, labels), or (x, z) where z is data; a
-        tf.data.Dataset or another iterable of such batches, which is returned as it is.
-      size: of a batch of arrays; `batch_size` of their number if None.
+        tf.data.Dataset or another iterable of such batches, which is returned unchanged.
+      size: the batch size for arrays; if None, `batch_size` chooses it from their length.
 
     Raises:
-      InputError: arrays do not have the model's shape or differ in length, a dataset has no
-        batches or no end, or the data can be gone through only once.
+      InputError: arrays do not have the model's shape or differ in length, a dataset is not batched
+        or infinite, or the data can be iterated over only once.
     """
     shape = model.encoder.condition_shape
     if isinstance(data, tf.data.Dataset):
         if data.cardinality() == tf.data.INFINITE_CARDINALITY:
             raise InputError(
-                "The held-out data has no end: leave out its repeat(), or take() some."
+                "The held-out data is infinite: remove its repeat(), or limit it with take()."
             )
         x = tf.nest.flatten(data.element_spec)[0]
         if x.shape.rank == len(shape):
-            raise InputError("The held-out data has single images: give data.batch(128).")
+            raise InputError("The held-out data is not batched: give data.batch(128).")
         return data
     arrays = data if isinstance(data, tuple) else (data,)
     if all(isinstance(array, np.ndarray | tf.Tensor) for array in arrays):
         lengths = [len(array) for array in arrays]
         if len(set(lengths)) > 1:
-            raise InputError(f"The held-out arrays have {lengths} rows: give as many of each.")
+            raise InputError(f"The held-out arrays have {lengths} rows: give arrays of one length.")
         checked(arrays[0][:1], shape, "images")
         kept = tf.data.Dataset.from_tensor_slices(data)
         return kept.batch(size or batch_size(lengths[0], TRAINING_BATCH))
     if iter(data) is data:
         raise InputError(
-            "The held-out data can be gone through only once: give arrays, a list of batches or a "
+            "The held-out data can be iterated over only once: give arrays, a list of batches or a "
             "tf.data.Dataset."
         )
     return data
 
 
 def batch_size(examples: int, training: int) -> int:
-    """Returns the batch size to certify with: the training's, unless the batches were too few.
+    """Returns the batch size for certifying: training's, or a smaller one to have enough batches.
 
     Every mean, and the U-statistic of MMD, is unbiased in batches of any size.
     """
@@ -102,12 +102,12 @@ def batch_size(examples: int, training: int) -> int:
 def measure(
     model: Any, batches: Iterable[Any], seed: int = 0, lagrangian: Lagrangian | None = None
 ) -> Measurements:
-    """Returns terms and constraints on held-out batches, with the estimators training uses.
+    """Returns terms and constraints on held-out batches, with the estimators of training.
 
     Args:
       batches: images [B, ...], or pairs: (images, labels), or (x, z) where z is data, or (x, c)
         where there is a condition.
-      lagrangian: whose constraints are measured; the model's own if None.
+      lagrangian: the Lagrangian with the constraints to measure; the model's if None.
 
     Raises:
       InputError: there are no images.
@@ -128,7 +128,7 @@ def measure(
     if not rows:
         raise InputError("There are no held-out images: give at least one batch.")
     terms = {name: np.array([row[name] for row in rows]) for name in rows[0]}
-    # D_j = sum_i C_ij term_i, over the i with C_ij != 0: another term may not be finite
+    # D_j = sum_i C_ij term_i, only over i with C_ij != 0: the other terms may not be finite
     constraints = [
         sum(c * terms[name] for c, name in zip(column, lagrangian.terms, strict=True) if c)
         for column in lagrangian.slopes.T.astype(np.float64)
@@ -138,10 +138,10 @@ def measure(
 
 
 def evaluated(model: Any, batches: Iterable[Any]) -> dict[str, float]:
-    """Returns what `model.evaluate` logs, by one process alone for all replicas.
+    """Returns what `model.evaluate` logs, computed by one process without the other replicas.
 
     Args:
-      batches: as for `measure`; of any sizes.
+      batches: as for `measure`, of any sizes.
     """
     rows, sizes = [], []
     for number, batch in enumerate(batches):
@@ -170,9 +170,9 @@ def with_classes(batches: Iterable[Any], most: int) -> tuple[np.ndarray, np.ndar
 
 
 def information(model: Any, batches: Iterable[Any], points: int, seed: int) -> Any:
-    """Returns I_q(x;z) of the first `points` images; I_q(x;z|c) where c are classes.
+    """Returns I_q(x;z) on the first `points` images; I_q(x;z|c) if the condition is a class.
 
-    None where the condition has no classes, or a class has fewer than two images.
+    None if the condition is not a class, or a class has fewer than two images.
     """
     from zoo.metrics import information_given_classes, mutual_information
 

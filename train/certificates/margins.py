@@ -1,4 +1,4 @@
-"""Margins for a model that plain `fit` trains: a Keras callback."""
+"""`HeldOutMargins`: a Keras callback that sets margins in plain `fit`."""
 
 from __future__ import annotations
 
@@ -16,22 +16,23 @@ if TYPE_CHECKING:
 
 
 class HeldOutMargins(keras.callbacks.Callback):
-    """Makes the dual step aim below each learned tolerance by what it costs on held-out data.
+    """Makes the dual step aim below each learned tolerance by a margin measured on held-out data.
 
         margin_j = max(0, D_j(held out) - D_j(train)) + 4 standard errors of D_j(held out)
 
-    As `train.run` does: see `train.certificates.aiming`. Margins are measured at the end of epochs,
-    but of the last. Until the first they are what `compile` set, 0 if nothing.
+    `train.run` does the same; see `train.certificates.aiming`. Margins are measured at the end of
+    every epoch but the last. Before that they are what `compile` set, 0 by default.
 
     Args:
-      held_out: data as `held_out.in_batches` takes it; not that of the certificate.
-      training: data that critics are fitted to, where a learned constraint is read by one.
-      best: what `measure_best` returned, where tolerances are relative to it.
+      held_out: data as `held_out.in_batches` takes it, other than the data of the certificate.
+      training: data for fitting critics, needed if a critic estimates a learned constraint.
+      best: what `measure_best` returned, needed if tolerances are relative to it.
       every: epochs between two measurements.
 
     Raises:
-      InputError: when training begins: no constraint is learned, a critic reads one and `training`
-        is missing or there are fewer than 40 held-out examples, or the data does not fit.
+      InputError: when training begins: no constraint is learned, or the data does not fit; or a
+        critic estimates a constraint and `training` is missing or there are fewer than 40 held-out
+        examples.
     """
 
     def __init__(
@@ -49,7 +50,7 @@ class HeldOutMargins(keras.callbacks.Callback):
         model = self.model
         if not model.lagrangian.learned:
             raise InputError(
-                f"{model.objective.name} has no learned constraint, so it has no margins: leave "
+                f"{model.objective.name} has no learned constraint and so no margins: leave "
                 "HeldOutMargins out."
             )
         batches = in_batches(model, self._held_out)
@@ -64,15 +65,15 @@ class HeldOutMargins(keras.callbacks.Callback):
             return None
         if self._training is None:
             raise InputError(
-                f"A critic reads {names[0]}: give HeldOutMargins training=, the data that one is "
-                "fitted to."
+                f"A critic estimates {names[0]}: give HeldOutMargins training=, the data to fit "
+                "the critic to."
             )
         training = in_batches(self.model, self._training, TRAINING_BATCH)
         samples = aiming.samples_of(self.model, batches, training)
         if samples is None:
             raise InputError(
-                f"A critic reads {names[0]}, which needs {2 * aiming.LEAST_HALF} held-out examples "
-                "or more: give HeldOutMargins more."
+                f"A critic estimates {names[0]}, which needs at least {2 * aiming.LEAST_HALF} "
+                "held-out examples: give HeldOutMargins more."
             )
         return samples
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-LEAST = 8  # records: of fewer, no pattern can be told from noise
-_SWINGS = 3  # sign changes at least: one and a half periods
+LEAST = 8  # records: with fewer, a pattern cannot be told from noise
+_SWINGS = 3  # the fewest sign changes of a swing: one and a half periods
 _STANDARD_ERRORS = 3.0
 
 
@@ -22,15 +22,15 @@ def oscillation(
         noise_changes = 2 n_met n_violated / n                   if records were independent
         overshoot = max_{t >= t_0} max(0, D_t - eps),   t_0 the first t with D_t <= eps
 
-    A constraint held at its tolerance by its multiplier changes sign as noise does. One that cycles
-    stays on each side for several records, and changes sign less often: `swings` is true for 3
-    changes or more that are fewer than noise gives by 3 standard errors of the runs test. Wald and
-    Wolfowitz "On a Test Whether Two Samples Are from the Same Population." Annals of Mathematical
-    Statistics 11, 1940.
+    If the multiplier holds a constraint at its tolerance, D - eps changes sign as noise does. If
+    it cycles, it stays on each side for several records and changes sign less often. `swings` is
+    true if there are 3 or more changes, but fewer than noise would give by 3 standard errors of the
+    runs test. Wald and Wolfowitz "On a Test Whether Two Samples Are from the Same Population."
+    Annals of Mathematical Statistics 11, 1940.
 
     Args:
-      records: rows of metrics.jsonl, of which those of split "train" with a finite D count.
-      expression: of the constraint.
+      records: rows of metrics.jsonl; those of split "train" with a finite D are used.
+      expression: the constraint's name.
       tolerance: eps, in the constraint's units.
 
     Returns:
@@ -75,7 +75,7 @@ def oscillation(
 
 
 def sentences(found: Mapping[str, Any] | None) -> list[str]:
-    """Returns what `oscillation` found, for the certificate's page; nothing if that is None."""
+    """Returns the result of `oscillation` in sentences, for the certificate's page; [] if None."""
     if found is None:
         return []
     name, changes = found["expression"], found["sign_changes"]
@@ -108,7 +108,7 @@ def sentences(found: Mapping[str, Any] | None) -> list[str]:
 
 
 def _changes(violated: np.ndarray) -> tuple[int, float, float]:
-    """Returns the changes of side, their expected number under independence, and its deviation."""
+    """Returns the number of sign changes, and its mean and deviation under independence."""
     n, above = len(violated), int(violated.sum())
     changes = int(np.sum(violated[1:] != violated[:-1]))
     # E changes = 2 n_1 n_2 / n,   Var changes = 2 n_1 n_2 (2 n_1 n_2 - n) / (n^2 (n - 1))

@@ -1,4 +1,4 @@
-"""The certificate for people: a page of Markdown."""
+"""certificate.md: the certificate as a page of Markdown."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from zoo.objectives.divergences import NATS
 
 
 def number(value: float | None) -> str:
-    """Returns a number as it is printed, with 5 digits; a dash for null."""
+    """Returns a number with 5 digits, or a dash for None."""
     return "-" if value is None else f"{value:.5g}"
 
 
 def markdown(certificate: Mapping[str, Any]) -> str:
-    """Returns certificate.md of a certificate, as `train.certificates.certificate` makes it."""
+    """Returns certificate.md for what `train.certificates.certify` returns."""
     from train.certificates import gradients
 
     parts = [f"# {certificate['model']}: {certificate['verdict']}", certificate["reason"]]
@@ -27,8 +27,8 @@ def markdown(certificate: Mapping[str, Any]) -> str:
         parts += ["## Multipliers", _multipliers(certificate["constraints"])]
         parts.append(certificate["convergence"])
         parts.append(
-            "The margin is how far below the tolerance training aimed, for what held-out data and "
-            "a critic fitted on cost more."
+            "The margin is how far below the tolerance training aimed, so that the constraint "
+            "holds on held-out data and for a critic trained further."
         )
         parts.append("![Held-out intervals and multipliers](plots/certificate.png)")
         parts += _listed(
@@ -60,13 +60,13 @@ def _measured_on(certificate: Mapping[str, Any]) -> str:
     return (
         f"Step {certificate['step']}, on held-out data: {data['batches']} batches of "
         f"{data['batch_size']}{left_out}. Values are nats per example{_units(certificate)}. A "
-        "constraint holds if its upper limit is within the tolerance and is violated if its lower "
-        "limit is above it; each limit is right in 97.5% of repeats."
+        "constraint holds if its upper limit is within the tolerance, and is violated if its lower "
+        "limit is above it. Each limit has confidence 97.5%."
     )
 
 
 def _units(certificate: Mapping[str, Any]) -> str:
-    """Says which values have other units than nats, ", `SW_z` in units of squared distance"."""
+    """Says which values are not in nats, such as ", `SW_z` in units of squared distance"."""
     found: dict[str, list[str]] = {}
     for name in (*(c["expression"] for c in certificate["constraints"]), *certificate["terms"]):
         unit = subjects.unit(name)
@@ -96,13 +96,13 @@ def _constraints(constraints: Iterable[Mapping[str, Any]]) -> str:
 
 
 def _reading(c: Mapping[str, Any]) -> str:
-    """Returns the value of the training's estimator, and what it is to the constraint."""
+    """Returns the value of training's estimator, and which side of the constraint it bounds."""
     meaning = {"exact": "", "lower": ", a lower bound", "upper": ", an upper bound"}
     return number(c["value"]) + meaning.get(c["side"], ", no bound")
 
 
 def _methods(constraints: Iterable[Mapping[str, Any]]) -> str:
-    """Says where bounds come from, and what is the matter with them."""
+    """Says how each bound was computed, and its known faults."""
     lines = []
     for c in constraints:
         said = [
@@ -118,8 +118,8 @@ def _methods(constraints: Iterable[Mapping[str, Any]]) -> str:
             said.append(c["power"]["sentence"])
         if c["best_here"] is not None:
             said.append(
-                f"the tolerance is {c['declared']}, and on these images best is "
-                f"{number(c['best_here'])}, where it was {number(c['best'])} on validation data"
+                f"the tolerance is {c['declared']}; best is {number(c['best_here'])} on these "
+                f"images and was {number(c['best'])} on validation data"
             )
         if said:
             lines.append(f"- {_code(c['expression'])}: {'; '.join(said)}.")
@@ -127,7 +127,7 @@ def _methods(constraints: Iterable[Mapping[str, Any]]) -> str:
 
 
 def _listed(sentences: Iterable[str]) -> list[str]:
-    """Returns sentences as one list, or nothing."""
+    """Returns sentences as one Markdown list; [] if there are none."""
     lines = [f"- {said}" if said.endswith(".") else f"- {said}." for said in sentences]
     return ["\n".join(lines)] if lines else []
 
@@ -139,7 +139,7 @@ def _multipliers(constraints: Iterable[Mapping[str, Any]]) -> str:
         acting = c["acting_multiplier"]
         known = acting is not None and c["multiplier"] is not None
         if known and abs(acting - c["multiplier"]) > 0.01 * abs(acting):
-            # The augmented Lagrangian adds a penalty on the violation.
+            # The augmented Lagrangian adds a penalty on the violation to lambda.
             multiplier += f", acting {number(acting)}"
         if c["at_clip"]:
             multiplier += f", at its {c['at_clip']} clip"
@@ -159,13 +159,13 @@ def _information(found: Mapping[str, Any] | None) -> str:
         return "Not estimated: q(z|x) or p(x|z) has no density."
     sentences = [
         f"I_q(x;z) is about **{number(found['estimate'])}** ({_interval(found['interval'])}), from "
-        f"{found['points']} points, which cannot show more than log {found['points']} = "
+        f"{found['points']} images, whose estimate cannot exceed log {found['points']} = "
         f"{number(found['ceiling'])}.",
         f"It is at most RATE = {number(found['rate'])}, and at least H_q(x) - REC_x, where REC_x = "
         f"{number(found['rec_x'])} and H_q(x), the entropy of the data, is not known.",
     ]
     if found["sharing"] is not None and found["sharing"] < 2:
-        sentences.insert(1, "That is its ceiling, or nearly: there may be far more.")
+        sentences.insert(1, "The estimate is near its ceiling: I_q may be far larger.")
     return " ".join(sentences)
 
 
@@ -196,7 +196,7 @@ def _code(expression: str) -> str:
 
 
 def _cell(expression: str) -> str:
-    """Returns an expression as code in a table, whose columns a bare | would part."""
+    """Returns an expression as code in a table, with | escaped: it would start a new column."""
     return _code(expression.replace("|", r"\|"))
 
 

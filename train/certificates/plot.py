@@ -1,4 +1,4 @@
-"""The certificate's picture: bounds beside tolerances, and multipliers over the steps."""
+"""plots/certificate.png: bounds beside tolerances, and multipliers over the steps."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def draw(
     records: Sequence[Mapping[str, Any]],
     path: str | os.PathLike[str],
 ) -> None:
-    """Writes, for each learned constraint, its interval beside its tolerance and its multiplier.
+    """Plots, for each learned constraint, its interval, tolerance and multiplier.
 
     Args:
       certificate: with at least one learned constraint.
-      records: rows of metrics.jsonl, whose multipliers are drawn over the steps.
+      records: rows of metrics.jsonl, for the multipliers over the steps.
       path: the PNG file.
     """
     constraints = certificate["constraints"]
@@ -61,7 +61,7 @@ def _draw_interval(axes: Any, c: Mapping[str, Any]) -> None:
     held_out = {"color": style.COLOURS["validation"], "linewidth": 1.8}
     least, most = limits
     if least is not None:
-        # An arrow where nothing is known from above.
+        # An arrow if there is no upper bound.
         end = high + margin if most is None else most
         axes.plot([least, end], [0, 0], **held_out)
         axes.plot([least], [0], marker="|", markersize=9, markeredgewidth=1.8, **held_out)

@@ -1,4 +1,4 @@
-"""The price of an information preference: what a run reached against its neutral run."""
+"""The price of an information preference: a run compared with its neutral run."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ _UNKNOWN = {"run": None, "neutral": None, "difference": None, "interval": None}
 def price(
     model: Any, neutral: Any, batches: Iterable[Any], seed: int = 0, points: int = POINTS
 ) -> dict[str, Any]:
-    """Returns what both models reach on the same images, and the differences.
+    """Returns the values of both models on the same images, and their differences.
 
         difference = D(model) - D(neutral),   interval: `mean_interval` of it over batches
 
-    Batches are paired: both models see the same images with the same noise, so that what images
-    differ in cancels. The two estimates of I_q(x;z) are not: their standard errors are added in
-    quadrature, which is too wide where both err alike. The neutral run is the one without an
-    information preference that measured `best`.
+    The neutral run is the run without an information preference that measured `best`. Batches are
+    paired: both models see the same images with the same noise, so that the variation between
+    images cancels. The two estimates of I_q(x;z) are not paired: their standard errors are added in
+    quadrature, which gives too wide an interval if the errors are correlated.
 
     Args:
       model: a LagrangianModel.
       neutral: the LagrangianModel of the neutral run.
-      batches: held-out images [B, ...], or (images, labels), or (x, z) where z is data; gone
-        through four times.
+      batches: held-out images [B, ...], or (images, labels), or (x, z) where z is data; iterated
+        over four times.
       seed: of the terms' noise and of the codes.
-      points: the most images that the information is estimated on.
+      points: the largest number of images for estimating the information.
 
     Returns:
-      JSON-able data: "batches"; "terms", those both models have, by name; "constraints", the
+      JSON-able data: "batches"; "terms", by name, if both models have them; "constraints", the
       model's learned ones; "neg_elbo", REC_x + RATE; "information". Each has run, neutral,
-      difference and interval, in nats per example or the constraint's own units; numbers are None
-      where they cannot be measured on both. Intervals are None with fewer than 8 batches. Of the
-      information at_ceiling says whether each estimate is at `ceiling`: it may be far higher.
+      difference and interval, in nats per example or the constraint's unit. Numbers are None if
+      they cannot be measured on both models. Intervals are None with fewer than 8 batches. For the
+      information, at_ceiling says whether each estimate is at `ceiling`; I_q may be far higher.
 
     Raises:
       InputError: there are no images.
@@ -69,7 +69,7 @@ def price(
 
 
 def sentences(found: Mapping[str, Any] | None) -> list[str]:
-    """Returns what `price` found, for the certificate's page; nothing if that is None."""
+    """Returns the result of `price` in sentences, for the certificate's page; [] if None."""
     if found is None:
         return []
     said = []
@@ -89,7 +89,7 @@ def sentences(found: Mapping[str, Any] | None) -> list[str]:
 def _exchange(
     information: Mapping[str, Any], cost: Mapping[str, Any] | None, rate: Mapping[str, Any] | None
 ) -> str:
-    """Says what was had in information for how much of -ELBO."""
+    """Says how much information was gained or lost for which change of -ELBO."""
     at_ceiling = information["at_ceiling"]
     bill = None
     if cost is not None and cost["difference"] is not None:
@@ -128,7 +128,7 @@ def _interval(of: Mapping[str, Any]) -> str:
 
 
 def _moved(of: Mapping[str, Any]) -> bool:
-    """Whether the interval of a difference, if it is known, leaves out 0."""
+    """Whether the interval of a difference excludes 0, or is unknown."""
     return of["interval"] is None or not of["interval"][0] <= 0.0 <= of["interval"][1]
 
 
@@ -140,7 +140,7 @@ def _unit(expression: str) -> str:
 def _combined(
     terms: Mapping[str, tuple[np.ndarray, np.ndarray]], weights: Mapping[str, float]
 ) -> dict[str, Any] | None:
-    """Returns both means of a sum of terms and their paired difference; None if a term lacks."""
+    """Returns both means of a sum of terms and their paired difference, or None."""
     from zoo.metrics.intervals import MIN_VALUES, mean_interval
 
     if not set(weights) <= set(terms):
@@ -180,7 +180,7 @@ def _information(
         "difference": difference,
         "interval": None if difference is None else [difference - half, difference + half],
         "ceiling": run.ceiling,
-        # exp(log N - I) below 2: of fewer than two points a code may come
+        # exp(log N - I) < 2: on average, a code could come from fewer than two of the images
         "at_ceiling": {"run": run.sharing < 2, "neutral": before.sharing < 2},
     }
 

@@ -1,4 +1,4 @@
-"""Several runs together: repeats by other seeds, and pairs along one tolerance."""
+"""Several runs compared: repeats with other seeds, and pairs that differ in one tolerance."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any
 from train.certificates import envelope
 from train.workdirs.config import RunConfig
 
-# Every seed may have a neutral run of its own, in a folder of its own.
+# Each seed may have a neutral run in a different folder.
 _OF_A_SEED = {"seed", "best_from"}
-_FEW = 4  # seeds: of fewer, Student's interval is wider than 4 standard errors to each side
+_FEW = 4  # seeds: with fewer, Student's interval exceeds 4 standard errors to each side
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,24 +28,24 @@ class _Run:
 
 
 def aggregate(runs: Iterable[tuple[Any, Any, Mapping[str, Any]]]) -> dict[str, Any]:
-    """Returns what several certified runs say together.
+    """Groups certified runs by configuration, and compares the groups.
 
-    Runs that differ by seed alone are one group: means over its seeds with Student's intervals.
-    Two groups that differ in one declared tolerance alone, neighbours along it, are held against
-    the envelope theorem, see `train.certificates.envelope.slope`. For every other pair of groups
-    the fields in which they differ are named.
+    Runs that differ only in the seed are one group, with means over seeds and Student's intervals.
+    Two groups that differ only in one declared tolerance, and are neighbours along it, are checked
+    against the envelope theorem, see `train.certificates.envelope.slope`. For every other pair of
+    groups the fields in which they differ are listed.
 
     Args:
       runs: (folder, RunConfig or its dict, certificate.json's dict) of each run.
 
     Returns:
       JSON-able {"groups", "slopes", "differences"}; `markdown` makes it readable. A group has
-      model, runs, seeds, verdicts (verdict -> count), constraints, information and notes. Of a
-      constraint value, tolerance, violation D - eps and multiplier are {"mean", "interval",
-      "count"} over seeds, without those that are null.
+      model, runs, seeds, verdicts (verdict -> count), constraints, information and notes. A
+      constraint has value, tolerance, violation D - eps and multiplier, each {"mean", "interval",
+      "count"} over the seeds where it is not null.
 
     Raises:
-      InputError: a dict is no run's configuration.
+      InputError: a dict is not a run's configuration.
     """
     groups: list[list[_Run]] = []
     for path, config, certificate in runs:
@@ -78,7 +78,7 @@ def aggregate(runs: Iterable[tuple[Any, Any, Mapping[str, Any]]]) -> dict[str, A
 
 
 def markdown(found: Mapping[str, Any]) -> str:
-    """Returns what `aggregate` found as a page of Markdown."""
+    """Returns the result of `aggregate` as a page of Markdown."""
     parts = []
     for group in found["groups"]:
         seeds = ", ".join(map(str, group["seeds"]))
@@ -101,7 +101,7 @@ def markdown(found: Mapping[str, Any]) -> str:
 
 
 def _differing(one: _Run, other: _Run) -> list[str]:
-    """Returns the fields in which two runs differ; those of the objective by their own names."""
+    """Returns the fields in which two runs differ, such as objective.constraints."""
     fields = [text.partition(":")[0] for text in one.config.differences(other.config)]
     if "objective" in fields:
         ours, theirs = one.config.objective, other.config.objective
@@ -109,14 +109,14 @@ def _differing(one: _Run, other: _Run) -> list[str]:
         at = fields.index("objective")
         fields[at : at + 1] = [f"objective.{name}" for name in names]
     if one.certificate["step"] != other.certificate["step"]:
-        fields.append("step")  # a run may be extended: its configuration does not count the steps
+        fields.append("step")  # not in the configuration, because a run may be extended
     return fields
 
 
 def _one_tolerance(one: _Run, other: _Run) -> str | None:
-    """Returns the one constraint in whose declared tolerance the runs differ, and nothing else."""
+    """Returns the constraint whose declared tolerance is the only difference between two runs."""
     fields = set(_differing(one, other)) - _OF_A_SEED
-    # The parameters of a declaration hold its tolerances again, by their own names.
+    # The parameters of a declaration repeat its tolerances under other names.
     if not fields <= {"objective.constraints", "objective.parameters"}:
         return None
     pairs = list(
@@ -136,7 +136,7 @@ def _one_tolerance(one: _Run, other: _Run) -> str | None:
 def _neighbours(
     pairs: Sequence[tuple[int, int]], tolerances: Sequence[float | None]
 ) -> list[tuple[int, int]]:
-    """Returns the pairs of groups between whose tolerances no other linked group has its own."""
+    """Returns the pairs of groups that are neighbours: no linked group has a tolerance between."""
     linked = {frozenset(pair) for pair in pairs}
 
     def between(i: int, j: int) -> bool:
@@ -155,7 +155,7 @@ def _tolerance(group: Sequence[_Run], expression: str) -> float | None:
 
 
 def _distinct(group: Sequence[_Run]) -> list[_Run]:
-    """Returns the first run of each seed: two of one seed are no independent repeats."""
+    """Returns the first run of each seed: runs with one seed are not independent repeats."""
     return list({run.config.seed: run for run in reversed(group)}.values())[::-1]
 
 
@@ -199,13 +199,13 @@ def _group(group: Sequence[_Run]) -> dict[str, Any]:
 def _notes(seeds: int, runs: int) -> list[str]:
     notes = []
     if seeds < runs:
-        notes.append("Runs of one seed are no independent repeats: the first of them counts.")
+        notes.append("Runs with the same seed are not independent: only the first counts.")
     if seeds == 1:
-        return [*notes, "One seed gives no interval: train others with --seed."]
+        return [*notes, "One seed gives no interval: train more runs with other values of --seed."]
     if seeds < _FEW:
         notes.append(
             f"{seeds} seeds are few: an interval reaches {envelope.quantile(seeds):.1f} standard "
-            f"errors to each side, where that of 5 seeds reaches {envelope.quantile(5):.1f}."
+            f"errors to each side; with 5 seeds it reaches {envelope.quantile(5):.1f}."
         )
     notes.append("Intervals are 95% over seeds; all seeds share the held-out images.")
     return notes
@@ -234,7 +234,7 @@ def _difference(of: Mapping[str, Any]) -> str:
 
 
 def _shown(mean: Mapping[str, Any]) -> str:
-    """Returns a mean with its interval, if it has one that is not a point."""
+    """Returns a mean, with its interval unless that is missing or a single point."""
     if mean["mean"] is None:
         return "-"
     text = f"{mean['mean']:.4g}"
@@ -245,5 +245,5 @@ def _shown(mean: Mapping[str, Any]) -> str:
 
 
 def _code(text: str) -> str:
-    """Returns text as code, whose bars would part the columns of a table."""
+    """Returns text as code, with | escaped: it would start a new column of a table."""
     return "`" + text.replace("|", r"\|").replace("`", "'") + "`"

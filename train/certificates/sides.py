@@ -1,4 +1,4 @@
-"""One learned constraint from both sides: the bounds on its terms, added up."""
+"""Upper and lower bounds on one learned constraint, from the bounds on its terms."""
 
 from __future__ import annotations
 
@@ -24,31 +24,32 @@ def of_constraint(
     neutral: tuple[Measurements, Bounds | None] | None = None,
     declared: Any = None,
 ) -> dict[str, Any]:
-    """Bounds learned constraint `index` from both sides.
+    """Bounds learned constraint `index` from above and from below.
 
         D_j = sum_i C_ij term_i
 
-    Terms that are estimated without bias are added in every batch, and their mean has an interval.
-    Each other term has bounds of its own (`zoo.bounds`), or where none are known there the one that
-    its estimate is by itself, and D_j those that add up, a negative C_ij turning a term's upper
-    bound into one from below. A sum of two limits holds at least as often as each.
+    Terms with unbiased estimates are summed in every batch, and the mean over batches has an
+    interval. Every other term has bounds from `zoo.bounds`; if there are none, its estimate serves
+    as a one-sided bound where it is one. The bounds on D_j are the weighted sums of these; a
+    negative C_ij turns a term's upper bound into a lower one. A sum of limits holds at least as
+    often as each limit.
 
-    Where the tolerance is relative to a best and `neutral` is given, both runs are measured on the
-    same batches with the same noise, and D - factor best is compared with the offset: what one set
-    of images costs more than another is no part of that.
+    If the tolerance is relative to best and `neutral` is given, both runs are measured on the same
+    batches with the same noise, and D - factor best is compared with the offset. The difficulty of
+    these images then cancels.
 
     Args:
       model: a LagrangianModel.
       measured: its terms on held-out batches.
-      bounds: of its other terms; None if there are too few examples.
+      bounds: on its terms with biased estimates; None if there are too few examples.
       neutral: the neutral run's measurements on the same batches, and bounds on its terms.
-      declared: the `Tolerance` of which the constraint's own is the number.
+      declared: the `Tolerance` as declared, such as best + 4; eps is its numerical value.
 
     Returns:
-      value, interval: of the training's estimators on held-out batches.
-      side: "exact", "lower", "upper" or "neither": what that value is to D.
-      lower, upper: {"value", "limit", "method", "size", "notes"}, None where there is none.
-      tolerance_here, best_here: on these examples, where `neutral` tells them.
+      value, interval: by the estimators of training, on held-out batches.
+      side: "exact", "lower", "upper" or "neither": how that value bounds D.
+      lower, upper: {"value", "limit", "method", "size", "notes"}, or None without such a bound.
+      tolerance_here, best_here: on these examples, if `neutral` is given.
     """
     lagrangian = model.lagrangian
     column = dict(zip(lagrangian.terms, lagrangian.slopes[:, index].astype(float), strict=True))
@@ -68,7 +69,7 @@ def of_constraint(
     relative = declared is not None and declared.needs_best and neutral is not None
     factor = float(declared.factor) if relative else 0.0
     if column.keys() == {"MMD_z"} and (whole := _whole_mmd(bounds)):
-        # All codes at once say more than batches of them.
+        # All codes at once give a smaller error than batches.
         parts = [(1.0, whole)]
         found["value"] = whole.lower.value
         found["interval"] = [whole.lower.limit, whole.upper.limit]
@@ -96,13 +97,13 @@ def _here(best: float, declared: Any) -> dict[str, float]:
 
 
 def _whole_mmd(bounds: Bounds | None) -> Any:
-    """Returns both bounds on MMD_z, None if there are too few codes."""
+    """Returns both bounds on MMD_z from all codes at once; None if there are too few."""
     found = _or_none(bounds, "MMD_z")
     return found if found.lower and found.upper else None
 
 
 def _against(whole: Any, best: Any, factor: float) -> TermBounds:
-    """Returns bounds on D - factor best, moved by factor times the estimate of best."""
+    """Returns bounds on D - factor best, shifted by factor times the estimate of best."""
     low = math.hypot(
         whole.lower.value - whole.lower.limit, factor * (best.upper.limit - best.upper.value)
     )
@@ -118,7 +119,7 @@ def _against(whole: Any, best: Any, factor: float) -> TermBounds:
 
 
 def value_of(per_batch: np.ndarray) -> dict[str, Any]:
-    """Returns the mean over batches and its interval, None where a value is not finite."""
+    """Returns the mean over batches and its interval; None if a value is not finite."""
     if not np.all(np.isfinite(per_batch)):
         return {"value": None, "interval": None}
     enough = len(per_batch) >= MIN_VALUES
@@ -127,7 +128,7 @@ def value_of(per_batch: np.ndarray) -> dict[str, Any]:
 
 
 def _side(column: Mapping[str, float], sides: Mapping[str, str]) -> str:
-    """Returns what a sum of estimates is to the sum of their terms."""
+    """Returns how a weighted sum of estimates bounds the sum of their terms."""
     turned = {"lower": "upper", "upper": "lower"}
     found = {
         side if column[name] > 0 else turned.get(side, side)
@@ -147,7 +148,7 @@ def _of_batches(measured: Measurements, exact: Mapping[str, float]) -> tuple[flo
 def _interval(
     values: np.ndarray, shift: float, measured: Measurements, how: str
 ) -> tuple[float, TermBounds]:
-    """Returns both bounds of what is estimated without bias in each batch."""
+    """Returns both bounds on a quantity with an unbiased estimate in each batch."""
     found = value_of(values)
     if found["interval"] is None:
         return 1.0, TermBounds()
@@ -171,7 +172,7 @@ def _or_none(bounds: Bounds | None, name: str) -> TermBounds:
 def _or_one_sided(
     bounds: Bounds | None, name: str, measured: Measurements, side: str
 ) -> TermBounds:
-    """Returns the bounds on a term; of one that none are known of, what its side makes of it."""
+    """Returns the bounds on a term; if there are none, its estimate as a bound on its side."""
     found = _or_none(bounds, name)
     if found != TermBounds() or side not in _OTHER or name not in measured.terms:
         return found
@@ -180,7 +181,7 @@ def _or_one_sided(
 
 
 def _added(parts: list[tuple[float, TermBounds]], side: Side) -> Bound | None:
-    """Returns the bound on a weighted sum of terms, None unless each has the one it needs."""
+    """Returns the bound on a weighted sum of terms; None if a term lacks the bound needed."""
     needed = []
     for weight, found in parts:
         bound = getattr(found, side if weight > 0 else _OTHER[side])
@@ -203,7 +204,7 @@ _OTHER: dict[Side, Side] = {"lower": "upper", "upper": "lower"}
 
 
 def _json(bound: Bound | None) -> dict[str, Any] | None:
-    """Returns a bound as JSON; one that is infinite or no number is no bound."""
+    """Returns a bound as JSON; None if it is not finite."""
     if bound is None or not math.isfinite(bound.limit):
         return None
     return {

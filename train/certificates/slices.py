@@ -1,4 +1,4 @@
-"""The worst class: what each exactly estimated constraint costs on images of one label."""
+"""The worst class: each constraint with an unbiased estimate, on the images of one label."""
 
 from __future__ import annotations
 
@@ -9,22 +9,23 @@ import numpy as np
 
 from zoo.batch import Batch
 
-EXACT = frozenset({"REC_x", "RATE", "REC_z"})  # means over examples, unbiased on any of them
+EXACT = frozenset({"REC_x", "RATE", "REC_z"})  # means over examples, unbiased on any subset
 SIZES = (32, 8, 2)  # of batches: few, as the traced terms are compiled for each
 _WANTED = 16
 _MOST = 32  # batches of a class
 
 
 def slices(model: Any, batches: Iterable[Any], labels: Any, seed: int = 0) -> dict[str, Any]:
-    """Measures each exactly estimated learned constraint on every class of the data alone.
+    """Measures each learned constraint with an unbiased estimate on every class of the data.
 
         D_j(c) = sum_i C_ij term_i(c),   term_i(c) the mean over batches of images with label c
         interval: `mean_interval` of its batches, of confidence 1 - 0.05 / K for K classes
 
-    Constraints over REC_x, RATE and REC_z count, which are means over examples: the mean of D_j(c)
-    over classes, weighted by their shares, is D_j. REC_z, estimated on samples of p, is common to
-    all classes unless z is data: a constraint on it alone is left out. The intervals hold for all
-    classes of a constraint together, by Bonferroni's correction, so that the worst may be picked.
+    Only constraints over REC_x, RATE and REC_z are measured. These are means over examples, so the
+    mean of D_j(c) over classes, weighted by their shares, is D_j. REC_z is estimated on samples of
+    p and is the same for all classes unless z is data: a constraint on REC_z alone is left out. By
+    Bonferroni's correction the intervals hold for all classes of a constraint together, so that
+    the worst class may be selected.
 
     Args:
       model: a LagrangianModel.
@@ -33,10 +34,10 @@ def slices(model: Any, batches: Iterable[Any], labels: Any, seed: int = 0) -> di
       seed: of the terms' noise.
 
     Returns:
-      {"classes": K, "constraints": [row]}, JSON-able. A row has expression, tolerance, labels: each
-      with label, images, value and interval; worst, the label of the highest value among those
-      with an interval; and alone, whether no other may be as high. Value and interval are None
-      where a class has too few images, or a term is not finite.
+      {"classes": K, "constraints": [row]}, JSON-able. A row has expression, tolerance, labels (each
+      with label, images, value and interval), worst (the label of the highest value that has an
+      interval) and alone (whether every other interval lies below it). Value and interval are None
+      if a class has too few images or a term is not finite.
 
     Raises:
       InputError: there are fewer labels than images.
@@ -83,10 +84,11 @@ def slices(model: Any, batches: Iterable[Any], labels: Any, seed: int = 0) -> di
 def sentences(
     found: Mapping[str, Any] | None, quantities: Mapping[str, str] | None = None
 ) -> list[str]:
-    """Returns what `slices` found, for the certificate's page.
+    """Returns the result of `slices` in sentences, for the certificate's page.
 
     Args:
-      quantities: constraint -> what is bounded, "-ELBO"; the constraint itself if not given.
+      quantities: constraint -> the name of the bounded quantity, such as "-ELBO"; the constraint's
+        name if not given.
     """
     said = []
     for row in found["constraints"] if found is not None else ():
@@ -130,14 +132,14 @@ def _depends_on_class(column: Mapping[str, float], paired: bool) -> bool:
 
 
 def _size(count: int) -> int:
-    """Returns the largest batch size that gives enough batches of a class."""
+    """Returns the largest batch size that gives enough batches of one class."""
     return next((size for size in SIZES if count // size >= _WANTED), SIZES[-1])
 
 
 def _of_one_class(
     model: Any, batches: Iterable[Any], labels: np.ndarray, sizes: Mapping[Any, int]
 ) -> Iterator[tuple[Any, int, tuple[Any, Any, Any]]]:
-    """Yields a label, the number of the batch within its class, and x, z and c, None if absent."""
+    """Yields the label, the batch's number within its class, and (x, z, c) with None if absent."""
     from zoo.errors import InputError
 
     waiting: dict[Any, list[Any]] = {c: [] for c in sizes}
@@ -149,7 +151,7 @@ def _of_one_class(
         assert x is not None
         if first + len(x) > len(labels):
             raise InputError(
-                f"There are {len(labels)} labels for {first + len(x)} images or more: give one "
+                f"There are {len(labels)} labels for at least {first + len(x)} images: give one "
                 "label for each image."
             )
         for i, label in enumerate(labels[first : first + len(x)].tolist()):
@@ -169,10 +171,10 @@ def _of_one_class(
 
 
 def _ranked(values: Mapping[Any, np.ndarray], images: Mapping[Any, int]) -> dict[str, Any]:
-    """Returns each label's value and interval, and which is the highest."""
+    """Returns each label's value and interval, and the label with the highest value."""
     from zoo.metrics.intervals import MIN_VALUES
 
-    # Bonferroni: all intervals hold together with 95%
+    # Bonferroni: all intervals hold together with confidence 95%
     confidence = 1 - 0.05 / max(1, sum(len(of) >= MIN_VALUES for of in values.values()))
     rows = [
         {"label": label, "images": images[label], **_value(of, confidence)}

@@ -1,14 +1,14 @@
-"""What bounds say of constraints: a status for each, and one verdict for the run.
+"""The status of each constraint, decided by its bounds, and the verdict of the run.
 
     holds            an upper bound's confidence limit is within the tolerance
     violated         a lower bound's confidence limit is above it
-    undecided        neither, though an upper bound could be had
-    not refuted      neither, and no upper bound exists: a failed attempt to refute it
-    uninformative    it holds, but the tolerance admits known failures
+    undecided        neither, though an upper bound exists
+    not refuted      neither, and no upper bound exists: an attempt to refute it failed
+    uninformative    it holds, but the tolerance allows known failures
 
-An estimate decides nothing by itself: a critic's is a lower bound, or none. A dual optimum has its
-active constraints at their tolerances, so that undecided is no failure of the run but all that
-these data can tell.
+An estimate alone decides nothing: a critic's is a lower bound or no bound. At a dual optimum the
+active constraints are at their tolerances. So "undecided" is not a failure of the run; it means
+that these data cannot tell.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ _VERDICTS = {
 
 
 def judged(c: dict[str, Any], records: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """Adds to a bounded constraint its status, and what its multiplier says of it."""
+    """Returns a bounded constraint with its status, whether it is active, and its slackness."""
     eps, multiplier = c["tolerance_here"], c["multiplier"]
     low, high = limit(c, "lower"), limit(c, "upper")
     if not (c["value"] is None or math.isfinite(c["value"])):
         raise ValueError(f"{c['expression']} has value {c['value']}: use None.")
     status = "undecided"
     if multiplier is None or c["value"] is None:
-        pass  # a number that is not finite says nothing, and neither does a model that has one
+        pass  # nothing can be decided if the value or the multiplier is not finite
     elif low is not None and low > eps:
         status = "violated"
     elif high is not None and high <= eps:
@@ -52,19 +52,19 @@ def judged(c: dict[str, Any], records: Iterable[Mapping[str, Any]]) -> dict[str,
         idle = c["at_clip"] == "lower" or acts <= NEGLIGIBLE * max([multiplier, *path])
         active = not (idle and high < eps)
     if multiplier is not None and c["value"] is not None:
-        # lambda (D - eps), which is 0 at an optimum
+        # Complementary slackness: lambda (D - eps) is 0 at an optimum.
         slackness = multiplier * (c["value"] - eps)
     return {**c, "status": status, "active": active, "complementary_slackness": slackness}
 
 
 def limit(c: Mapping[str, Any], side: str) -> float | None:
-    """Returns the confidence limit of a constraint's bound on that side, if there is one."""
+    """Returns the confidence limit of a constraint's bound on a side, or None."""
     bound = c[side]
     return None if bound is None else bound["limit"]
 
 
 def decide(constraints: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
-    """Returns the run's verdict, and the reason in a sentence for each constraint it is due to."""
+    """Returns the run's verdict, and a sentence on each constraint that it depends on."""
     found = {c["status"] for c in constraints}
     if not found:
         return "fixed multipliers", "No constraint has a tolerance that could hold or be violated."
@@ -76,7 +76,7 @@ def decide(constraints: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
 
 
 def complaint(c: Mapping[str, Any]) -> str:
-    """Says why one constraint does not hold, or why nobody knows."""
+    """Says why one constraint does not hold, or why that is unknown."""
     name, eps = c["expression"], number(c["tolerance_here"])
     low, high = limit(c, "lower"), limit(c, "upper")
     if c["multiplier"] is None:
@@ -84,12 +84,12 @@ def complaint(c: Mapping[str, Any]) -> str:
     if c["value"] is None:
         return f"{name} is undecided: it is not finite on held-out data."
     if c["status"] == "uninformative":
-        return f"{name} holds but says nothing: {c['uninformative']}."
+        return f"{name} holds but is uninformative: {c['uninformative']}."
     if c["status"] == "not refuted":
         return _not_refuted(c)
     if c["status"] == "undecided":
         if low is None and high is None and c["interval"] is not None:
-            return f"{name} is undecided: no bound on it is known, and its estimate is none."
+            return f"{name} is undecided: no bound on it is known, and its estimate is not a bound."
         if low is None and high is None:
             return f"{name} is undecided: there are too few held-out examples for an interval."
         return " ".join([_between(c), *([c["decides"]] if c["decides"] else [])])
@@ -110,7 +110,7 @@ def complaint(c: Mapping[str, Any]) -> str:
 
 
 def decides(c: Mapping[str, Any], examples: int) -> str | None:
-    """Says what would decide an undecided constraint: more examples, or another tolerance."""
+    """Says how many examples or which tolerance would decide an undecided constraint."""
     low, high, eps = limit(c, "lower"), limit(c, "upper"), c["tolerance_here"]
     if high is None or low is None or not math.isfinite(high):
         return None
@@ -125,7 +125,7 @@ def decides(c: Mapping[str, Any], examples: int) -> str | None:
     needed = math.ceil(1.1 * examples * (half / gap) ** 2)
     word = "hold" if value < eps else "be refuted"
     return (
-        f"With about {needed:,} held-out examples, where there are {examples:,}, it would {word} "
+        f"With about {needed:,} held-out examples instead of {examples:,} it would {word} "
         f"at this estimate; {wider} would hold with these."
     )
 

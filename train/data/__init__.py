@@ -4,7 +4,7 @@
     for x in dataset.batches("train", batch_size=128, seed=0):    # [128, 28, 28, 1] in {0, 1}
         ...
 
-Importing this package, checking a name and loading anything but TFDS need no TensorFlow.
+TensorFlow is imported only by `batches` and to load a TFDS dataset.
 """
 
 from train.data.dataset import BINARIZATIONS, Dataset, resolve_binarization

@@ -1,6 +1,6 @@
 """Images in `.npz` and `.npy` files.
 
-`.npy`: one array of images. `.npz`: arrays under these names, the first of each row that exists:
+`.npy`: one array of images. `.npz`: arrays with these names; in each row the first that exists:
 
     train         x_train, train_images, images, x   (or the only array, whatever its name)
     validation    x_validation, x_val, validation_images, val_images
@@ -21,7 +21,7 @@ import numpy as np
 from train.data.splits import Split, stretched
 from zoo.errors import InputError
 
-_MOST = 2**32  # bytes of an array that a file may hold packed to less than a hundredth
+_MOST = 2**32  # bytes; a larger array may be at most _EXPANSION times the size of its file
 _EXPANSION = 100
 _IMAGE_KEYS = {
     "train": ("x_train", "train_images", "images", "x"),
@@ -36,13 +36,13 @@ _LABEL_KEYS = {
 
 
 def load(path: Path) -> dict[str, Split]:
-    """Returns the splits in a file; "train" is always among them.
+    """Returns the splits in a file, always including "train".
 
     Images are [N, H, W] or [N, H, W, C], uint8 in 0..255 or floating point in [0, 1]; labels
     are integers [N]. Pickled objects are never loaded.
 
     Raises:
-      InputError: no such file, not readable, or images or labels that are not as above.
+      InputError: the file is missing or unreadable, or images or labels are not as above.
     """
     arrays = _read(path)
     splits = {}
@@ -76,20 +76,20 @@ def _read(path: Path) -> dict[str, np.ndarray]:
             return _arrays(path)
         with path.open("rb") as file:
             return {"images": _array(file, path.stat().st_size)}
-    except Exception as error:  # NumPy and zipfile raise many kinds on damaged files
+    except Exception as error:  # NumPy and zipfile raise many types of error on damaged files
         if "allow_pickle" in str(error):
             raise InputError(
                 f"{path} holds Python objects, which are never loaded: save one numeric array of "
                 "images [N, H, W, C], uint8 or floating point."
             ) from error
         raise InputError(
-            f"{path} cannot be read as a NumPy file: it is damaged or something else; save it "
+            f"{path} cannot be read as a NumPy file: it is damaged or has another format; save it "
             "again with np.save or np.savez."
         ) from error
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:
-    """Returns the arrays in a .npz file, unless it unpacks into far more than its own size."""
+    """Returns the arrays in a .npz file; raises if they are far larger than the file."""
     with zipfile.ZipFile(path) as archive:
         sizes = [(info.file_size, info.compress_size) for info in archive.infolist()]
         if any(size > max(_MOST, _EXPANSION * packed) for size, packed in sizes):
@@ -102,7 +102,7 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
 
 
 def _array(file: IO[bytes], size: int) -> np.ndarray:
-    """Returns the array in a .npy file of `size` bytes, unless its header declares more."""
+    """Returns the array in a .npy file of `size` bytes; raises if its header declares more."""
     version = np.lib.format.read_magic(file)
     header = {
         (1, 0): np.lib.format.read_array_header_1_0,
@@ -116,10 +116,10 @@ def _array(file: IO[bytes], size: int) -> np.ndarray:
 
 
 def checked_images(images: np.ndarray, where: str) -> np.ndarray:
-    """Returns images as [N, H, W, C], uint8 or float32, having checked shape, dtype and range.
+    """Returns images as [N, H, W, C], uint8 or float32, after checking shape, dtype and range.
 
     Raises:
-      InputError: naming `where` the array came from and the offending shape, dtype or value.
+      InputError: the shape, dtype or a value is wrong; `where` names the array's source.
     """
     if images.dtype == bool:
         images = images.astype(np.uint8)
@@ -151,6 +151,6 @@ def _checked_labels(labels: np.ndarray, count: int, where: str) -> np.ndarray:
     if labels.shape not in ((count,), (count, 1)) or labels.dtype.kind not in "iu":
         raise InputError(
             f"{where} has shape {list(labels.shape)} and dtype {labels.dtype}: "
-            f"labels must be {count} integers, one an image."
+            f"labels must be {count} integers, one for each image."
         )
     return labels.reshape(count).astype(np.int64)

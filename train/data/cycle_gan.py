@@ -1,4 +1,4 @@
-"""The unpaired photographs of CycleGAN in TFDS: `cycle_gan/horse2zebra` and its like."""
+"""The unpaired photographs of CycleGAN in TFDS, such as `cycle_gan/horse2zebra`."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _SIDES = ("A", "B")
 def load(
     name: str, data_dir: str | os.PathLike[str] | None, memory_limit: int
 ) -> tuple[dict[str, Split], dict[str, Split]]:
-    """Returns the three splits of either side, A and B, prepared first if need be.
+    """Returns the three splits of sides A and B, after preparing the dataset if necessary.
 
-    Test images are the source's; validation images a fixed tenth of its training images.
+    Test images are the source's; validation images are a fixed tenth of its training images.
 
     Raises:
-      InputError: as `tfds_source.load`; or the images need more than memory_limit bytes.
+      InputError: as `tfds_source.load`, or the images need more than memory_limit bytes.
     """
     builder = tfds_source.prepared(name, data_dir, of_one_size=False)
     with tfds_source.readable(builder.data_path):
@@ -50,7 +50,7 @@ def _images(builder: Any, split: str, name: str, memory_limit: int) -> Split:
     for example in examples.as_numpy_iterator():
         image = example["image"]
         if images is None:
-            # All four splits, of which none has more than half of the images, by far.
+            # All four splits, which are kept in memory together.
             total = image.size * sum(part.num_examples for part in builder.info.splits.values())
             if total > memory_limit:
                 raise InputError(

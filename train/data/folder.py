@@ -1,11 +1,11 @@
 """A folder of image files.
 
-    folder/**/*.png                                 images; held-out splits are carved
+    folder/**/*.png                                 images; held-out splits are taken from them
     folder/<class>/**/*.png                         the same, with labels
     folder/{train,validation,test}/**/*.png         the splits as given (train at least)
     folder/{train,validation,test}/<class>/**/*.png the same, with labels
 
-Files are taken in sorted order; hidden ones are left out. Labels number the sorted class names.
+Files are read in sorted order, without hidden files. Labels number the sorted class names.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from train.data.splits import SPLITS, Split
 from zoo.errors import InputError
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
-# What is decoded, whatever a file's name: others have decoders that run programs.
+# Only these formats are decoded, whatever a file's name: other decoders run programs.
 FORMATS = ("PNG", "JPEG", "BMP", "DIB", "GIF", "WEBP")
 MOST_PIXELS = 2**24  # of an image, 4096 x 4096: a small file can declare any number
-# 8-bit modes of Pillow and what they are read as; of an animation, the first frame.
+# Pillow's 8-bit modes, and the mode they are read as. Of an animation the first frame is read.
 _READ_AS = {"1": "L", "L": "L", "LA": "L", "RGB": "RGB", "RGBA": "RGB", "P": "RGB", "CMYK": "RGB"}
 
 
@@ -33,8 +33,8 @@ def load(root: Path, skip_bad: bool = False) -> tuple[dict[str, Split], int]:
     Grey images become [N, H, W, 1], colour images [N, H, W, 3] (transparency is dropped), uint8.
 
     Raises:
-      InputError: no images; images of different sizes or channels; images both in `train` and
-        outside the splits; or, unless skip_bad, an unreadable image.
+      InputError: there are no images, they differ in size or channels, some are in `train` and
+        some outside the splits, or an image is unreadable and skip_bad is false.
     """
     groups = _by_split(root, image_files(root))
     classes = sorted({name for _, names in groups.values() for name in names if name})
@@ -52,7 +52,7 @@ def load(root: Path, skip_bad: bool = False) -> tuple[dict[str, Split], int]:
             if image.shape != first[1]:
                 raise InputError(
                     f"Images must have one size, but {first[0]} is {_size(first[1])} and {file} "
-                    f"is {_size(image.shape)}: resize or remove the ones that differ."
+                    f"is {_size(image.shape)}: resize or remove the images that differ."
                 )
             images.append(image)
             labels.append(classes.index(name) if labelled else 0)
@@ -63,7 +63,7 @@ def load(root: Path, skip_bad: bool = False) -> tuple[dict[str, Split], int]:
 
 
 def image_files(root: Path) -> list[Path]:
-    """Returns the image files in a folder and below it, sorted, without hidden ones.
+    """Returns the image files in a folder and its subfolders, sorted, without hidden files.
 
     Raises:
       InputError: there are none.
@@ -99,24 +99,24 @@ def _by_split(root: Path, files: list[Path]) -> dict[str, tuple[list[Path], list
 
 
 def read(file: Path, skip_bad: bool = False) -> np.ndarray | None:
-    """Returns an image [H, W, C] of uint8, or None for one to skip.
+    """Returns an image [H, W, C] of uint8, or None if it is unreadable and skip_bad is true.
 
     Raises:
-      InputError: it cannot be read, unless skip_bad, or has more than 8 bits a channel.
+      InputError: it has more than 8 bits a channel, or is unreadable and skip_bad is false.
     """
     try:
-        # Pillow warns of many pixels, and of what it may yet read.
+        # Pillow warns about many pixels, and about damage that it can still read.
         quiet = warnings.catch_warnings(action="ignore")
         with quiet, Image.open(file, formats=FORMATS) as image:
             mode, (width, height) = image.mode, image.size
             if width * height > MOST_PIXELS:
                 raise ValueError(f"it has {width}x{height} pixels, more than {MOST_PIXELS}")
             pixels = np.asarray(image.convert(_READ_AS.get(mode)))
-    except Exception as error:  # Pillow's decoders raise many kinds on damaged files.
+    except Exception as error:  # Pillow's decoders raise many types of error on damaged files.
         if skip_bad:
             return None
         raise InputError(
-            f"The image {file} cannot be read ({_reason(error)}): mend or remove it, or use "
+            f"The image {file} cannot be read ({_reason(error)}): repair or remove it, or use "
             "--skip_bad to leave such files out."
         ) from error
     if mode not in _READ_AS:
@@ -125,7 +125,7 @@ def read(file: Path, skip_bad: bool = False) -> np.ndarray | None:
 
 
 def _reason(error: Exception) -> str:
-    return "it is no image" if isinstance(error, UnidentifiedImageError) else str(error)
+    return "it is not an image" if isinstance(error, UnidentifiedImageError) else str(error)
 
 
 def _size(shape: tuple[int, ...]) -> str:

@@ -1,4 +1,4 @@
-"""From a dataset's name to a Dataset."""
+"""Loads a dataset by name."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ _BUILT_IN = {embedded.NAME: embedded.load, toys.NAME: toys.load}
 
 
 def check_name(name: str, data_dir: str | os.PathLike[str] | None = None) -> str:
-    """Returns where `name` leads: "built_in", "array", "folder" or "tfds"; reads no images.
+    """Returns the kind of source: "built_in", "array", "folder" or "tfds"; reads no images.
 
     `mnist_5k` and `four_points` are built in. A name that ends in .npz or .npy, contains a path
-    separator or is an existing directory is the user's own data. Any other is a TFDS dataset, as
-    is a TFDS name with a configuration ("mnist_corrupted/fog") where there is no such path.
+    separator or is an existing directory is the user's own data. Every other name is a TFDS
+    dataset, and so is a TFDS name with a configuration ("mnist_corrupted/fog") if no such path
+    exists.
 
     Raises:
-      InputError: there is no such path, or no such TFDS dataset (offering the nearest names).
+      InputError: there is no such path or TFDS dataset; the sentence offers the nearest names.
     """
     if name in _BUILT_IN:
         return "built_in"
@@ -63,14 +64,14 @@ def load(
 ) -> Dataset:
     """Loads a dataset; `check_name` says how names are resolved.
 
-    Held-out data is always separate: the source's own validation and test splits, or else a
-    fixed tenth (at most 5000) of its images each, the same in every run.
+    Held-out data is always separate: the source's validation and test splits, or else a fixed
+    tenth (at most 5000) of its images each, the same in every run.
 
-    data_dir: where TFDS datasets are (or will be) prepared; else $TFDS_DATA_DIR, else TFDS's own
-      default. Prepared data is never downloaded again.
-    binarization: "dynamic", "static", "none", or "auto", which is "static" for images that
-      are binary already and otherwise left to `Dataset.resolved`.
-    skip_bad: leave out (and count) unreadable files of a folder instead of refusing it.
+    data_dir: the folder of prepared TFDS datasets; $TFDS_DATA_DIR if None, and TFDS's default if
+      that is not set. Prepared data is never downloaded again.
+    binarization: "dynamic", "static", "none", or "auto", which is "static" for images that are
+      already binary and is otherwise decided by `Dataset.resolved`.
+    skip_bad: skip (and count) unreadable files in a folder instead of raising an error.
     memory_limit: bytes above which a TFDS dataset is streamed from disk.
 
     Raises:
@@ -99,4 +100,4 @@ def _path(name: str) -> Path:
     try:
         return Path(os.path.expanduser(name))
     except ValueError as error:
-        raise InputError(f"{name!r} is no path ({error}): name another dataset.") from None
+        raise InputError(f"{name!r} is not a path ({error}): name another dataset.") from None

@@ -1,30 +1,30 @@
-"""Uniform noise as a function of a seed and of places, alike under TensorFlow and XLA.
+"""Uniform noise as a function of a seed and a position, equal under TensorFlow and XLA.
 
-TensorFlow's own generators draw other bits under XLA, and on a processor take longer there than
-the rest of a training step.
+TensorFlow's generators draw different bits under XLA, and on a CPU they take longer there than the
+rest of a training step.
 """
 
 from __future__ import annotations
 
 import tensorflow as tf
 
-_GOLDEN = 0x9E3779B9  # 2^32 over the golden ratio: neighbouring places become distant words
+_GOLDEN = 0x9E3779B9  # 2^32 / golden ratio: neighbouring positions become distant words
 
 
 def uniforms(seed: int, stream: int, rows: tf.Tensor, columns: int) -> tf.Tensor:
-    """Returns uniform numbers u [R, columns] in [0, 1), each a function of its place alone.
+    """Returns uniform numbers u [R, columns] in [0, 1), each a function of its position only.
 
         key_r = h( h( h(h(seed) + stream) + low r ) + high r )
         u_rc  = h( h(golden c + key_r) + key_r ) / 2^32,  cut to 24 bits
 
-    h is the finalizer of MurmurHash3 (Appleby 2011), a bijection of 32-bit words in which each bit
-    moves every other with probability about 1/2.
+    h is the finalizer of MurmurHash3 (Appleby 2011), a bijection of 32-bit words in which each
+    input bit flips every output bit with probability about 1/2.
 
     Args:
-      seed: any whole number; its low 32 bits count.
-      stream: a small integer that separates noise of one seed.
-      rows: [R], the places' rows, int64.
-      columns: how many places a row has.
+      seed: any whole number; its low 32 bits are used.
+      stream: a small integer; streams of one seed are independent.
+      rows: [R], the row of each position, int64.
+      columns: the number of positions in a row.
     """
     key = _mixed(_mixed(_word(seed)) + _word(stream))
     low = tf.cast(tf.bitwise.bitwise_and(rows, 0xFFFFFFFF), tf.uint32)

@@ -1,4 +1,4 @@
-"""Two image spaces: unpaired images x and z to train on, and pairs to measure by.
+"""Two image spaces: unpaired images x and z for training, and pairs for evaluation.
 
 dataset = load_pair("mnist", "rotated")
 for x, z in dataset.batches("train", batch_size=32, seed=0):   # two times [32, 28, 28, 1]
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class PairSplit:
-    """Images of both spaces; aligned, one z for each x, outside training."""
+    """Images of both spaces. Outside training they are aligned, one z for each x."""
 
     x: Split
     z: Split
 
     @property
     def size(self) -> int:
-        """How many pairs one pass gives: as many as there are images in the smaller set."""
+        """The number of pairs in one pass: the size of the smaller set."""
         return min(self.x.size, self.z.size)
 
     @property
@@ -49,14 +49,15 @@ class PairSplit:
 class PairedDataset:
     """Images of two spaces, x and z, in three separate splits; never binarized.
 
-    In training x and z are shuffled independently of each other, and come from different source
-    images where z is made of x: there is no pair to learn from. In validation and test the i-th z
-    is the partner of the i-th x, if `true_partners`; else, as in two sets of photographs, any.
+    In training there are no pairs to learn from: x and z are shuffled independently, and if z is
+    made from x, they come from different source images. In validation and test the i-th z is the
+    partner of the i-th x if `true_partners`; otherwise, as for two sets of photographs, the
+    pairing has no meaning.
 
     image_shape, latent_shape: (H, W, C) of x and of z.
     splits: "train", "validation", "test".
     true_partners: whether the pairing of the held-out splits is the true one.
-    skipped: unreadable image files left out at the user's wish.
+    skipped: the number of unreadable image files skipped because of skip_bad.
     """
 
     name: str
@@ -77,7 +78,7 @@ class PairedDataset:
         return self.splits[name]
 
     def resolved(self, likelihood: str) -> PairedDataset:
-        """Returns this dataset: pairs stay grey whatever the likelihood."""
+        """Returns this dataset: pairs are not binarized, whatever the likelihood."""
         return self
 
     def steps_per_epoch(
@@ -103,9 +104,9 @@ class PairedDataset:
     ) -> tf.data.Dataset:
         """Returns batches (x, z) of float32 images in [0, 1], [B, H, W, C] each.
 
-        Batch number `step` is a pure function of (seed, step), as `Dataset.batches` has it. An
-        epoch ends with the smaller set; the larger goes on through permutations of its own, unless
-        drop_remainder is false: then both end there. `part` as there.
+        Batch number `step` is a pure function of (seed, step), and `part` is as in
+        `Dataset.batches`. An epoch ends with the smaller set. The larger set goes on through
+        permutations independent of it, or ends there too if drop_remainder is false.
 
         Raises:
           InputError: unknown split or impossible batch_size.
@@ -130,7 +131,7 @@ class PairedDataset:
         return tf.data.Dataset.zip((x, z))
 
     def resident_batches(self, split: str, batch_size: int, seed: int) -> ResidentPairs:
-        """Returns what makes the batches (x, z) of a split inside the training step.
+        """Returns a `ResidentPairs`, which makes the batches of a split inside the training step.
 
         Raises:
           InputError: as `batches`.
@@ -157,7 +158,7 @@ class PairedDataset:
             steps = size // batch_size if drop_remainder else -(-size // batch_size)
             return Plan(size, batch_size, steps, seed, stream, shuffle)
 
-        # Two streams of the seed in training; one outside it, where pairs stay together.
+        # Two random streams in training; the same for x and z outside it, to keep pairs together.
         return plan(parts.x, 2 * index), plan(parts.z, 2 * index + (split == "train"))
 
     def _smaller(self, split: str) -> Dataset:
@@ -167,13 +168,13 @@ class PairedDataset:
 
 
 class ResidentPairs:
-    """The batches (x, z) of two plans, made where the model is, as `Resident` makes those of x."""
+    """The batches (x, z) of two plans, made on the model's device as in `Resident`."""
 
     def __init__(self, x: Resident, z: Resident):
         self._x, self._z = x, z
 
     def blocks(self, start_step: int, size: int) -> tf.data.Dataset:
-        """Returns blocks of `size` steps: what `Resident.blocks` gives, under "x" and "z"."""
+        """Returns blocks of `size` steps: the results of `Resident.blocks` under "x" and "z"."""
         import tensorflow as tf
 
         return tf.data.Dataset.zip(
@@ -188,15 +189,15 @@ class ResidentPairs:
 def check_pair(
     dataset: str, pair: str | None, data_dir: str | os.PathLike[str] | None = None
 ) -> None:
-    """Checks the names that `load_pair` takes; reads no images and needs no TensorFlow.
+    """Checks the arguments of `load_pair`; reads no images and needs no TensorFlow.
 
     Raises:
-      InputError: a name leads nowhere, or a second set is missing or one too many.
+      InputError: there is no such dataset, the second one is missing, or there is one too many.
     """
     kind = loading.check_name(dataset, data_dir)
     own_pair = kind == "tfds" and dataset.startswith(cycle_gan.PREFIX)
     if own_pair and pair:
-        raise InputError(f"{dataset!r} is a pair already: leave out --pair={pair}.")
+        raise InputError(f"{dataset!r} is already a pair: leave out --pair={pair}.")
     if not own_pair and not pair:
         raise InputError(
             f"{dataset!r} is one set of images: add --pair=rotated, edges or coloured, or the "
@@ -218,21 +219,21 @@ def load_pair(
     skip_bad: bool = False,
     memory_limit: int = loading.MEMORY_LIMIT,
 ) -> PairedDataset:
-    """Loads two spaces of images.
+    """Loads images of two spaces.
 
         dataset                pair                        z
         any                    rotated, edges, coloured    made of x: `partners`
         any                    any other                   the images of another dataset
         cycle_gan/horse2zebra  None                        its side B; x is side A
 
-    Where z is made of x, one half of the training images gives x and the other z, the same halves
-    in every run, so that no partners are among them.
+    If z is made from x, one half of the training images gives x and the other half z, so that
+    training contains no partners. The halves are the same in every run.
 
     data_dir, skip_bad: as in `load`.
-    memory_limit: bytes; larger datasets are refused, since pairs are kept in memory.
+    memory_limit: in bytes; larger datasets raise an error, since pairs are kept in memory.
 
     Raises:
-      InputError: as `check_pair` and `load`; images that cannot be paired so.
+      InputError: as `check_pair` and `load`, or the images cannot be paired in this way.
     """
     check_pair(dataset, pair, data_dir)
     if pair is None:
@@ -260,10 +261,10 @@ def _splits(
 
 
 def _derived(name: str, given: Mapping[str, Split], kind: str, skipped: int) -> PairedDataset:
-    """Returns the images and, as z, what `kind` makes of them."""
+    """Returns the images as x, and as z their partners of the given kind."""
     train = given["train"]
     if train.size < 2:
-        raise InputError(f"{name!r} has {train.size} training image: a pair needs two or more.")
+        raise InputError(f"{name!r} has {train.size} training image: a pair needs at least two.")
     halves = np.split(fixed_permutation(train.size), [train.size // 2])
     make = partners.get(kind)
     splits = {}
@@ -276,7 +277,7 @@ def _derived(name: str, given: Mapping[str, Split], kind: str, skipped: int) -> 
 def _of_two(
     name: str, x: Mapping[str, Split], z: Mapping[str, Split], skipped: int = 0
 ) -> PairedDataset:
-    """Returns two sets of images; held-out splits end with the smaller of theirs."""
+    """Returns a pair of two sets of images; held-out splits are cut to the smaller set."""
     splits = {}
     for key in x:
         parts = PairSplit(x[key], z[key])

@@ -1,4 +1,4 @@
-"""Ways to make of an image its partner in another space, so that the true pairing is known.
+"""Functions that make an image's partner in another space, so that the true pairing is known.
 
 Each takes images [N, H, W, C], uint8 or float32 in [0, 1], and keeps their dtype.
 """
@@ -42,9 +42,9 @@ def edges(images: np.ndarray, stream: int) -> np.ndarray:
 
         z(r) = max_{s in N(r)} x(s) - min_{s in N(r)} x(s)
 
-    N(r) are the pixel r and the four beside it; beyond the border all is black. A filled shape
-    becomes its outline, two pixels wide. Rivest et al. "Morphological gradients." J. Electronic
-    Imaging 2, 1993.
+    N(r) is the pixel r with its four neighbours; pixels beyond the border are black. A filled
+    shape becomes its outline, two pixels wide. Rivest et al. "Morphological gradients." J.
+    Electronic Imaging 2, 1993.
     """
     padded = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)))
     around = (
@@ -62,12 +62,12 @@ def edges(images: np.ndarray, stream: int) -> np.ndarray:
 
 
 def coloured(images: np.ndarray, stream: int) -> np.ndarray:
-    """Returns grey images [N, H, W, 1] in colour, [N, H, W, 3], each in a hue of its own.
+    """Colours grey images [N, H, W, 1] to [N, H, W, 3], each with a different hue.
 
         z = x * rgb(hue, saturation 1, value 1),   hue ~ U[0, 1)
 
-    Hues are fixed by `stream`, whatever a run's seed. Nothing in x tells the hue: an image's
-    partner can be found among others from z to x, but from x to z only up to colour.
+    Hues depend on `stream` and not on a run's seed. x does not determine the hue, so z determines
+    its partner x, but x determines z only up to colour.
     """
     if images.shape[3] != 1:
         raise InputError(
@@ -89,10 +89,10 @@ KINDS: dict[str, Callable[[np.ndarray, int], np.ndarray]] = {
 
 
 def get(kind: str) -> Callable[[np.ndarray, int], np.ndarray]:
-    """Returns the way to partners called `kind`: a function of images and a random stream.
+    """Returns the function called `kind`, from images and a random stream to partners.
 
     Raises:
-      InputError: there is none of that name.
+      InputError: there is no such kind.
     """
     if kind not in KINDS:
         raise unknown("kind of pair", kind, KINDS)

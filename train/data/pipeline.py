@@ -1,8 +1,8 @@
 """tf.data pipelines in which batch number `step` is a pure function of (seed, step).
 
-A step's place is arithmetic: its epoch is step // steps_per_epoch and its examples are
-consecutive offsets in that epoch's permutation, which is evaluated at those offsets only. So a
-resumed run begins at any step without replaying, and workers need no shared state.
+The epoch of a step is step // steps_per_epoch, and its examples are consecutive offsets in that
+epoch's permutation, which is evaluated at those offsets only. So a resumed run starts at any step
+without replaying earlier ones, and workers share no state.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from zoo.batch import Batch
 # tf.random.experimental.index_shuffle, permutations of 55,000 under neighbouring seeds have
 # correlations up to 0.8; from 12 rounds on they are indistinguishable from 0.
 _ROUNDS = 16
-# A streamed epoch is permuted within blocks of at most so many images and bytes.
+# A streamed epoch is permuted within blocks of at most this many images and bytes.
 _BLOCK_IMAGES = 8192
 _BLOCK_BYTES = 2**28
-# No `if` here asks a tensor: AutoGraph would find nothing to rewrite, and take its time.
+# No `if` here depends on a tensor, so AutoGraph would only cost time.
 as_written = tf.autograph.experimental.do_not_convert
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """Which examples each step holds, and where its noise lies in the seed's random stream.
+    """The examples in each step, and the position of the step's noise in the random stream.
 
-    stream: a small integer that separates the randomness of different splits.
-    part: (index, count): of each batch, one of `count` equal parts.
+    stream: a small integer; different splits use different streams.
+    part: (index, count): the plan covers one of `count` equal parts of each batch.
     """
 
     size: int
@@ -51,7 +51,7 @@ class Plan:
 
     @property
     def part_size(self) -> int:
-        """How many examples of a whole batch are in the part."""
+        """The number of examples of a full batch that are in the part."""
         return self.batch_size // self.part[1]
 
     def own(self, batch: tf.Tensor) -> tf.Tensor:
@@ -84,7 +84,7 @@ class Plan:
     def uniforms(self, step: tf.Tensor, count: tf.Tensor, pixels: int) -> tf.Tensor:
         """Returns uniform noise [count, pixels] in [0, 1) for the examples of batch `step`.
 
-        An example's noise depends on its place in the epoch, not on the batch it is in.
+        An example's noise depends on its position in the epoch, not on its batch.
         """
         epoch, first = self.place(step)
         rows = epoch * self.size + first + tf.cast(tf.range(count), tf.int64)
@@ -100,10 +100,10 @@ def batches(
     repeat: bool,
     condition: Any = None,
 ) -> tf.data.Dataset:
-    """Returns the float32 batches [B, H, W, C] of `plan` from `start_step` on, or parts of them.
+    """Returns the float32 batches [B, H, W, C] of `plan`, or its parts of them, from `start_step`.
 
-    One epoch, or without end if `repeat`. With the condition [N, ...] of a split in memory they
-    are `Batch`, of x and c.
+    They end with the epoch unless `repeat`. If the condition [N, ...] of a split in memory is
+    given, each batch is a `Batch` of x and c.
     """
 
     if isinstance(split, StreamedSplit):
@@ -131,7 +131,7 @@ def batches(
 
     options = tf.data.Options()
     options.deterministic = True
-    # There are no files to share out between the workers of a strategy.
+    # There are no files to divide between the workers of a strategy.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
     return made.prefetch(tf.data.AUTOTUNE).with_options(options)
 

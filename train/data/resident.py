@@ -1,4 +1,4 @@
-"""Images that stay in memory, gathered and binarized inside the training step."""
+"""Images kept in memory, gathered and binarized inside the training step."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from zoo.batch import Batch
 
 
 class Resident:
-    """The batches of `plan`, made where the model is: what reaches it are numbers of images.
+    """The batches of `plan`, made on the model's device from the indices of images.
 
-    Calling it on one step's numbers gives the images that `Dataset.batches` gives at that step.
+    Calling it on the indices of one step gives the images of `Dataset.batches` at that step.
 
     Args:
       images: uint8 or float, [N, H, W, C].
       binarization: "dynamic", "static" or "none".
-      plan: which examples each step holds.
-      condition: [N, ...], of each image; with it batches are `Batch`, of x and c.
+      plan: the examples of each step.
+      condition: [N, ...], one for each image; if given, a batch is a `Batch` of x and c.
     """
 
     def __init__(self, images: Any, binarization: str, plan: Plan, condition: Any = None):
@@ -29,7 +29,7 @@ class Resident:
         self._plan = plan
 
     def blocks(self, start_step: int, size: int) -> tf.data.Dataset:
-        """Returns blocks of `size` steps: {"step": [size], "examples": [size, B]}, without end."""
+        """Returns an infinite dataset of blocks, {"step": [size], "examples": [size, B]}."""
         numbers = tf.data.Dataset.counter(start=start_step, dtype=tf.int64)
 
         @as_written
@@ -39,7 +39,7 @@ class Resident:
         return numbers.map(numbered).batch(size, drop_remainder=True).prefetch(2)
 
     def __call__(self, numbers: dict[str, Any]) -> Any:
-        """Returns the float32 images [B, H, W, C] of one step, and their condition if any."""
+        """Returns the float32 images [B, H, W, C] of one step, with their condition if any."""
         gathered = tf.gather(self._images, numbers["examples"])
         x = finished(numbers["step"], gathered, self._binarization, self._plan)
         if self._condition is None:

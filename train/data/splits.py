@@ -1,4 +1,4 @@
-"""The parts of a dataset, and how held-out parts are carved when a source brings none."""
+"""The splits of a dataset, and how held-out splits are made if the source has none."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Split:
 
     @functools.cached_property
     def binary(self) -> bool:
-        """Whether every value is the least or the greatest there is, black or white."""
+        """Whether every value is the smallest or largest possible, black or white."""
         white = 255 if self.images.dtype == np.uint8 else 1
         return all(((part == 0) | (part == white)).all() for part in _parts(self.images))
 
@@ -50,7 +50,7 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class StreamedSplit:
-    """A split too large for memory: `open()` gives a tf.data.Dataset of uint8 images [H, W, C]."""
+    """A split too large for memory; `open()` returns a tf.data.Dataset of uint8 [H, W, C]."""
 
     size: int
     image_shape: tuple[int, int, int]
@@ -67,14 +67,16 @@ class StreamedSplit:
 
 
 def _parts(images: np.ndarray) -> Iterator[np.ndarray]:
-    """Yields the images a thousand at a time, so that a test can end early and stay small."""
+    """Yields the images a thousand at a time, so that a check can stop early and stay small."""
     for start in range(0, len(images), 1000):
         yield images[start : start + 1000]
 
 
 def stretched(splits: Mapping[str, Split]) -> dict[str, Split]:
-    """Returns the splits with uint8 images of only 0 and 1, as some sets store black and white,
-    made images of 0 and 255; others unchanged."""
+    """Returns the splits with 0 and 1 scaled to 0 and 255, if uint8 images have no other values.
+
+    Some datasets store black and white in this way. Other splits are returned unchanged.
+    """
     images = [split.images for split in splits.values()]
     if any(part.dtype != np.uint8 or part.max() > 1 for each in images for part in _parts(each)):
         return dict(splits)
@@ -84,12 +86,12 @@ def stretched(splits: Mapping[str, Split]) -> dict[str, Split]:
 
 
 def held_out_sizes(size: int, given: Container[str], name: str) -> dict[str, int]:
-    """Returns how many of `size` examples to carve for each held-out split that is not `given`.
+    """Returns the number of examples to take from `size` for each held-out split not in `given`.
 
-    A tenth each, between 1 and 5000.
+    It is a tenth each, between 1 and 5000.
 
     Raises:
-      InputError: fewer examples than splits to make.
+      InputError: there are fewer examples than splits to make.
     """
     missing = [split for split in ("validation", "test") if split not in given]
     if size <= len(missing):
@@ -101,15 +103,15 @@ def held_out_sizes(size: int, given: Container[str], name: str) -> dict[str, int
 
 
 def fixed_permutation(size: int) -> np.ndarray:
-    """Returns the one permutation of range(size) that carving uses, whatever a run's seed.
+    """Returns the permutation of range(size) that makes held-out splits, whatever a run's seed.
 
-    RandomState's streams are frozen (NEP 19), so a split is the same under every NumPy.
+    RandomState's streams are frozen (NEP 19), so a split is the same in every version of NumPy.
     """
     return np.random.RandomState(0).permutation(size)
 
 
 def with_held_out(given: Mapping[str, Split], name: str) -> dict[str, Split]:
-    """Returns train, validation and test: those `given`, the others carved out of `train`."""
+    """Returns train, validation and test; those not in `given` are taken from `train`."""
     train = given["train"]
     order = fixed_permutation(train.size)
     splits = dict(given)

@@ -1,4 +1,4 @@
-"""Any image dataset of TensorFlow Datasets (TFDS), resident or streamed."""
+"""Any image dataset of TensorFlow Datasets (TFDS), kept in memory or streamed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _READ_BATCH = 256
 
 
 def known_names(data_dir: str | os.PathLike[str] | None = None) -> list[str]:
-    """Returns TFDS' dataset names and those prepared in the data directory without TFDS code."""
+    """Returns TFDS's dataset names, and other datasets prepared in the data directory."""
     import tensorflow_datasets as tfds
 
     names = set(tfds.list_builders(with_community_datasets=False))
@@ -34,10 +34,10 @@ def known_names(data_dir: str | os.PathLike[str] | None = None) -> list[str]:
 def load(
     name: str, data_dir: str | os.PathLike[str] | None, memory_limit: int
 ) -> dict[str, Split] | dict[str, StreamedSplit]:
-    """Returns the three splits of a TFDS dataset, prepared first if need be.
+    """Returns the three splits of a TFDS dataset, after preparing it if necessary.
 
-    Missing held-out splits are slices of the source's training split: TFDS stores examples in
-    the order of a fixed hash. Streamed splits have no labels.
+    Missing held-out splits are slices of the source's training split, which are random because
+    TFDS stores examples in the order of a fixed hash. Streamed splits have no labels.
 
     Raises:
       InputError: unknown name, no image feature, images of different sizes, no network to
@@ -96,13 +96,13 @@ def _data_dir(data_dir: str | os.PathLike[str] | None) -> Path | None:
     try:
         return Path(os.path.expanduser(chosen)) if chosen else None
     except ValueError as error:
-        raise InputError(f"--data_dir={chosen!r} is no path ({error}): name another.") from None
+        raise InputError(f"--data_dir={chosen!r} is not a path ({error}): name another.") from None
 
 
 def prepared(name: str, data_dir: str | os.PathLike[str] | None, of_one_size: bool = True) -> Any:
-    """Returns the builder of a dataset that is on disk, downloading it only if it is not.
+    """Returns the builder of a dataset, which is downloaded only if it is not on disk.
 
-    of_one_size: download it only if TFDS declares that its images have one size.
+    of_one_size: refuse to download it unless TFDS declares that its images have one size.
     """
     import tensorflow_datasets as tfds
 
@@ -121,7 +121,7 @@ def prepared(name: str, data_dir: str | os.PathLike[str] | None, of_one_size: bo
             raise FileNotFoundError(f"{path.name} has no dataset_info.json")
         older = [info.parent for info in path.parent.glob("*.*.*/dataset_info.json")]
         if older and ":" not in name:
-            # TFDS' code has moved on to a version that was never prepared here.
+            # TFDS's code has a newer version, which was never prepared here.
             return tfds.builder_from_directory(max(older, key=_version))
     if of_one_size:
         _feature_keys(builder.info.features, name)
@@ -138,9 +138,9 @@ def prepared(name: str, data_dir: str | os.PathLike[str] | None, of_one_size: bo
 
 
 def _check_classes(folder: Path) -> None:
-    """Raises ValueError if prepared data name a class that is none of TFDS', which would import it.
+    """Raises ValueError if prepared data name a class outside TFDS, which TFDS would import.
 
-    Who prepared them may be a stranger.
+    The data may come from a stranger.
     """
     for path in folder.glob("**/features.json"):
         for part in documents.dicts(documents.parsed(documents.content(path))):
@@ -148,7 +148,7 @@ def _check_classes(folder: Path) -> None:
             named.append(part.get("type") if "content" in part else None)
             for name in named:
                 if name is not None and not str(name).startswith("tensorflow_datasets."):
-                    raise ValueError(f"{path.name} names {name!r}, which is none of TFDS' classes")
+                    raise ValueError(f"{path.name} names {name!r}, which is not a class of TFDS")
 
 
 def _version(path: Path) -> list[int]:
@@ -156,7 +156,7 @@ def _version(path: Path) -> list[int]:
 
 
 def _check_network(builder: Any) -> None:
-    """Raises at once what TFDS' downloader would raise after minutes of retries."""
+    """Raises at once the error that TFDS's downloader would raise after minutes of retries."""
     import requests
 
     url = next((url for url in builder.url_infos or () if url.startswith("http")), None)
@@ -165,7 +165,7 @@ def _check_network(builder: Any) -> None:
 
 
 def _feature_keys(features: Any, name: str) -> tuple[str, str | None]:
-    """Returns the keys of the image and of the class label (or None)."""
+    """Returns the keys of the image and of the class label, None if it has no label."""
     import tensorflow_datasets as tfds
 
     top = dict(features.items()) if isinstance(features, tfds.features.FeaturesDict) else {}
@@ -184,8 +184,8 @@ def _feature_keys(features: Any, name: str) -> tuple[str, str | None]:
         )
     if dtype != np.uint8:
         raise InputError(
-            f"TFDS dataset {name!r} stores its images as {dtype}: only uint8 is read; save them as "
-            "a .npz file in [0, 1] and use that."
+            f"TFDS dataset {name!r} stores its images as {dtype}, but only uint8 can be read: save "
+            "them as a .npz file in [0, 1] and use that."
         )
     labels = [key for key, feature in top.items() if isinstance(feature, tfds.features.ClassLabel)]
     return image, "label" if "label" in labels else next(iter(labels), None)
@@ -207,7 +207,7 @@ def _ranges(sizes: dict[str, int], name: str) -> dict[str, tuple[str, int]]:
 
 @contextlib.contextmanager
 def readable(folder: str | os.PathLike[str]) -> Iterator[None]:
-    """Turns whatever TFDS raises while it reads `folder` into one sentence about it."""
+    """Turns any error that TFDS raises while reading `folder` into one sentence."""
     try:
         yield
     except (InputError, MemoryError):
@@ -215,12 +215,12 @@ def readable(folder: str | os.PathLike[str]) -> Iterator[None]:
     except Exception as error:
         raise InputError(
             f"The TFDS folder {os.fspath(folder)} cannot be read ({_reason(error)}): restore its "
-            "files, or delete it and it will be prepared again."
+            "files, or delete it to prepare it again."
         ) from error
 
 
 def _reason(error: Exception) -> str:
-    """Returns the gist of an error on one line."""
+    """Returns an error's main line."""
     text = re.sub(r"\{\{.*?\}\}|\[Op:.*", "", str(error)).strip().rstrip(".")
     line = text.splitlines()[0] if text else ""
     gist = textwrap.shorten(line, 120, placeholder=" ...")
@@ -229,7 +229,7 @@ def _reason(error: Exception) -> str:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Silences TFDS' warnings: of its own deprecations, and of what we then report ourselves."""
+    """Silences TFDS's warnings: its deprecations, and problems that are then reported here."""
     from absl import logging
 
     before = logging.get_verbosity()

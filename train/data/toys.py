@@ -1,4 +1,4 @@
-"""`four_points`: the toy of Adversarial Variational Bayes, whose posteriors are known to be odd."""
+"""`four_points`: the toy data of Adversarial Variational Bayes, with non-Gaussian posteriors."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ _COPIES = {"train": 1000, "validation": 100, "test": 100}
 
 
 def load() -> dict[str, Split]:
-    """Returns copies of the four 2x2 images with one white pixel, labelled by its place.
+    """Returns copies of the four 2x2 images with one white pixel, labelled by its position.
 
-    Mescheder et al. "Adversarial Variational Bayes." ICML 2017, section 6.1: with a latent of two
-    dimensions a good posterior tiles the plane, one point to a quarter, which no product of
-    Gaussians can.
+    Mescheder et al. "Adversarial Variational Bayes." ICML 2017, section 6.1: with two latent
+    dimensions a good posterior divides the plane among the four points, which no product of
+    Gaussians can do.
     """
     points = np.eye(4, dtype=np.uint8).reshape(4, 2, 2, 1) * np.uint8(255)
     return {

@@ -1,1 +1,1 @@
-"""Strategies, and the processes that train one model together."""
+"""Distribution strategies, and the processes that train one model together."""

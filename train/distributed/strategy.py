@@ -1,4 +1,4 @@
-"""Where the replicas of a model live, and what the processes they live in tell each other."""
+"""The placement of a model's replicas, and the messages between the processes that run them."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from zoo.errors import InputError
 if TYPE_CHECKING:
     from train.workdirs.config import RunConfig
 
-# Of three bytes in one float32, which holds such whole numbers exactly.
+# The places of three bytes in one float32, which holds whole numbers of 24 bits exactly.
 _PLACES = np.array([1, 2**8, 2**16], np.uint32)
 
 
 class Cluster:
-    """One or several processes, the workers, with one or several replicas each.
+    """One or more processes, called workers, with one or more replicas each.
 
-    All workers run the same program, and only the chief writes. Whatever must be the same on all
-    and is read, measured or decided comes from the chief.
+    All workers run the same program, and only the chief writes files. If all workers must agree on
+    something that is read, measured or decided, the chief does it and sends the result.
 
     Args:
       strategy: a tf.distribute.Strategy; None for one replica.
-      workers: how many processes there are.
-      index: which of them this is; 0 is the chief.
+      workers: the number of processes.
+      index: the number of this process; 0 is the chief.
     """
 
     def __init__(self, strategy: Any = None, workers: int = 1, index: int = 0):
@@ -47,26 +47,26 @@ class Cluster:
 
     @property
     def replicas(self) -> int:
-        """How many there are on all workers."""
+        """The number of replicas on all workers together."""
         return 1 if self._strategy is None else self._strategy.num_replicas_in_sync
 
     def scope(self) -> AbstractContextManager:
-        """Returns the scope to build and load models in, by all workers alike."""
+        """Returns the scope in which all workers build and load models."""
         return contextlib.nullcontext() if self._strategy is None else self._strategy.scope()
 
     def check(self, config: RunConfig) -> None:
-        """Raises InputError if the run cannot be shared by so many replicas."""
+        """Raises InputError if this number of replicas cannot share the run."""
         if self.replicas == 1:
             return
         if config.batch_size % self.replicas:
             raise InputError(
-                f"--batch_size={config.batch_size} is that of all {self.replicas} replicas "
-                f"together: give a multiple of {self.replicas}."
+                f"--batch_size={config.batch_size} is the total of all {self.replicas} replicas: "
+                f"give a multiple of {self.replicas}."
             )
         if config.jit == "on":
             raise InputError(
-                f"--jit=on is for one replica, and there are {self.replicas}: XLA compiles no "
-                "step that replicas share, so leave it out."
+                f"--jit=on is for one replica, and there are {self.replicas}: XLA cannot compile "
+                "a step shared by replicas, so leave it out."
             )
         if config.on_nan == "skip":
             raise InputError(
@@ -75,9 +75,9 @@ class Cluster:
             )
 
     def shared(self, make: Callable[[tuple[int, int]], Any]) -> Any:
-        """Returns a distributed data set: each replica gets the elements of its own part.
+        """Returns a distributed dataset, in which each replica gets one part of every batch.
 
-        `make` takes (index, count) and returns that of `count` parts of every batch.
+        `make` takes (index, count) and returns a dataset of part `index` of `count` of each batch.
         """
         import tensorflow as tf
 
@@ -88,7 +88,7 @@ class Cluster:
             parts = [make((first + index, count)) for index in range(local)]
             if local == 1:
                 return parts[0]
-            # The replicas take elements in turn.
+            # The worker's replicas take elements in turn.
             turns = tf.data.Dataset.range(local).repeat()
             return tf.data.Dataset.choose_from_datasets(parts, turns)
 
@@ -100,10 +100,10 @@ class Cluster:
             print(words, file=sys.stderr)
 
     def from_chief(self, make: Callable[[], bytes]) -> bytes:
-        """Returns on every worker what `make`, which the chief alone calls, returned there.
+        """Calls `make` on the chief only, and returns its result on every worker.
 
         Raises:
-          InputError: it raised one there; raised on all workers.
+          InputError: `make` raised one; it is raised on all workers.
         """
         if self.workers == 1:
             return make()
@@ -121,9 +121,9 @@ class Cluster:
 
     @contextlib.contextmanager
     def file(self, find: Callable[[], Path | None]) -> Iterator[Path | None]:
-        """Gives every worker the file that `find` finds on the chief, or None if it finds none.
+        """Yields on every worker the file that `find` returns on the chief, or None.
 
-        The others need not see the chief's folders: they are sent a copy.
+        The other workers are sent a copy, so they need no access to the chief's folders.
 
         Raises:
           InputError: as `from_chief`.
@@ -147,9 +147,9 @@ class Cluster:
             yield path
 
     def agreed(self, number: int | None) -> int | None:
-        """Returns the largest number that any worker gives, None if none does.
+        """Returns the largest number that a worker passes; None if all pass None.
 
-        It returns when all workers have called it.
+        It waits until all workers have called it.
         """
         if self.workers == 1:
             return number
@@ -158,24 +158,24 @@ class Cluster:
         return int(self._summed(own).max()) or None
 
     def wait(self) -> None:
-        """Returns when all workers have called it."""
+        """Waits until all workers have called it."""
         self.agreed(None)
 
     def _summed(self, numbers: np.ndarray) -> np.ndarray:
-        """Returns the sum over workers of whole numbers below 2^31, [N]."""
+        """Returns the sum over workers of non-negative integers below 2^31, [N]."""
         content = self._summed_bytes(numbers.astype(np.int32).tobytes(), 4 * len(numbers), True)
         return np.frombuffer(content, np.int32)
 
     def _summed_bytes(self, content: bytes, size: int, every: bool = False) -> bytes:
-        """Returns the sum over workers of `size` bytes; only the chief's count unless `every`."""
+        """Returns the sum over workers of `size` bytes; of the chief's only unless `every`."""
         import tensorflow as tf
 
         if not size:
-            return b""  # the ring of TensorFlow 2.21 crashes on nothing
+            return b""  # TensorFlow 2.21's all-reduce crashes on empty tensors
         words = np.zeros((-(-size // len(_PLACES)), len(_PLACES)), np.uint8)
         if every or self.chief:
             words.reshape(-1)[:size] = np.frombuffer(content, np.uint8)
-        # float32, because NCCL's sums of whole numbers are not on every device
+        # float32, because not every device can sum integers with NCCL
         own = words.astype(np.float32) @ _PLACES.astype(np.float32)
         if self._sum is None:
             strategy, local = self._strategy, self.replicas // self.workers
@@ -199,30 +199,31 @@ ONE_PROCESS = Cluster()
 
 
 def task_of(name: str) -> Task | None:
-    """Returns which of several workers this process is under the strategy `name`; None if alone.
+    """Returns this process's task under the strategy `name`; None unless there are several workers.
 
     Raises:
-      InputError: TF_CONFIG is wrong, or needed and missing.
+      InputError: TF_CONFIG is wrong, or it is needed and missing.
     """
     task = tf_config.read() if name in ("auto", "multiworker") else None
     if name == "multiworker" and task is None:
         raise InputError(
-            "--strategy=multiworker needs TF_CONFIG, which names the workers: set it, or use "
-            "--strategy=mirrored on one machine."
+            "--strategy=multiworker needs the variable TF_CONFIG, which names the workers: set it, "
+            "or use --strategy=mirrored on one machine."
         )
     return task if task is not None and len(task.addresses) > 1 else None
 
 
 def begin(name: str, task: Task | None) -> Cluster:
-    """Returns this process's part in a strategy, having waited for the other workers.
+    """Starts a strategy, waits for the other workers and returns the `Cluster`.
 
-    "one" is one replica. "mirrored" puts one on every GPU, or on every logical CPU device where
-    there is none. "multiworker" does so in each of the processes of TF_CONFIG. "auto" is that
-    where TF_CONFIG names several, else "mirrored" where there are several GPUs, else "one".
+    "one" is one replica. "mirrored" puts a replica on every GPU, or on every logical CPU device if
+    there is no GPU. "multiworker" does the same in every process of TF_CONFIG. "auto" is
+    "multiworker" if TF_CONFIG names several processes, else "mirrored" if there are several GPUs,
+    else "one".
 
     Args:
       name: of the strategy.
-      task: what `task_of` says of it.
+      task: the result of `task_of` for that name.
 
     Raises:
       InputError: this process cannot listen at its address.
@@ -234,8 +235,8 @@ def begin(name: str, task: Task | None) -> Cluster:
             strategy = tf.distribute.MultiWorkerMirroredStrategy()
         except (tf.errors.UnknownError, tf.errors.InvalidArgumentError) as error:
             raise InputError(
-                f"TF_CONFIG's {task.addresses[task.index]} is this process, which cannot listen "
-                f"there ({error.message.splitlines()[0]}): free the port or name another."
+                f"TF_CONFIG gives this process the address {task.addresses[task.index]}, where it "
+                f"cannot listen ({error.message.splitlines()[0]}): free the port or name another."
             ) from None
         return Cluster(strategy, len(task.addresses), task.index)
     gpus = tf.config.list_logical_devices("GPU")
@@ -246,7 +247,7 @@ def begin(name: str, task: Task | None) -> Cluster:
 
 
 def ended(error: BaseException) -> bool:
-    """Whether `error` says that another worker cannot be reached any more."""
+    """Whether `error` says that another worker can no longer be reached."""
     import tensorflow as tf
 
     kinds = (

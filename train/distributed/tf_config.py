@@ -1,4 +1,4 @@
-"""TF_CONFIG: the processes that train one model, as launchers of TensorFlow's name them."""
+"""TF_CONFIG: the processes that train one model, as TensorFlow's launchers name them."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _JOBS = ("chief", "worker")
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """One of several processes; that of index 0, the chief, is the only one that writes.
+    """One of several processes; only the chief, which has index 0, writes files.
 
     Attributes:
-      addresses: "host:port" of all of them, the chief's first.
-      index: which of them this one is.
+      addresses: "host:port" of all processes, the chief's first.
+      index: the number of this process.
     """
 
     addresses: tuple[str, ...]
@@ -28,15 +28,15 @@ class Task:
 
 
 def read(environment: Mapping[str, str] = os.environ) -> Task | None:
-    """Returns what TF_CONFIG says of this process, None where it is not set.
+    """Returns this process's task from TF_CONFIG; None if that is not set.
 
         {"cluster": {"chief": ["a:2222"], "worker": ["b:2222", "c:2222"]},
          "task": {"type": "worker", "index": 0}}
 
-    Without a chief worker 0 is it.
+    If no chief is named, worker 0 is the chief.
 
     Raises:
-      InputError: it says something else.
+      InputError: TF_CONFIG has another form.
     """
     text = environment.get("TF_CONFIG", "").strip()
     if not text:
@@ -44,7 +44,7 @@ def read(environment: Mapping[str, str] = os.environ) -> Task | None:
     try:
         config = documents.parsed(text)
     except ValueError as error:
-        raise InputError(f"TF_CONFIG is not JSON ({error}): write it like {_EXAMPLE}.") from None
+        raise InputError(f"TF_CONFIG is not JSON ({error}): write it as {_EXAMPLE}.") from None
     cluster, task = _part(config, "cluster"), _part(config, "task")
     for job in cluster:
         if job not in _JOBS:
@@ -56,23 +56,23 @@ def read(environment: Mapping[str, str] = os.environ) -> Task | None:
     for job in _JOBS:
         for address in _addresses(cluster.get(job, []), job):
             if address in addresses:
-                raise InputError(f"TF_CONFIG names {address} twice: give each worker its own.")
+                raise InputError(f"TF_CONFIG names {address} twice: give each worker another one.")
             addresses.append(address)
     chiefs = len(cluster.get("chief", []))
     if chiefs > 1 or not addresses:
         raise InputError(
             f"TF_CONFIG's cluster has {chiefs} chiefs and {len(addresses) - chiefs} workers: "
-            "give one or more workers, and at most one chief."
+            "give at least one worker and at most one chief."
         )
     kind, index = str(task.get("type")), str(task.get("index"))
     if kind not in cluster:
         raise InputError(
-            f"TF_CONFIG's task has the type {kind!r}: its cluster has {', '.join(cluster)}."
+            f"TF_CONFIG's task has the type {kind!r}, but its cluster has {', '.join(cluster)}."
         )
     if not index.isdecimal() or int(index) >= len(cluster[kind]):
         raise InputError(
-            f"TF_CONFIG's task has the index {index}: its cluster has {len(cluster[kind])} of type "
-            f"{kind}, numbered from 0."
+            f"TF_CONFIG's task has the index {index}, but its cluster has {len(cluster[kind])} of "
+            f"type {kind}, numbered from 0."
         )
     return Task(tuple(addresses), int(index) + (chiefs if kind == "worker" else 0))
 
@@ -80,7 +80,7 @@ def read(environment: Mapping[str, str] = os.environ) -> Task | None:
 def _part(config: Any, name: str) -> dict[str, Any]:
     part = config.get(name) if isinstance(config, dict) else None
     if not isinstance(part, dict):
-        raise InputError(f"TF_CONFIG has no {name}: write it like {_EXAMPLE}.")
+        raise InputError(f"TF_CONFIG has no {name}: write it as {_EXAMPLE}.")
     return part
 
 

@@ -1,1 +1,1 @@
-"""What is measured of trained models, and several of them beside each other."""
+"""The evaluation of trained models, and the comparison of several."""

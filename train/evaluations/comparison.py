@@ -1,4 +1,4 @@
-"""Several runs beside each other: what they measured, fronts, a table and plots."""
+"""The comparison of several runs: measurements, Pareto fronts, a table and plots."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from train.workdirs import documents
 from zoo.errors import InputError
 
 _POINT, _FRONT = "#3b6fb6", "#d9772b"
-# Of no use in a table: they say how others were measured.
+# Left out of the table: these metrics only tell how others were measured.
 _ASIDE = ("classifier_accuracy",)
-_NO_DIVERGENCES = ("REC_", "RATE")  # of terms; all others are
+_NO_DIVERGENCES = ("REC_", "RATE")  # prefixes of terms that are not divergences; all others are
 _IN_CERTIFICATE = {"rate": "RATE", "distortion": "REC_x", "neg_elbo": "KL(q(x,z)||p(x,z))"}
 
 
@@ -46,15 +46,15 @@ class _Certificate(TypedDict):
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """What a run's evaluation.json and certificate.json say.
+    """The contents of a run's evaluation.json and certificate.json.
 
     Attributes:
-      name: of its folder.
-      model: its objective's.
-      verdict: the certificate's; None if there is none.
-      metrics: name -> {"value", "interval", "units"}: those of evaluation.json.
-      constraints: name -> value: what may be constrained, as the certificate measured it: its
-        learned constraints, -ELBO and every divergence that is trained.
+      name: the name of its folder.
+      model: the name of its objective.
+      verdict: the certificate's verdict; None without a certificate.
+      metrics: name -> {"value", "interval", "units"}, from evaluation.json.
+      constraints: name -> value in the certificate, for every quantity that could be constrained:
+        the learned constraints, -ELBO and every divergence in the form that was trained.
       information: the certificate's estimate of I_q(x;z), or None.
     """
 
@@ -66,7 +66,7 @@ class Run:
     information: float | None
 
     def value(self, metric: str) -> float | None:
-        """Returns a metric of evaluation.json, or what the certificate has in its place."""
+        """Returns a metric from evaluation.json, or the same quantity from the certificate."""
         row = self.metrics.get(metric)
         if row is not None:
             return row["value"]
@@ -75,21 +75,21 @@ class Run:
         return self.constraints.get(_IN_CERTIFICATE.get(metric, metric))
 
     def shown(self, metric: str) -> str:
-        """Returns a metric as text: "at least 3" where evaluation.json has but a bound."""
+        """Returns a metric as text, such as "at least 3" if evaluation.json has only a bound."""
         row = self.metrics.get(metric)
         return evaluation.number(self.value(metric)) if row is None else evaluation.bounded(row)
 
 
 def read(paths: Iterable[str | os.PathLike[str]]) -> list[Run]:
-    """Returns the runs in these folders; those with neither file are left out.
+    """Returns the runs in the folders; a folder with neither file is left out.
 
     Raises:
-      InputError: a path is no folder, a file is damaged, or no folder has either file.
+      InputError: a path is not a folder, a file is damaged, or no folder has either file.
     """
     folders = [Path(path) for path in paths]
     for folder in folders:
         if not os.path.isdir(folder):
-            raise InputError(f"{folder} is no folder: name the runs' folders, as in runs/*.")
+            raise InputError(f"{folder} is not a folder: name the runs' folders, as in runs/*.")
     runs = [run for path in folders if (run := _run(path)) is not None]
     if not runs:
         raise InputError(
@@ -129,7 +129,7 @@ def _certificate(path: Path) -> dict[str, Any] | None:
 
 
 def table(runs: Sequence[Run]) -> tuple[list[str], list[list[str]]]:
-    """Returns headings and rows: a run each, with every metric any of them has."""
+    """Returns headings and one row per run, with every metric that any run has."""
     names = list(dict.fromkeys(name for run in runs for name in run.metrics))
     names = [name for name in names if name not in _ASIDE]
     if not names:
@@ -149,10 +149,10 @@ def markdown(runs: Sequence[Run]) -> str:
 
 
 def front(points: Sequence[tuple[float, float]], most: bool = False) -> list[int]:
-    """Returns the indices of Pareto-optimal points, by the first coordinate.
+    """Returns the indices of Pareto-optimal points, sorted by the first coordinate.
 
-    A point is optimal if no other has a first coordinate as small and a second as small (as
-    large, if `most`), one of them strictly.
+    A point is optimal if no other point has both coordinates at least as small (the second at
+    least as large, if `most`) and one of them strictly smaller (larger).
     """
     sign = -1.0 if most else 1.0
     order = sorted(range(len(points)), key=lambda i: (points[i][0], sign * points[i][1]))
@@ -165,7 +165,7 @@ def front(points: Sequence[tuple[float, float]], most: bool = False) -> list[int
 
 
 def constrained(runs: Sequence[Run]) -> dict[str, list[tuple[Run, float]]]:
-    """Returns what information can be drawn against: constraint -> runs with its value."""
+    """Returns the constraints to plot information against: name -> runs with its value."""
     found: dict[str, list[tuple[Run, float]]] = {}
     for label, metric in (("-ELBO", "neg_elbo"), ("MMD of q(z) and p(z)", "mmd")):
         found[label] = [(r, v) for r in runs if (v := r.value(metric)) is not None]
@@ -189,9 +189,9 @@ def constrained(runs: Sequence[Run]) -> dict[str, list[tuple[Run, float]]]:
 
 
 def plot_rate_distortion(runs: Sequence[Run], path: str | os.PathLike[str]) -> bool:
-    """Draws rate against distortion, where two runs or more have both; says whether it did.
+    """Plots rate against distortion if at least two runs have both; returns whether it did.
 
-    Runs on one line of slope -1 have equal -ELBO; the front is of the least of both.
+    Runs on a line of slope -1 have equal -ELBO. The front minimises both.
     """
     placed = [
         (run, distortion, rate)
@@ -206,16 +206,16 @@ def plot_rate_distortion(runs: Sequence[Run], path: str | os.PathLike[str]) -> b
     points = [(distortion, rate) for _, distortion, rate in placed]
     style.style(axes, "Rate and distortion", "distortion, nats", "rate, nats")
     _scatter(axes, [run.name for run, *_ in placed], points)
-    _line(axes, [points[i] for i in front(points)], "-", "Pareto front: least of both")
+    _line(axes, [points[i] for i in front(points)], "-", "Pareto front: both low")
     axes.legend(fontsize=8, frameon=False)
     style.write(figure, path)
     return True
 
 
 def plot_information(runs: Sequence[Run], path: str | os.PathLike[str]) -> bool:
-    """Draws I_q(x;z) against each constraint that two runs or more have; says whether it did.
+    """Plots I_q(x;z) against each constraint that at least two runs have; returns whether it did.
 
-    With the fronts of the most and of the least information for a constraint's value.
+    Two fronts show the most and the least information for a value of the constraint.
     """
     panels = constrained(runs)
     if not panels:

@@ -1,4 +1,4 @@
-"""evaluation.json: what was measured of a run, kept from one evaluation to the next."""
+"""evaluation.json: the measurements of a run, kept from one evaluation to the next."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class _Evaluation(TypedDict):
 
 
 def read(path: Path) -> dict[str, Any] | None:
-    """Returns what evaluation.json of the run folder `path` holds, or None if there is none.
+    """Returns the contents of evaluation.json in the run folder `path`; None if it is missing.
 
     Raises:
       InputError: the file is damaged.
@@ -48,18 +48,18 @@ def evaluate(
     workdir: Workdir,
     watch: Callable[[str], None] = lambda name: None,
 ) -> dict[str, Any]:
-    """Measures, and writes evaluation.json after each measure, whole or not at all.
+    """Evaluates, and writes evaluation.json, whole or not at all, after each measure.
 
-    What was measured before of the same step is kept unless it is measured again; of another
-    step it is dropped.
+    Earlier results of the same step are kept unless they are measured again; those of another step
+    are dropped.
 
     Args:
       watch: called with the name of a measure before it begins.
 
     Returns:
       {"model", "step", "dataset", "metrics": {name: row}, "skipped": {name: reason}}. A row has
-      value and interval (null where not finite; a bound's interval has one null), size, estimator,
-      units, ceiling, notes, seconds, and the split and seed it was measured with.
+      value and interval (None if not finite; the interval of a bound has one None), size,
+      estimator, units, ceiling, notes, seconds, split and seed.
     """
     step = int(subject.model.step)
     found = {
@@ -94,7 +94,7 @@ def evaluate(
 
 
 def row(measured: Any) -> dict[str, Any]:
-    """Returns a Measured as plain JSON; a number that is not finite is null, and a note says so."""
+    """Returns a Measured as JSON-able data; a number that is not finite is None, with a note."""
     notes = list(measured.notes)
     if not math.isfinite(measured.value):
         notes.append(f"the value is {measured.value}")
@@ -111,7 +111,7 @@ def row(measured: Any) -> dict[str, Any]:
 
 
 def cells(name: str, row: Mapping[str, Any]) -> tuple[str, ...]:
-    """Returns a row of the printed table: name, value, interval, units, size, seconds."""
+    """Returns the cells of a printed row: name, value, interval, units, size, seconds."""
     low, high = _ends(row)
     if low is None or high is None:
         interval = _side(row) + number(high if low is None else low)
@@ -128,13 +128,13 @@ def cells(name: str, row: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def bounded(row: Mapping[str, Any]) -> str:
-    """Returns a row's value; "at least 3" or "at most 3" where its interval has one end."""
+    """Returns a row's value as text: "at least 3" or "at most 3" if its interval has one end."""
     value = number(row["value"])
     return value if row["value"] is None else _side(row) + value
 
 
 def _side(row: Mapping[str, Any]) -> str:
-    """Returns "at least " or "at most " where the interval has one end, else nothing."""
+    """Returns "at least " or "at most " if the interval has one end, otherwise ""."""
     low, high = _ends(row)
     if (low is None) == (high is None):
         return ""
@@ -142,16 +142,16 @@ def _side(row: Mapping[str, Any]) -> str:
 
 
 def _ends(row: Mapping[str, Any]) -> tuple[float | None, float | None]:
-    """Returns the ends of a row's interval, None where infinite or unknown."""
+    """Returns the ends of a row's interval; an infinite or unknown end is None."""
     ends: Any = row.get("interval")
-    # evaluation.json may come from anywhere, and read() does not require intervals.
+    # read() does not check intervals, and evaluation.json may come from a stranger.
     if documents.fits(ends, list[float | None]) and len(ends) == 2:
         return ends[0], ends[1]
     return None, None
 
 
 def number(value: float | None) -> str:
-    """Returns a number with 4 digits; a dash for null."""
+    """Returns a number with 4 digits, or a dash for None."""
     return "-" if value is None else f"{value:.4g}"
 
 

@@ -1,4 +1,4 @@
-"""A trained model with what is measured of it: images, codes, samples and a classifier."""
+"""A trained model with the inputs of its measures: images, codes, samples and a classifier."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from train.workdirs.config import RunConfig
 from zoo.batch import Batch
 from zoo.errors import InputError
 
-TRAINING_IMAGES = 20_000  # the most that a classifier or a support vector machine is given
-ANNEALED = 100  # the most images that chains are run for: they take seconds each
+TRAINING_IMAGES = 20_000  # at most, for a classifier or a support vector machine
+ANNEALED = 100  # at most, images for annealed chains, which take seconds each
 _BATCH = 250
 
 
@@ -25,15 +25,15 @@ class Options:
     """How a run is evaluated.
 
     Attributes:
-      split: whose images are looked at.
-      points: the most of them, and how many samples are drawn.
+      split: the split of the images.
+      points: the largest number of images; the same number of samples is drawn.
       seed: of samples, codes and bootstraps.
-      draws: of importance sampling, for each image.
-      labelled: a labelled dataset of the same shape for measures that need labels, where the
-        run's own has none.
-      cache: a folder where classifiers are kept; None for none.
-      classifier_steps: of the training of a classifier.
-      inception: weights of Inception V3, in place of the classifier's features.
+      draws: draws of importance sampling for each image.
+      labelled: a labelled dataset of the same image shape, for measures that need labels if the
+        run's dataset has none.
+      cache: a folder for trained classifiers; None keeps none.
+      classifier_steps: training steps of a classifier.
+      inception: weights of Inception V3, whose features replace the classifier's.
     """
 
     split: str = "test"
@@ -47,25 +47,25 @@ class Options:
 
 
 class Subject:
-    """What is evaluated. Each part is made once, when a measure first asks for it.
+    """The model and data of an evaluation. Each part is computed once, when first used.
 
-    Images are what the run was trained on, binarized if that was. Samples are made alike: where
-    images are binarized, or p(x|z) has no mean, they are x ~ p(x|z), else the means E[x|z]; of the
-    averaged weights if there are any; and where z is images they are translations of these. Parts
-    raise InputError where a model or its data has none: no labels, no vectors z.
-
-    Where the model has a condition, samples are of the conditions of the images, one each.
+    Images are as in training: binarized if the training images were. Samples are comparable with
+    them: x ~ p(x|z) if images are binarized or p(x|z) has no mean, and the means E[x|z] otherwise.
+    They use the averaged weights if the model has them. If z is an image, samples are translations
+    of the split's images z. If the model has a condition, one sample is drawn for each image's
+    condition. A part that the model or its data does not have, such as labels or vectors z, raises
+    InputError.
 
     Args:
       model: a LagrangianModel.
-      dataset: the run's, with its binarization resolved.
-      config: the run's.
-      options: how it is evaluated.
+      dataset: the run's dataset, with its binarization resolved.
+      config: the run's configuration.
+      options: how to evaluate.
     """
 
     def __init__(self, model: Any, dataset: Any, config: RunConfig, options: Options = Options()):
         if options.points < 4:
-            raise InputError(f"--points={options.points}: give 4 or more.")
+            raise InputError(f"--points={options.points} is too small: give 4 or more.")
         self.model = model
         self.dataset = dataset
         self.config = config
@@ -74,40 +74,40 @@ class Subject:
 
     @functools.cached_property
     def images(self) -> np.ndarray:
-        """x [N, H, W, C] of the split."""
+        """The images x of the split, [N, H, W, C]."""
         return self._of(self.dataset, self.options.split, self.options.points)[0]
 
     @functools.cached_property
     def conditions(self) -> np.ndarray | None:
-        """The conditions of the images, [N, ...]; None where the model has none."""
+        """The conditions of the images, [N, ...]; None if the model has no condition."""
         if not self.conditional:
             return None
         return np.asarray(self._of(self.dataset, self.options.split, self.options.points)[2])
 
     @functools.cached_property
     def by_class(self) -> list[SubjectOfClass]:
-        """The model given each class that the images have, with the images of that class.
+        """One subject per class in the images: the model at that condition, with its images.
 
         Raises:
-          InputError: the condition has no classes.
+          InputError: the condition is not a class.
         """
         if self.model.condition.classes is None:
-            raise InputError("Measures of a conditional model are means over classes; it has none.")
+            raise InputError("It is measured by class, and the model's condition is not a class.")
         classes = np.unique(np.asarray(self.conditions))
         return [SubjectOfClass(self, int(c)) for c in classes]
 
     @functools.cached_property
     def partners(self) -> np.ndarray:
-        """z [N, H', W', C'], the partners of the images where z is images."""
+        """The partners of the images, z [N, H', W', C'], if z is an image."""
         if not self.paired:
-            raise InputError(f"The codes of {self.name} are no images, which partners are.")
+            raise InputError(f"The codes of {self.name} are vectors, which have no partners.")
         if not self.dataset.true_partners:
-            raise InputError(f"The true partners of {self.dataset.name!r} are not known.")
+            raise InputError(f"The true partners of {self.dataset.name!r} are unknown.")
         return self._of(self.dataset, self.options.split, self.options.points)[1]
 
     @functools.cached_property
     def codes(self) -> np.ndarray:
-        """E[z|x] [N, K] of the images."""
+        """E[z|x] of the images, [N, K]."""
         return self.codes_of(self.images)
 
     @functools.cached_property
@@ -122,7 +122,7 @@ class Subject:
 
     @functools.cached_property
     def samples(self) -> np.ndarray:
-        """As many samples as images."""
+        """Samples x, as many as images."""
         decoder = self.model.decoder
         if decoder.has_mean and (self.dataset.binarization == "none" or not decoder.has_density):
             return self.sample_means
@@ -136,7 +136,7 @@ class Subject:
 
     @functools.cached_property
     def sample_means(self) -> np.ndarray:
-        """E[x|z] of the same z: samples without the noise of pixels, if there are means."""
+        """E[x|z] at the z of `samples`, without pixel noise; the samples if there is no mean."""
         if not self.model.decoder.has_mean:
             return self.samples
         return self._decoded(lambda p, _: p.mean().numpy())
@@ -148,7 +148,7 @@ class Subject:
 
     @functools.cached_property
     def labelled(self) -> Any:
-        """The dataset whose labels are used: the run's own, or the one named instead."""
+        """The dataset that provides labels: --labelled if given, otherwise the run's."""
         if self.options.labelled is None:
             self._labels(self.dataset, "train")
             return self.dataset
@@ -169,12 +169,12 @@ class Subject:
 
     @functools.cached_property
     def held_out_examples(self) -> tuple[np.ndarray, np.ndarray]:
-        """Labelled images of the split that is evaluated, and their labels."""
+        """Labelled images of the evaluated split, and their labels."""
         return self._labelled_examples(self.options.split)
 
     @functools.cached_property
     def classifier(self) -> Any:
-        """A classifier of the labelled images."""
+        """A classifier trained on the labelled images."""
         from zoo.metrics.classifier import train_classifier
 
         return train_classifier(
@@ -186,22 +186,22 @@ class Subject:
 
     @functools.cached_property
     def judged_images(self) -> tuple[np.ndarray, np.ndarray]:
-        """The classifier's features and decisions about the images."""
+        """The classifier's features and decisions for the images."""
         return self.classifier(self.images)
 
     @functools.cached_property
     def judged_samples(self) -> tuple[np.ndarray, np.ndarray]:
-        """The classifier's features and decisions about the samples."""
+        """The classifier's features and decisions for the samples."""
         return self.classifier(self.samples)
 
     @functools.cached_property
     def judged_means(self) -> tuple[np.ndarray, np.ndarray]:
-        """The classifier's features and decisions about the means of samples."""
+        """The classifier's features and decisions for the sample means."""
         return self.classifier(self.sample_means)
 
     @functools.cached_property
     def features(self) -> tuple[np.ndarray, np.ndarray, str]:
-        """Features of the samples and of the images, and what they are called."""
+        """Features of the samples and of the images, and the name of the features."""
         if self.options.inception is None:
             return self.judged_samples[0], self.judged_images[0], self.classifier.name
         from zoo.metrics.inception import inception_features
@@ -211,9 +211,9 @@ class Subject:
 
     @functools.cached_property
     def coverage(self) -> Any:
-        """What of the data the means of samples cover.
+        """How well the sample means cover the data.
 
-        Draws of one mean differ by the noise of their pixels, which is no diversity.
+        Means are used because samples of one mean differ in pixel noise, which is not diversity.
         """
         from zoo.metrics.coverage import coverage
 
@@ -223,7 +223,7 @@ class Subject:
 
     @functools.cached_property
     def data_classes(self) -> np.ndarray:
-        """The labels of the images; the classifier's decisions where they have none."""
+        """The labels of the images, or the classifier's decisions if they have no labels."""
         try:
             return self.labels
         except InputError:
@@ -238,14 +238,14 @@ class Subject:
 
     @functools.cached_property
     def implicit_bound(self) -> Any:
-        """Rate, distortion and -ELBO of the images without a density q(z|x)."""
+        """Rate, distortion and -ELBO of the images, for an encoder without a density q(z|x)."""
         from zoo.metrics import implicit_bound
 
         return implicit_bound(self.between_vectors, self.images, seed=self.options.seed)
 
     @functools.cached_property
     def importance_sampling(self) -> Any:
-        """What importance sampling finds about the images."""
+        """The importance-sampling estimate for the images."""
         from zoo.metrics import importance_sampling
 
         return importance_sampling(
@@ -254,7 +254,7 @@ class Subject:
 
     @functools.cached_property
     def bracket(self) -> Any:
-        """What annealed chains find about images the model made, from both sides."""
+        """Upper and lower bounds by annealed chains, on images simulated from the model."""
         from zoo.metrics import bracket
 
         count = min(len(self.images), ANNEALED)
@@ -262,7 +262,7 @@ class Subject:
 
     @functools.cached_property
     def sigma_opt(self) -> float:
-        """The best single scale of p(x|z) on training images."""
+        """The best single scale of p(x|z), fitted on training images."""
         from zoo.metrics import sigma_opt
 
         images = self._of(self.dataset, "train", TRAINING_IMAGES)[0]
@@ -279,35 +279,35 @@ class Subject:
 
     @property
     def paired(self) -> bool:
-        """Whether z is images of a second data set."""
+        """Whether z is an image of a second dataset."""
         from zoo import priors
 
         return priors.is_data(self.model.prior)
 
     @property
     def between_vectors(self) -> Any:
-        """The model; raises InputError where z is images, whose density is not known."""
+        """The model; raises InputError if z is an image, because p(z) has no known density."""
         if self.paired:
-            raise InputError(f"The codes of {self.name} are images of a data set, not vectors.")
+            raise InputError(f"The codes of {self.name} are images of a dataset, not vectors.")
         return self.model
 
     def codes_of(self, images: np.ndarray) -> np.ndarray:
         """Returns E[z|x], [N, K].
 
         Raises:
-          InputError: z is images, q(z|x) has no mean, or it reads the labels.
+          InputError: z is an image, q(z|x) has no mean, or the encoder reads the labels.
         """
         if self.conditional:
             raise InputError(
-                f"The encoder of {self.name} reads the condition, so that its codes say nothing "
-                "about labels."
+                f"The encoder of {self.name} reads the condition, so its codes cannot be judged by "
+                "labels."
             )
         from zoo.distributions.probes import encoded_mean
 
         return self._encoded(images, lambda x, _: encoded_mean(self.model, x, "A code"))
 
     def _encoded(self, images: np.ndarray, read: Callable[[Any, int], Any]) -> np.ndarray:
-        """Returns what is read of batches of images; raises InputError where z is images."""
+        """Applies `read` to batches of images; raises InputError if z is an image."""
         self.between_vectors  # noqa: B018, which raises
         return np.concatenate(
             [
@@ -317,7 +317,7 @@ class Subject:
         )
 
     def _decoded(self, read: Callable[[Any, int], np.ndarray]) -> np.ndarray:
-        """Returns what is read of p(x|z), for z of the prior, or images z of the split."""
+        """Applies `read` to p(x|z), for z from the prior, or the split's images z."""
         count = len(self.images)
         c = self.conditions
         if self.paired:
@@ -341,7 +341,7 @@ class Subject:
                 ]
             )
         if not np.isfinite(found).all():
-            raise InputError(f"A sample of {self.name} is not finite: it diverged, train it again.")
+            raise InputError(f"A sample of {self.name} is not finite: it diverged; train it again.")
         return found
 
     def _labelled_examples(self, split: str) -> tuple[np.ndarray, np.ndarray]:
@@ -350,7 +350,7 @@ class Subject:
         return images, self._labels(self.labelled, split)[: len(images)]
 
     def _of(self, dataset: Any, split: str, most: int) -> Batch:
-        """Returns the first images of a split, with z and the condition where there are some."""
+        """Returns the first images of a split, with z and the condition if there are any."""
         batches = dataset.batches(
             split, _BATCH, self.config.seed, drop_remainder=False, repeat=False, shuffle=False
         )
@@ -367,14 +367,14 @@ class Subject:
         labels = getattr(dataset.split(split), "labels", None)
         if labels is None or np.ndim(labels) != 1:
             raise InputError(
-                f"{dataset.name!r} has no labels: name a dataset of the same images that has, "
+                f"{dataset.name!r} has no labels: name a labelled dataset of the same image shape, "
                 "as in --labelled=mnist."
             )
         return np.asarray(labels)
 
 
 class SubjectOfClass(Subject):
-    """A conditional model at one class, with the images of that class: an unconditional subject.
+    """A conditional model at one class with the images of that class, as an unconditional subject.
 
     Args:
       whole: the conditional subject.

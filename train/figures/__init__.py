@@ -1,1 +1,1 @@
-"""The figures of a run, and how they are written."""
+"""The figures of a run."""

@@ -1,4 +1,4 @@
-"""A run's pictures as PNG files, each written whole or not at all."""
+"""Plots of a run as PNG files, each written whole or not at all."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from zoo.objectives import subjects
 TILE = 56  # small images are enlarged, by a whole factor, to at least this many pixels a side
 GAP = 4
 PAIR_GAP = 16
-MARGIN = 116  # for the names of the rows
+MARGIN = 116  # pixels for the names of the rows
 PAIR_COLUMNS = 8
 PANEL_COLUMNS = 3
 
@@ -33,7 +33,7 @@ def samples(images: Any, path: str | os.PathLike[str], columns: int | None = Non
     Args:
       images: [N, H, W, C] with C 1 or 3; values are clipped to [0, 1].
       path: the PNG file.
-      columns: images in a row; as many as make the grid nearly square if None.
+      columns: images in a row; if None, the grid is nearly square.
 
     Raises:
       InputError: there are no images, or they have another shape.
@@ -51,7 +51,7 @@ def samples(images: Any, path: str | os.PathLike[str], columns: int | None = Non
 
 
 def reconstructions(originals: Any, reconstructed: Any, path: str | os.PathLike[str]) -> None:
-    """Writes rows of originals, each with the row of their reconstructions below it.
+    """Writes rows of originals, with a row of reconstructions below each.
 
     Args:
       originals: [N, H, W, C] with C 1 or 3; values are clipped to [0, 1].
@@ -94,10 +94,10 @@ def reconstructions(originals: Any, reconstructed: Any, path: str | os.PathLike[
 
 
 def translations(stages: Sequence[Any], path: str | os.PathLike[str]) -> None:
-    """Writes images row below row, one row for each stage of their translation.
+    """Writes one row of images for each stage of their translation.
 
     Args:
-      stages: sets of as many images [N, H, W, C] each, with C 1 or 3.
+      stages: arrays [N, H, W, C] of equal N, with C 1 or 3.
       path: the PNG file.
 
     Raises:
@@ -113,10 +113,10 @@ def translations(stages: Sequence[Any], path: str | os.PathLike[str]) -> None:
 
 
 def terms(records: Sequence[Mapping[str, Any]], path: str | os.PathLike[str]) -> None:
-    """Writes the loss, each term, the mse and each multiplier over steps, a panel each.
+    """Plots the loss, each term, the mse and each multiplier over steps, one panel for each.
 
-    Training is a line; validation is marked at the steps where it was measured. Without a
-    training or validation record nothing is written.
+    Training is a line; validation is marked at the steps where it was measured. Nothing is written
+    without a training or validation record.
 
     Args:
       records: rows of metrics.jsonl, e.g. {"step": 100, "split": "train", "loss": 101.2,
@@ -165,10 +165,10 @@ def terms(records: Sequence[Mapping[str, Any]], path: str | os.PathLike[str]) ->
 
 
 def latent(codes: Any, labels: Any, path: str | os.PathLike[str]) -> None:
-    """Writes codes z ~ q(z|x) in a plane, with the standard normal prior's circles.
+    """Plots two-dimensional codes z ~ q(z|x), with circles of the standard normal prior.
 
-    The circles have 1 and 2 standard deviations of the prior as their radius. Up to 20 labels
-    have a colour each, more share a scale.
+    The circles have a radius of 1 and 2 standard deviations of the prior. Up to 20 labels have one
+    colour each; more labels share a colour scale.
 
     Args:
       codes: [N, 2].
@@ -176,11 +176,11 @@ def latent(codes: Any, labels: Any, path: str | os.PathLike[str]) -> None:
       path: the PNG file.
 
     Raises:
-      InputError: the latent has not two dimensions, or labels do not match.
+      InputError: the codes do not have two dimensions, or the labels do not match them.
     """
     codes = np.asarray(codes, np.float64)
     if codes.ndim != 2 or codes.shape[1] != 2 or not len(codes):
-        raise InputError(f"Codes have shape {codes.shape}: a plane needs (N, 2).")
+        raise InputError(f"Codes have shape {codes.shape}: the plot needs (N, 2).")
     if labels is not None and np.shape(labels) != (len(codes),):
         raise InputError(
             f"Labels have shape {np.shape(labels)}: {len(codes)} codes need ({len(codes)},)."
@@ -205,7 +205,7 @@ def latent(codes: Any, labels: Any, path: str | os.PathLike[str]) -> None:
         circle = Circle((0, 0), radius, fill=False, color=style.INK, linewidth=0.9, zorder=3)
         circle.set_linestyle((0, (5, 4)))
         axes.add_patch(circle)
-        if limit < 10:  # beyond, the two would overlap
+        if limit < 10:  # beyond 10 the two labels would overlap
             axes.text(
                 0,
                 -radius,
@@ -235,7 +235,7 @@ def _scatter_by_label(
         bar.ax.tick_params(labelsize=8, color=style.GREY, labelcolor=style.INK)
         return
     palette = colormaps["tab10" if len(kinds) <= 10 else "tab20"].colors  # type: ignore[attr-defined]
-    # One call keeps the order of the points, so that no label covers all others.
+    # One call keeps the order of the points, so that no label hides the others.
     axes.scatter(*mean.T, c=np.asarray(palette)[place], **marks)
     handles = [
         axes.scatter([], [], s=28, color=palette[index], linewidths=0, label=str(kind))
@@ -256,7 +256,7 @@ def _scatter_by_label(
 def _panels(
     records: Sequence[Mapping[str, Any]],
 ) -> dict[str, dict[str, list[tuple[int, float]]]]:
-    """Returns panel -> split -> (step, value) points, panels in the order they are shown."""
+    """Returns panel -> split -> (step, value) points, with panels in the plot's order."""
     named: list[tuple[str, str, int, float]] = []
     for record in records:
         if record["split"] not in style.COLOURS:

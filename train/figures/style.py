@@ -1,4 +1,4 @@
-"""The look of every figure, and how it is written."""
+"""The style of every figure, and `write`, which saves it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from matplotlib import ticker
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-# A power of two, so that pixels / DPI inches become the same number of pixels again.
+# A power of two, so that converting pixels to inches and back is exact.
 DPI = 128
 INK, GREY, PALE = "#262626", "#6e6e6e", "#e4e4e4"
 COLOURS = {"train": "#3b6fb6", "validation": "#d9772b"}
@@ -35,7 +35,7 @@ def style(axes: Any, title: str, x: str, y: str, grid: bool = True) -> None:
 
 
 def write(figure: Figure, path: str | os.PathLike[str]) -> None:
-    """Writes the figure as PNG, over a file of that name only when it is complete."""
+    """Writes the figure as PNG; an existing file is replaced only when the new one is complete."""
     path = Path(path)
     content = io.BytesIO()
     FigureCanvasAgg(figure).print_png(content)

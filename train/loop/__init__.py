@@ -1,4 +1,4 @@
-"""From a configuration to a finished run: assembly, two phases, and what happens between steps.
+"""Runs a configuration to its end: assembly, two phases, and the work between steps.
 
 From Python: `first_phase`, `measure_best` and `second_phase`.
 """

@@ -1,4 +1,4 @@
-"""What happens between steps: records, the progress bar, held-out terms, checkpoints."""
+"""The work between steps: records, progress bar, validation, checkpoints."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from train.workdirs.workdir import Workdir
 
 
 def summary(record: Mapping[str, Any]) -> str:
-    """Prints a record on one line."""
+    """Returns a record as one line of text."""
     values = {"loss": record["loss"], **record["terms"]}
     if "mse" in record:
         values["mse"] = record["mse"]
@@ -33,27 +33,28 @@ def summary(record: Mapping[str, Any]) -> str:
 
 
 class Recorder(keras.callbacks.Callback):
-    """Writes every logged step, evaluates and checkpoints at intervals, shows the progress.
+    """Writes records, evaluates and checkpoints at intervals, and shows the progress.
 
-    After a signal it saves the model at the next step, with the means of the record that is under
-    way, and ends the run: what is measured at intervals is measured there only. Of several workers
-    all take part, the chief alone measures and shows, and a signal to one of them is one to all.
+    After a signal it saves the model at the next step, with the running means of the unfinished
+    record, and ends the run. It does not evaluate then: evaluation happens at its intervals only.
+    With several workers, every worker runs this callback, only the chief measures and prints, and
+    a signal to one worker ends all.
 
     Args:
-      workdir: where records and checkpoints go.
-      held_out: returns the validation logs of the model as it is.
-      total: the step the run ends at.
-      checkpoint_every: steps between checkpoints; there is one at the end too.
+      workdir: the folder for records and checkpoints.
+      held_out: a function that returns the validation logs of the current model.
+      total: the last step of the run.
+      checkpoint_every: steps between checkpoints; the last step has one too.
       at_checkpoint: called after each checkpoint, e.g. to plot.
-      aim: called with the constraints' values in training every `aim_every` steps.
-      keep: how many checkpoints are kept, beside the best.
-      means: the model's metrics, where the last run ended within a record.
+      aim: called with the constraints' training values every `aim_every` steps.
+      keep: the number of checkpoints to keep, besides the best.
+      means: the model's running metrics, if the last run ended within a record.
       cluster: the workers that train together.
 
     Raises:
-      RunError: a term or a weight is not finite, or no batch of a record was; the last checkpoint
-        stays.
-      Interrupted: a signal came.
+      RunError: a term or a weight is not finite, or every batch of a record was skipped; the last
+        checkpoint stays.
+      Interrupted: a signal was received.
     """
 
     def __init__(
@@ -110,17 +111,17 @@ class Recorder(keras.callbacks.Callback):
             self._means = None
 
     def _restore(self, means: Sequence[float]) -> None:
-        """Goes on with the record that was under way.
+        """Continues the unfinished record.
 
         Raises:
-          RunError: another model wrote it.
+          RunError: its means are from another model.
         """
         kept = self.model.metrics_variables
         sizes = [math.prod(metric.shape) for metric in kept]
         if len(means) != sum(sizes):
             raise RunError(
-                f"The newest checkpoint in {self._workdir.path} holds {len(means)} means of its "
-                f"record, where this model keeps {sum(sizes)}: delete that checkpoint."
+                f"The newest checkpoint in {self._workdir.path} holds {len(means)} means of a "
+                f"record, but this model has {sum(sizes)}: delete that checkpoint."
             )
         parts = np.split(np.asarray(means), np.cumsum(sizes)[:-1])
         for metric, part in zip(kept, parts, strict=True):
@@ -189,7 +190,7 @@ class Recorder(keras.callbacks.Callback):
                 tf.summary.scalar(f"multiplier/{name}", record["multipliers"][name])
 
     def _save(self, means: Sequence[float] | None = None) -> None:
-        """Writes a checkpoint, unless something in it is not finite."""
+        """Writes a checkpoint; fails if a variable in it is not finite."""
         model = self.model
         parts = {
             **{name: part.trainable_variables for name, part in model.parts.items()},
@@ -206,13 +207,13 @@ class Recorder(keras.callbacks.Callback):
     def _interrupt(self, number: int) -> NoReturn:
         self._progress.stop()
         if self._cluster.workers > 1:
-            # Each of them may be sent the signal, and may leave when the chief has written.
+            # The signal may be sent to every worker; each may exit once the chief has saved.
             interrupts.heeded()
             self._cluster.wait()
         raise Interrupted(
             number,
-            f"{signal.Signals(number).name} at step {self._step}, which is saved: run the same "
-            "command again to continue.",
+            f"{signal.Signals(number).name} at step {self._step}, where the run is saved: run the "
+            "same command again to continue.",
         )
 
     def _stop_unless_finite(self, record: Mapping[str, Any]) -> None:
@@ -222,7 +223,7 @@ class Recorder(keras.callbacks.Callback):
             self._fail(", ".join(wrong))
 
     def _count_skipped(self, record: dict[str, Any]) -> None:
-        """Counts the batches skipped from the run's first step on, and stops if all are."""
+        """Makes a record's skipped batches cumulative; fails if all its batches were skipped."""
         steps = record["step"] - self._last["step"]
         if record["skipped"] >= steps:
             self._fail(f"None of the last {steps} batches gave finite gradients")
@@ -236,5 +237,5 @@ class Recorder(keras.callbacks.Callback):
         self._progress.stop()
         raise RunError(
             f"{what} by step {self._step}: the run stopped and its last checkpoint is kept; "
-            "try a smaller --learning_rate, or --on_nan=skip if single batches do it."
+            "try a smaller --learning_rate, or --on_nan=skip if single batches cause it."
         )

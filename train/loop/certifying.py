@@ -1,4 +1,4 @@
-"""The certificate of a run: of its model, on its data, written to its workdir."""
+"""Certifies a run's model on its test data, and writes the certificate to its workdir."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def certify_run(
 
 
 def summary(certificate: dict[str, Any]) -> str:
-    """Returns the verdict on one line: its reason, a collapse, and what has not settled."""
+    """Returns one line: the verdict, its reason, any collapse and any unsettled multiplier."""
     parts = [f"certificate  {certificate['verdict']}: {certificate['reason']}"]
     collapsed = certificate["collapse"]
     if collapsed and collapsed["alarm"]:

@@ -1,4 +1,4 @@
-"""From a model to a finished run: steps, records, checkpoints, plots, certificate."""
+"""Trains a model to the end of its run: steps, records, checkpoints, plots, certificate."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def fit(
     means: Sequence[float] | None = None,
     cluster: Cluster = ONE_PROCESS,
 ) -> None:
-    """Runs `fit` up to step `total`: records, checkpoints, plots, test terms and certificate."""
+    """Trains up to step `total`, and writes records, checkpoints, plots and certificate."""
 
     def evaluate(split: str) -> dict[str, float]:
         batches = assembly.once(dataset, config, split)
@@ -100,19 +100,21 @@ def fit(
 
 
 def blind(model: Any) -> list[str]:
-    """Returns a sentence for each learned tolerance that known failures of q(z) are within."""
+    """Returns a warning for each learned tolerance that allows known failures of q(z)."""
     from train.certificates.bounding import uninformative
 
     found = []
     for constraint in model.lagrangian.learned:
         admits = uninformative(model, constraint, float(constraint.at_most.at(0.0)))
         if admits:
-            found.append(f"{constraint.expression} says nothing: {admits}; give a smaller one")
+            found.append(
+                f"{constraint.expression} says nothing: {admits}; give a smaller tolerance"
+            )
     return found
 
 
 def segments(start: int, stop: int, every: int) -> list[tuple[int, int, int]]:
-    """Splits start..stop at multiples of `every`: (first step, epochs, steps per epoch)."""
+    """Splits start..stop at multiples of `every` into (first step, epochs, steps per epoch)."""
     parts = []
     if start % every and start < stop:
         head = min(every - start % every, stop - start)

@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C: while steps are taken they wait for the next; elsewhere they act at once."""
+"""SIGTERM and Ctrl-C: in training they wait for the end of a step; elsewhere they act at once."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ _received: int | None = None
 
 
 def install() -> None:
-    """Handles SIGTERM and SIGINT, unless the process was started to ignore them."""
+    """Installs handlers of SIGTERM and SIGINT, unless the process was started to ignore them."""
     for number in (signal.SIGTERM, signal.SIGINT):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _handle)
 
 
 def received() -> int | None:
-    """Returns the signal that waits for the end of a step, if one does."""
+    """Returns the signal that waits for the end of a step, or None."""
     return _received
 
 
 @contextlib.contextmanager
 def at_steps() -> Iterator[None]:
-    """Lets the first signal wait: whoever takes the steps asks `received` between them.
+    """Delays the first signal; the training loop checks `received` between steps.
 
-    A second one does not wait.
+    A second signal acts at once.
 
     Raises:
-      Interrupted: a signal came and nobody acted on it.
+      Interrupted: a signal was received and the training loop did not act on it.
     """
     global _waiting, _received
     _waiting = True
@@ -45,7 +45,7 @@ def at_steps() -> Iterator[None]:
 
 
 def heeded() -> None:
-    """Lets no more signals in: this one ends the process."""
+    """Ignores further signals, because the first one is ending the process."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
 

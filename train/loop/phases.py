@@ -1,4 +1,4 @@
-"""Two phases in Python: measure what is reachable, then constrain relative to it ([U] section 6).
+"""Two phases in Python: measure the best values, then constrain relative to them ([U] section 6).
 
     objective = zoo.objective("lagvae_max")               # its tolerances are "best + ..."
     neutral = first_phase(objective, latent_dim=8)
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
     from zoo.model.lagrangian_model import LagrangianModel
     from zoo.multipliers import MultiplierRule
 
-# On batches of 128 with Adam: a stronger or faster penalty shakes the loss's scale from step to
-# step, and latents collapse; its own defaults are for exact constraints.
+# For batches of 128 with Adam. A stronger or faster penalty changes the loss's scale from step to
+# step, and latents collapse; the rule's defaults are for constraints without noise.
 RULE_OPTIONS = {"augmented": {"penalty": 0.5, "smoothing": 0.99}}
 
 
 @dataclasses.dataclass(frozen=True)
 class Best:
-    """What the first phase reached on held-out data, by learned constraint.
+    """The values that the first phase reached on held-out data, for each learned constraint.
 
     Attributes:
-      objective: as it was declared, with tolerances relative to the best.
+      objective: the objective as declared, with tolerances relative to best.
       neutral: the model of the first phase.
       values: eps_hat, the means over batches, in the constraints' units (nats for KL and JS).
       noise: the standard deviations of one batch's estimate.
@@ -56,26 +56,26 @@ class Best:
 
     @property
     def declared(self) -> dict[str, str]:
-        """The tolerance of each learned constraint as it was declared, "best + 4"."""
+        """The tolerance of each learned constraint as declared, such as "best + 4"."""
         return {name: str(c.at_most) for name, c in _learned(self.objective).items()}
 
     @property
     def resolved(self) -> Objective:
-        """The objective with every tolerance a number."""
+        """The objective with numerical tolerances."""
         return tolerances.resolved(self.objective, self.values)
 
 
 def first_phase(
     objective: str | Objective, compile_options: Mapping[str, Any] | None = None, **options: Any
 ) -> LagrangianModel:
-    """Builds and compiles the model of the first phase: without an information preference.
+    """Builds and compiles the model of the first phase, without an information preference.
 
-    Its critics are those of the second phase, which starts from their weights.
+    Its critics are built as the second phase's, which starts from their weights.
 
     Args:
       objective: a name of `zoo.names()`, or an Objective.
-      compile_options: of `compile`, e.g. {"jit_compile": False}.
-      **options: of `zoo.build`; give `second_phase` the same.
+      compile_options: arguments of `compile`, e.g. {"jit_compile": False}.
+      **options: arguments of `zoo.build`; give `second_phase` the same ones.
 
     Raises:
       InputError: as `zoo.build`, or no form without the preference is admissible.
@@ -109,17 +109,17 @@ def measure_best(
     batch_size: int = 128,
     seed: int = 0,
 ) -> Best:
-    """Measures what a trained first phase reaches, with the estimators that training uses.
+    """Measures the learned constraints of a trained first phase, with the estimators of training.
 
     Args:
-      objective: of the second phase, as `first_phase` was given it.
-      neutral: its first phase.
-      held_out: data that the first phase has not seen, as `train.certificates.certify` takes it.
-      batch_size: of training, if held_out is arrays: `noise` is that of one such batch.
+      objective: the objective of the second phase, as given to `first_phase`.
+      neutral: the trained model of the first phase.
+      held_out: data not used in the first phase, as `train.certificates.certify` takes it.
+      batch_size: the batch size of training, if held_out is arrays; `noise` is for one such batch.
       seed: of the terms' noise.
 
     Raises:
-      InputError: a value is not finite, or the neutral form has not the terms it is made of.
+      InputError: a value is not finite, or the first phase lacks a term of a learned constraint.
     """
     from train.certificates import held_out as measuring
     from zoo.model.lagrangian import Lagrangian
@@ -152,14 +152,16 @@ def second_phase(
 ) -> LagrangianModel:
     """Builds and compiles the model of the second phase, with the weights of the first.
 
-    Multipliers move as those of `train.run` do: at a speed that scales with the length of the run,
-    violations counted in slacks or in standard deviations of a batch's estimate if that is more.
+    Multipliers move as in `train.run`. Their speed depends on the length of the run, and a
+    violation is divided by the slack (the tolerance less best) or by the standard deviation of one
+    batch's estimate, whichever is larger.
 
     Args:
-      best: what the first phase reached.
-      steps: how many steps the model will be trained for.
-      compile_options: of `compile`.
-      **options: of `zoo.build`, as `first_phase` was given them; `multiplier_rule` may be a name.
+      best: the result of `measure_best`.
+      steps: the number of steps the model will be trained for.
+      compile_options: arguments of `compile`.
+      **options: arguments of `zoo.build`, as given to `first_phase`; `multiplier_rule` may be a
+        name.
 
     Raises:
       InputError: as `zoo.build`, or the weights of the first phase do not fit.
@@ -179,10 +181,10 @@ def second_phase(
 
 
 def warm_start(model: Any, source: Any) -> None:
-    """Gives `model` the weights of `source`, where both have the part.
+    """Copies the weights of `source` to `model`, for the parts that both have.
 
     Raises:
-      InputError: a part has other weights there.
+      InputError: the shapes of a part's weights differ.
     """
     pairs = [(f"The {name}", part, source.parts[name]) for name, part in model.parts.items()]
     pairs += [
@@ -194,15 +196,15 @@ def warm_start(model: Any, source: Any) -> None:
         weights = trained.get_weights()
         if [w.shape for w in weights] != [tuple(w.shape) for w in part.weights]:
             raise InputError(
-                f"{what} has other weights than that of the first phase: build both phases with "
-                "the same options."
+                f"{what} has weights of other shapes than in the first phase: build both phases "
+                "with the same options."
             )
         part.set_weights(weights)
 
 
 @dataclasses.dataclass(frozen=True)
 class Critics:
-    """How the critics of a first phase are made and trained, None for the defaults."""
+    """The options of a first phase's critics; None stands for a default."""
 
     spectral_norm: bool | None
     network_options: Mapping[str, Any]
@@ -217,12 +219,12 @@ def critics_of(
     network_options: Mapping[str, Any],
     paired: bool,
 ) -> Critics:
-    """Returns the choices that make a first phase's critics those of its second phase.
+    """Returns the options that build a first phase's critics as its second phase builds them.
 
     Args:
       declared: the objective of the second phase.
-      network, spectral_norm, network_options: as they were asked for.
-      paired: whether z is images.
+      network, spectral_norm, network_options: as given by the user.
+      paired: whether z is an image.
     """
     default = critic_defaults.normalises_critics(declared)
     neutral = tolerances.neutral(declared)
@@ -240,10 +242,10 @@ def critics_of(
 
 
 def multiplier_rule(objective: Objective, name: str | None = None, **speed: Any) -> MultiplierRule:
-    """Returns the rule by which `train` moves the learned multipliers of an objective.
+    """Returns the rule that updates an objective's learned multipliers in `train`.
 
     Args:
-      name: of the rule; by the sign of alpha if None.
+      name: of the rule; if None, the sign of alpha decides.
       **speed: `horizon`, the length of the run in steps, or `rate`.
     """
     from zoo import multipliers
@@ -256,9 +258,10 @@ def multiplier_rule(objective: Objective, name: str | None = None, **speed: Any)
 def slacks(
     objective: Objective, values: Mapping[str, float], noise: Mapping[str, float]
 ) -> list[float]:
-    """Returns the unit of each violation: the slack, or a batch's deviation if that is more.
+    """Returns the unit of each violation: the slack or a batch's deviation, whichever is larger.
 
-    MMD's noise at a batch of 128 exceeds the slack of "1.2 * best", and would shake its multiplier.
+    The slack is the tolerance less best, see `zoo.objectives.tolerances.slacks`. For MMD on a batch
+    of 128 the noise exceeds the slack of "1.2 * best", and would make the multiplier noisy.
     """
     found = tolerances.slacks(objective, values)
     return [

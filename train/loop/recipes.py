@@ -1,7 +1,8 @@
-"""Weights with which `train` runs models whose declared ones leave nothing to see on images.
+"""Default weights for training on images, where the declared ones give poor samples.
 
-A declared weight is 1 unless said otherwise, and terms are in nats per example: a hundred of REC_x,
-or sixteen codes of REC_z, outweigh a divergence of at most log 2 between samples or codes.
+A declared weight is 1 unless stated otherwise, and terms are in nats per example. So a REC_x of a
+hundred nats, or a REC_z of sixteen codes, outweighs a divergence of at most log 2 between samples
+or codes.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ RECIPES = {
 
 
 def parameters(model: str | None, given: Mapping[str, str]) -> dict[str, str]:
-    """Returns a model's parameters: those given, and its recipe's for the rest."""
+    """Returns a model's parameters: those given, completed by its recipe."""
     return {**RECIPES.get(model or "", {}), **given}
 
 
 def said(model: str | None, given: Mapping[str, str]) -> str | None:
-    """Returns a sentence about what the recipe chose, None if it chose nothing."""
+    """Returns a sentence about the parameters that the recipe sets; None if it sets none."""
     chosen = {k: v for k, v in RECIPES.get(model or "", {}).items() if k not in given}
     if not model or not chosen:
         return None

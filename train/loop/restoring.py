@@ -1,4 +1,4 @@
-"""From a checkpoint to the model that it was written by."""
+"""Restores a run's model from a checkpoint."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _OPTIMIZERS = ("optimizer", "critic_optimizer")
 def load(
     workdir: Workdir, path: Path, compiled: bool = True, config: RunConfig | None = None
 ) -> LagrangianModel:
-    """Rebuilds a run's model and loads one of its checkpoints into it, as `from_file` does.
+    """Rebuilds a run's model and loads one of its checkpoints, as `from_file` does.
 
     Args:
-      config: of the run, where there is no config.json to read; None: read that.
+      config: the run's configuration; None reads it from config.json.
 
     Raises:
       InputError: as `from_file`, or there is no config.json.
@@ -32,21 +32,21 @@ def load(
     config = config or workdir.config()
     if config is None:
         raise InputError(
-            f"{workdir.path} has no config.json, from which the model of {path.name} is rebuilt: "
-            "copy that of the run."
+            f"{workdir.path} has no config.json, which is needed to rebuild the model of "
+            f"{path.name}: copy the run's config.json there."
         )
     return from_file(path, config, compiled)
 
 
 def from_file(path: Path, config: RunConfig, compiled: bool = True) -> LagrangianModel:
-    """Rebuilds the model of a run and gives it what a checkpoint holds, ready to continue.
+    """Rebuilds the model of a run and loads a checkpoint into it, ready to continue training.
 
-    It may come from a stranger: nothing is built but what `config` names, and nothing is read but
-    arrays of numbers of the shapes which that needs; see `train.workdirs.archive`.
+    A checkpoint may come from a stranger. Only parts named in `config` are built, and only numeric
+    arrays of the shapes that these need are read; see `train.workdirs.archive`.
 
     Args:
-      config: of the run.
-      compiled: whether the optimizers are made and loaded too.
+      config: the run's configuration.
+      compiled: whether optimizers are built and loaded too.
 
     Raises:
       InputError: the file is not a readable checkpoint of such a model, or the model cannot be
@@ -56,7 +56,7 @@ def from_file(path: Path, config: RunConfig, compiled: bool = True) -> Lagrangia
         build, weights = archive.read(path)
     except InputError:
         raise
-    except Exception as error:  # zipfile raises many kinds on damaged archives
+    except Exception as error:  # zipfile raises many types of error on damaged archives
         raise unreadable(path, error) from None
     try:
         with archive.bounded(path, len(weights)):
@@ -66,15 +66,15 @@ def from_file(path: Path, config: RunConfig, compiled: bool = True) -> Lagrangia
     except Exception as error:  # a user's own network may raise anything
         raise InputError(
             f"The model of checkpoint {path} cannot be rebuilt from its run's config.json "
-            f"({type(error).__name__}: {error}): mend what that names."
+            f"({type(error).__name__}: {error}): repair the parts that it names."
         ) from error
     found, needed = archive.H5(weights), archive.H5()
     model.save_weights(needed)
-    # Keras would leave an optimizer of another size as it is.
+    # Keras would silently leave an optimizer of another size unchanged.
     if reason := archive.misfit(found, needed, () if compiled else _OPTIMIZERS):
         raise InputError(
             f"Checkpoint {path} does not fit the model of its run's config.json ({reason}): use "
-            "the config.json and the modules that it was written with, or delete it."
+            "the config.json and modules it was written with, or delete the checkpoint."
         )
     try:
         model.load_weights(found)

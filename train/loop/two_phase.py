@@ -1,4 +1,4 @@
-"""The two phases of a run, each in a workdir; `train.loop.phases` has the same in Python."""
+"""The two phases of a run, each in a workdir; `train.loop.phases` does the same from Python."""
 
 from __future__ import annotations
 
@@ -50,20 +50,20 @@ def neutral_config(config: RunConfig) -> RunConfig:
 
 
 def neutral_workdir(config: RunConfig, workdir: Workdir) -> Workdir:
-    """Returns where the first phase lives: inside the run's folder, or where `best_from` says."""
+    """Returns the first phase's workdir: `best_from` if given, or a folder in the run's workdir."""
     return type(workdir)(config.best_from or workdir.path / "best")
 
 
 def begun(first: Workdir) -> RunConfig:
-    """Returns the configuration of the first phase as it was run."""
+    """Returns the configuration with which the first phase was run."""
     config = first.config()
     if config is None:
-        raise InputError(f"{first.path} has no config.json, from which its model is rebuilt.")
+        raise InputError(f"{first.path} has no config.json, which is needed to rebuild its model.")
     return config
 
 
 def check_neutral(config: RunConfig, workdir: Workdir) -> None:
-    """Raises InputError unless the first phase may start, continue, or is done elsewhere."""
+    """Raises InputError unless the first phase may start or continue, or is finished elsewhere."""
     neutral = neutral_config(config)
     first = neutral_workdir(config, workdir)
     if config.best_from is None:
@@ -72,7 +72,7 @@ def check_neutral(config: RunConfig, workdir: Workdir) -> None:
         return
     there = first.config()
     if there is None or first.latest_checkpoint() is None:
-        raise InputError(f"--best_from={config.best_from} holds no finished run.")
+        raise InputError(f"--best_from={config.best_from} holds no finished run: name another.")
     differences = [
         difference
         for difference in neutral.differences(there)
@@ -87,7 +87,7 @@ def check_neutral(config: RunConfig, workdir: Workdir) -> None:
 def measured(
     config: RunConfig, model: Any, batches: Any, checkpoint: Path
 ) -> dict[str, dict[str, Any]]:
-    """Returns what `phases.measure_best` finds by learned constraint, and where it came from.
+    """Returns the result of `phases.measure_best` for each constraint, with its checkpoint.
 
     Raises:
       InputError: as `phases.measure_best`.
@@ -107,7 +107,7 @@ def measured(
 
 
 def neutral_model(config: RunConfig, workdir: Workdir) -> Any:
-    """Returns the model of the first phase; None if no tolerance needed one, or it is gone."""
+    """Returns the model of the first phase; None if there was none or its files are gone."""
     if not config.best:
         return None
     neutral = neutral_workdir(config, workdir)
@@ -116,7 +116,7 @@ def neutral_model(config: RunConfig, workdir: Workdir) -> Any:
 
 
 def neutral_path(config: RunConfig, workdir: Workdir) -> Path:
-    """Returns the checkpoint the second phase starts from."""
+    """Returns the checkpoint that the second phase starts from."""
     checkpoint = neutral_workdir(config, workdir).latest_checkpoint()
     if checkpoint is None:
         raise InputError(f"{neutral_workdir(config, workdir).path} has no checkpoint.")

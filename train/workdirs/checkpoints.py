@@ -1,4 +1,4 @@
-"""A run's checkpoints: weights, optimizers and step, verified before use; a few are kept."""
+"""A run's checkpoints, with weights, optimizers and step: saved, verified and pruned."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ class Checkpoints:
         self.folder = folder
 
     def by_step(self) -> dict[int, Path]:
-        """Returns the checkpoints, oldest first."""
+        """Returns the checkpoints by step, the oldest first."""
         found = sorted(self.folder.iterdir()) if self.folder.is_dir() else ()
         steps = {int(m[1]): path for path in found if (m := _NAME.fullmatch(path.name))}
         return dict(sorted(steps.items()))
 
     def newest(self) -> Path | None:
-        """Returns the newest that is whole, None if there are none; names damaged ones on stderr.
+        """Returns the newest undamaged checkpoint, or None; names damaged ones on stderr.
 
         Raises:
-          InputError: all of them are damaged.
+          InputError: all checkpoints are damaged.
         """
         damaged: list[tuple[Path, str]] = []
         for path in reversed(self.by_step().values()):
@@ -54,20 +54,20 @@ class Checkpoints:
         if damaged:
             path, reason = damaged[0]
             raise InputError(
-                f"Checkpoint {path} is damaged ({reason}), and none before it is whole: delete "
-                f"{self.folder} to start anew."
+                f"Checkpoint {path} is damaged ({reason}), and so are all before it: delete "
+                f"{self.folder} to start again."
             )
         return None
 
     def save(
         self, model: LagrangianModel, keep: int, best: int | None, means: Sequence[float] | None
     ) -> Path:
-        """Writes all that a model learned; keeps the newest `keep` and that of the step `best`.
+        """Writes a checkpoint; keeps the newest `keep` and the one of step `best`.
 
-        `means` are the model's metrics where a record is under way, None between records.
+        `means` are the model's running metrics within a record, None between records.
 
         Raises:
-          OSError: it cannot be written; those there are stay.
+          OSError: it cannot be written; existing checkpoints stay.
         """
         path = self.folder / f"step-{int(model.step.numpy()):08d}.zip"
         weights = archive.H5()
@@ -90,7 +90,7 @@ class Checkpoints:
         return path
 
     def forget_after(self, step: int) -> None:
-        """Removes what a continuation from `step` will write again, and what was not finished."""
+        """Removes checkpoints after `step`, which a resumed run rewrites, and unfinished files."""
         for later, path in self.by_step().items():
             if later > step:
                 path.unlink()
@@ -99,10 +99,10 @@ class Checkpoints:
 
 
 def means(path: Path) -> list[float] | None:
-    """Returns the metrics of the record that was under way when a checkpoint was written.
+    """Returns the running metrics of a checkpoint's unfinished record; None between records.
 
     Raises:
-      InputError: they are no numbers.
+      InputError: they are not numbers.
     """
     with zipfile.ZipFile(path) as opened:
         if archive.MEANS not in opened.namelist():
@@ -117,24 +117,24 @@ def means(path: Path) -> list[float] | None:
 
 
 def unreadable(path: Path, error: BaseException) -> InputError:
-    """Returns the error of a checkpoint that cannot be read: its reason and what to do."""
+    """Returns the InputError for a checkpoint that cannot be read, with the reason and the fix."""
     reason = (str(error).splitlines() or [type(error).__name__])[0]
     return InputError(
-        f"Checkpoint {path} cannot be read ({reason}): delete it, and the one before is used."
+        f"Checkpoint {path} cannot be read ({reason}): delete it to use the one before."
     )
 
 
 def best_step(
     rows: Iterable[Mapping[str, Any]], tolerances: Mapping[str, float], adversarial: bool
 ) -> int | None:
-    """Returns the step of the best model by its records on validation data, None if none is.
+    """Returns the step of the best checkpoint by validation records, or None.
 
-    Fixed multipliers: the least loss. Learned ones: the newest that met every tolerance, because
-    the loss moves with the multipliers. Fixed ones with critics: none, because the loss is as
-    small as the critics are weak.
+    With fixed multipliers it is the step of the smallest loss. With learned multipliers it is the
+    newest step that met every tolerance, because the loss changes with the multipliers. With fixed
+    multipliers and critics it is None, because a weak critic also makes the loss small.
 
     Args:
-      rows: of metrics.jsonl.
+      rows: the rows of metrics.jsonl.
       tolerances: eps of each learned constraint.
       adversarial: whether there are critics.
     """

@@ -1,4 +1,4 @@
-"""A run's configuration: everything needed to build it again, checked before anything starts."""
+"""A run's configuration: everything needed to rebuild it, checked before training starts."""
 
 from __future__ import annotations
 
@@ -17,9 +17,8 @@ from zoo.errors import InputError, unknown
 from zoo.objectives import family, prior_names, tolerances
 from zoo.objectives.objective import Objective
 
-# A run may be continued with other values of these: they change how long, not what; and a run
-# that stopped because a term was not finite may go on without such batches. The objective does
-# not depend on the number of replicas.
+# A run may be resumed with other values of these, because they do not change the objective. With
+# on_nan, a run that stopped at a non-finite step may be resumed without such batches.
 EXTENDABLE = (
     "steps",
     "epochs",
@@ -48,7 +47,7 @@ _POSITIVE = (
     "learning_rate",
     "critic_learning_rate",
 )
-_LARGEST = {"latent_dim": 2**16, "noise_dim": 2**16, "history": 2**16}  # of others 2^31 - 1
+_LARGEST = {"latent_dim": 2**16, "noise_dim": 2**16, "history": 2**16}  # others: 2^31 - 1
 PRECISIONS = ("auto", "float32", "bfloat16")
 SWITCH = ("auto", "on", "off")
 STRATEGIES = ("auto", "one", "mirrored", "multiworker")
@@ -58,7 +57,7 @@ ON_NAN = ("stop", "skip")
 
 
 class Reached(TypedDict):
-    """What a first phase reached of a learned constraint, and the deviation of one batch's."""
+    """The value a first phase reached for a constraint, and one batch's standard deviation."""
 
     eps_hat: float
     noise: float
@@ -66,13 +65,12 @@ class Reached(TypedDict):
 
 @dataclasses.dataclass(frozen=True)
 class RunConfig:
-    """What `python -m train.run` was asked for, in plain data.
+    """The arguments of `python -m train.run` as plain data.
 
-    `objective` is an `Objective.to_config()`. Learning rates and critic_steps None mean the model's
-    defaults.
-    `best` is what the first phase measured: for each learned constraint its eps_hat on
-    validation data, its eps, and the checkpoint it came from ([U] section 6). `imports` are the
-    user's modules that the run is made with: names alone, which nothing here imports.
+    `objective` is an `Objective.to_config()`. If a learning rate or critic_steps is None, the
+    model's default is used. `best` is the result of the first phase: for each learned constraint
+    its eps_hat on validation data, its eps, and the checkpoint measured ([U] section 6). `imports`
+    are the names of the user's modules that the run needs; they are not imported here.
 
     Raises:
       InputError: a value is out of range; the message names the flag.
@@ -161,8 +159,8 @@ class RunConfig:
             for flag, given in (("latents", self.latents), ("pair", self.paired)):
                 if given:
                     raise InputError(
-                        f"--prior={self.prior} does not go with --{flag}, whose latents have "
-                        "a prior of their own: leave one of the two out."
+                        f"--prior={self.prior} cannot be combined with --{flag}, which sets the "
+                        "prior: leave one of the two out."
                     )
         if self.condition is not None:
             self._check_condition()
@@ -193,7 +191,7 @@ class RunConfig:
                 raise InputError(f"--import={name} is not the name of a module.")
 
     def _check_condition(self) -> None:
-        """Raises InputError for what would leave the condition out."""
+        """Raises InputError for an option that would ignore the condition."""
         for flag, given in (
             (f"pair={self.pair}", self.paired),
             ("share_features", self.share_features),
@@ -202,47 +200,47 @@ class RunConfig:
         ):
             if given:
                 raise InputError(
-                    f"--condition={self.condition} does not go with --{flag}, which reads no "
-                    "condition: leave one of the two out."
+                    f"--condition={self.condition} cannot be combined with --{flag}, which does "
+                    "not read the condition: leave one of the two out."
                 )
 
     @property
     def paired(self) -> bool:
-        """Whether z is images of a second data set."""
+        """Whether z is an image of a second dataset."""
         return self.pair is not None or self.dataset.startswith("cycle_gan/")
 
     @property
     def network_name(self) -> str:
-        """The network: where none was chosen, resnet between images and mlp elsewhere."""
+        """The network. The default is resnet if z is an image, and mlp otherwise."""
         if self.network != "auto":
             return self.network
         return "resnet" if self.paired else "mlp"
 
     @property
     def likelihood_name(self) -> str:
-        """The likelihood: where none was chosen, laplace between images, so that REC is L1."""
+        """The likelihood. The default is laplace if z is an image (REC is L1), else bernoulli."""
         if self.likelihood != "auto":
             return self.likelihood
         return "laplace" if self.paired else "bernoulli"
 
     @property
     def eps_hat(self) -> dict[str, float]:
-        """What the first phase reached, by constraint."""
+        """The value that the first phase reached for each constraint."""
         return {name: float(row["eps_hat"]) for name, row in (self.best or {}).items()}
 
     @property
     def noise(self) -> dict[str, float]:
-        """The standard deviation of one batch's estimate, by constraint, where it was measured."""
+        """The standard deviation of one batch's estimate of each constraint, if measured."""
         return {name: float(row["noise"]) for name, row in (self.best or {}).items()}
 
     @functools.cached_property
     def resolved(self) -> Objective:
-        """The objective with every tolerance a number, once its best is measured."""
+        """The objective with numerical tolerances, available once best is measured."""
         return tolerances.resolved(self.declared, self.eps_hat)
 
     @functools.cached_property
     def declared(self) -> Objective:
-        """The objective as it was asked for."""
+        """The objective as declared, with tolerances that may be relative to best."""
         return Objective.from_config(self.objective)
 
     def to_json(self) -> str:
@@ -253,8 +251,8 @@ class RunConfig:
         """Reads `to_json`; `source` is named in errors.
 
         Raises:
-          InputError: the text is not a run's configuration, or it names modules of the user's that
-            are not imported.
+          InputError: the text is not a run's configuration, or it names user modules that are not
+            imported.
         """
         try:
             values = documents.parsed(text)
@@ -271,7 +269,7 @@ class RunConfig:
             raise _strange(source, error) from None
 
     def differences(self, other: RunConfig) -> list[str]:
-        """Returns what makes `other` a different run, as "flag: ours, theirs"."""
+        """Returns the values that make `other` a different run, as "flag: ours, theirs"."""
         ours, theirs = dataclasses.asdict(self), dataclasses.asdict(other)
         return [
             f"{name}: {ours[name]!r} here, {theirs[name]!r} there"
@@ -287,7 +285,7 @@ def _forms() -> dict[str, Any]:
 
 
 def _modules(values: Any) -> list[str]:
-    """Returns the modules that a configuration names, none where it is not in order."""
+    """Returns the modules that a configuration names, or [] if the field is malformed."""
     named: Any = values.get("imports") if isinstance(values, dict) else None
     return named if documents.fits(named, list[str]) and all(map(imports.is_name, named)) else []
 
@@ -308,7 +306,7 @@ def parse_term_options(texts: Sequence[str]) -> dict[str, dict[str, Any]]:
         term, dot, option = name.strip().partition(".")
         if not (term and dot and option and equals and value):
             raise InputError(
-                f"--term_option {text!r} is not TERM.OPTION=VALUE: write it like "
+                f"--term_option {text!r} is not TERM.OPTION=VALUE: write it as in "
                 "--term_option MMD_z.kernel=imq."
             )
         options.setdefault(term, {})[option] = _value(value)
@@ -326,7 +324,7 @@ def parse_network_options(texts: Sequence[str]) -> dict[str, Any]:
         name, equals, value = text.partition("=")
         if not (name and equals and value):
             raise InputError(
-                f"--network_option {text!r} is not OPTION=VALUE: write it like "
+                f"--network_option {text!r} is not OPTION=VALUE: write it as in "
                 "--network_option hidden=[64,64]."
             )
         options[name.strip()] = _value(value)
@@ -353,17 +351,17 @@ def declared_objective(
     """Returns the objective of a command line: a named model, or one given term by term.
 
     Args:
-      implicit_encoder, reverse_rate: as for `Objective`, of one given term by term.
+      implicit_encoder, reverse_rate: as for `Objective`, for an objective given term by term.
 
     Raises:
       InputError: both or neither are given, a name is unknown, or the objective is not
-        admissible (with its repair).
+        admissible; the sentence then gives its repair.
     """
     free = alpha_q is not None or alpha_p is not None or bool(constraints)
     capability = "implicit_encoder" if implicit_encoder else "reverse_rate" if reverse_rate else ""
     if capability and (model or not free):
         raise InputError(
-            f"--{capability} describes an objective of --alpha_q, --alpha_p and --constraint: "
+            f"--{capability} is for an objective of --alpha_q, --alpha_p and --constraint: "
             + (f"leave out --model={model} or --{capability}." if model else "give them too.")
         )
     if model and free:
@@ -375,7 +373,7 @@ def declared_objective(
     if model:
         objective = family.objective(model, **parameters)
     elif parameters:
-        raise InputError(f"--set {next(iter(parameters))} needs --model: it sets its parameter.")
+        raise InputError(f"--set {next(iter(parameters))} sets a model's parameter: add --model.")
     else:
         objective = Objective(
             alpha_q=alpha_q or "0",

@@ -1,4 +1,4 @@
-"""JSON as data: what configurations, records and certificates are read from, whoever wrote them."""
+"""Reads JSON files safely, because configurations, records and certificates may be a stranger's."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ import pydantic
 
 from zoo.errors import InputError
 
-MOST = 2**26  # bytes of a file that is read whole; a certificate has 2**13
-DEEPEST = 100  # brackets inside each other; a network's config has a dozen
+MOST = 2**26  # bytes of a file that is read whole; a certificate has about 2**13
+DEEPEST = 100  # levels of nesting; a network's config has about a dozen
 
 
 def content(path: Path, most: int = MOST) -> bytes:
     """Returns the bytes of a regular file.
 
     Raises:
-      InputError: it is a link or no file, cannot be read, or has more than `most` bytes.
+      InputError: it is a link or not a file, cannot be read, or has more than `most` bytes.
     """
     try:
         found = path.lstat()
         if not stat.S_ISREG(found.st_mode):
-            raise InputError(f"{path} is no file: delete it.")
+            raise InputError(f"{path} is not a file: delete it.")
         if found.st_size > most:
-            raise InputError(f"{path} has {found.st_size} bytes, where {most} are read: delete it.")
+            raise InputError(f"{path} has {found.st_size} bytes, more than {most}: delete it.")
         return path.read_bytes()
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}).") from None
 
 
 def read(path: Path, fix: str, form: Any = Any) -> Any:
-    """Returns the JSON value in a file, which has a form as `require` reads it.
+    """Returns the JSON value in a file, after checking its form as `require` does.
 
     Raises:
       InputError: it cannot be read or has another form; the sentence ends with `fix`.
@@ -54,11 +54,11 @@ def parsed(text: bytes | str, finite: bool = True) -> Any:
     """Returns the JSON value of a text.
 
     Args:
-      finite: whether NaN and Infinity, which Python writes and JSON has not, are refused.
+      finite: whether to refuse NaN and Infinity, which Python writes although JSON has none.
 
     Raises:
-      ValueError: it is no JSON in UTF-8, nested deeper than any of ours, has a key twice, or a
-        number that is refused.
+      ValueError: it is not JSON in UTF-8, is nested too deeply, has a key twice, or has a number
+        that is too large or refused.
     """
     try:
         value = json.loads(
@@ -78,16 +78,16 @@ def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
         repeated = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the key {repeated!r} is there twice")
+        raise ValueError(f"the key {repeated!r} occurs twice")
     return found
 
 
 def _not_a_number(text: str) -> NoReturn:
-    raise ValueError(f"{text} is no number")
+    raise ValueError(f"{text} is not a number")
 
 
 def _check(value: Any) -> None:
-    """Raises ValueError for what is nested too deeply, or a number that overflowed."""
+    """Raises ValueError if a value is nested too deeply or a number overflowed."""
     waiting = [(value, 0)]
     while waiting:
         found, depth = waiting.pop()
@@ -113,10 +113,10 @@ def dicts(value: Any) -> Iterator[dict[str, Any]]:
 
 
 def require(value: Any, form: Any, name: str = "it") -> None:
-    """Raises ValueError, naming the part, unless a JSON value has a form.
+    """Raises ValueError, naming the part at fault, unless a JSON value has a form.
 
-    A form is a type: `dict[str, float]`, `list[int] | None`, a `TypedDict`, whose objects may have
-    other keys. Nothing is converted, but an integer is a number where a float is asked for.
+    A form is a type: `dict[str, float]`, `list[int] | None`, or a `TypedDict`, which allows extra
+    keys. Nothing is converted, but an integer is accepted as a float.
     """
     try:
         _adapter(form).validate_python(value, strict=True)
@@ -126,7 +126,7 @@ def require(value: Any, form: Any, name: str = "it") -> None:
 
 
 def fits(value: Any, form: Any) -> bool:
-    """Whether a JSON value has a form, as `require` reads it."""
+    """Whether `require` accepts a JSON value."""
     try:
         require(value, form)
         return True
@@ -140,7 +140,7 @@ def _adapter(form: Any) -> pydantic.TypeAdapter[Any]:
 
 
 def _sentence(value: Any, place: Sequence[int | str], kind: str, name: str) -> str:
-    """Returns what is wrong at a place, which names members of unions too."""
+    """Returns what is wrong at a place in the value; the place also names members of unions."""
     for step in place[:-1] if kind == "missing" else place:
         inside: Any = value
         if step in inside if isinstance(inside, dict) else isinstance(step, int):

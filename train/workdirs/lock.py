@@ -1,4 +1,4 @@
-"""One run at a time in a folder."""
+"""A lock that allows one run at a time in a folder."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import filelock
 
 from zoo.errors import InputError
 
-# What file systems without locks say.
+# Errors of file systems that do not support locks.
 _UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 class Lock:
-    """A lock on a file, which names the process that holds it.
+    """A lock on a file, which contains the id of the process that holds it.
 
-    The kernel releases it when that process ends, however it ends: it is never stale. The file
-    stays, since removing it could let two processes hold one lock each.
+    The kernel releases it when that process ends in any way, so it is never stale. The file is not
+    removed, because two processes could then hold a lock each.
     """
 
     def __init__(self, path: Path):
@@ -28,7 +28,7 @@ class Lock:
         self._lock = filelock.FileLock(path, thread_local=False, fallback_to_soft=False)
 
     def acquire(self) -> None:
-        """Takes the lock, if it is not held already.
+        """Takes the lock, unless this object already holds it.
 
         Raises:
           InputError: another process holds it, or the file cannot be opened.
@@ -37,7 +37,7 @@ class Lock:
         if self.held:
             return
         try:
-            os.stat(self.path.parent)  # which filelock would make
+            os.stat(self.path.parent)  # fails if it is missing; filelock would create it
             self._lock.acquire(blocking=False)
         except filelock.Timeout:
             pid = self.path.read_text(errors="replace").strip() or "unknown"

@@ -1,4 +1,4 @@
-"""The lines of metrics.jsonl: what was measured at a step of a run."""
+"""The lines of metrics.jsonl: a run's measurements at one step each."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from train.workdirs import documents
 from zoo.errors import InputError
 
 _LARGEST = 2**63  # of a step
-_MOST = 2**32  # bytes of a file: a long run may well write a hundredth of that
+_MOST = 2**32  # bytes of a file; a long run writes about a hundredth of that
 
 
 class Record(TypedDict):
@@ -49,12 +49,12 @@ def _named(values: Mapping[str, float], prefix: str) -> dict[str, float]:
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """Returns the records of a file; a last line cut short is left out.
+    """Returns the records of a file, without an incomplete last line.
 
-    A record has a step and a split. What it lacks of the rest, which ours have, is nan or empty.
+    A record must have a step and a split. Other missing fields are filled with nan or {}.
 
     Raises:
-      InputError: it is no file, or another line is no record.
+      InputError: it is not a file, or another line is not a record.
     """
     lines = documents.content(path, _MOST).splitlines()
     rows = []
@@ -65,7 +65,8 @@ def read(path: Path) -> list[dict[str, Any]]:
             if number == len(lines):
                 break
             raise InputError(
-                f"Line {number} of {path} is no record ({error}): delete it and those after it."
+                f"Line {number} of {path} is not a record ({error}): delete this line and those "
+                "after it."
             ) from None
     return rows
 

@@ -19,16 +19,16 @@ from zoo.errors import InputError
 if TYPE_CHECKING:
     from zoo.model.lagrangian_model import LagrangianModel
 
-# What keeps a file from being written in the middle of a run.
+# Errors that can stop a file from being written in the middle of a run.
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _UNWRITABLE = (*_FULL, errno.EFBIG, errno.EROFS, errno.EIO)
 
 
 class Workdir:
-    """The files of one run. Nothing is written before `create`; every write is atomic.
+    """The files of one run. Nothing is written before `create`, and every write is atomic.
 
-    The folder may come from a stranger. Where it holds links, what is written in it would be
-    written, and what is read be read, elsewhere: it is refused.
+    The folder may come from a stranger. If it contains links it is refused, because files elsewhere
+    would be read and written.
 
     Attributes:
       lock: held by the process that trains here.
@@ -46,10 +46,10 @@ class Workdir:
         self._saved = checkpoints.Checkpoints(self.checkpoints)
 
     def config(self) -> RunConfig | None:
-        """Returns the configuration of the run that lives here, or None if none does.
+        """Returns the configuration of the run in this folder; None without a run.
 
         Raises:
-          InputError: config.json cannot be read, or the folder holds links.
+          InputError: config.json cannot be read, or the folder contains links.
         """
         try:
             self._config.lstat()
@@ -72,12 +72,12 @@ class Workdir:
                     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
                         kind = "a link" if stat.S_ISLNK(mode) else "no file"
                         raise InputError(
-                            f"{path} is {kind}, which no run makes: put a copy of what it stands "
-                            "for in its place, or use another --workdir."
+                            f"{path} is {kind}, which no run creates: replace it with a copy of "
+                            "the file, or use another --workdir."
                         )
 
     def check(self, config: RunConfig) -> None:
-        """Raises InputError unless `config` may start here or continue what is here."""
+        """Raises InputError unless `config` may start here or resume the run here."""
         there = self.config()
         if there is not None:
             differences = config.differences(there)
@@ -90,7 +90,7 @@ class Workdir:
             raise InputError(f"--workdir={self.path} is a file: name a folder.")
         elif self.path.is_dir() and not all(self._begun(p) for p in self.path.iterdir()):
             raise InputError(
-                f"--workdir={self.path} is not empty and holds no run: name a new folder."
+                f"--workdir={self.path} is not empty and contains no run: name a new folder."
             )
         above = next(p for p in (self.path, *self.path.absolute().parents) if p.exists())
         if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
@@ -100,7 +100,7 @@ class Workdir:
             )
 
     def _begun(self, path: Path) -> bool:
-        """Whether `path` is what a run leaves that ended before its config.json was written."""
+        """Whether `path` was left by a run that ended before it wrote config.json."""
         if path.is_symlink():
             return False
         if path in self._folders:
@@ -130,10 +130,10 @@ class Workdir:
             ) from None
 
     def latest_checkpoint(self) -> Path | None:
-        """Returns the newest checkpoint that is whole, or None; names damaged ones on stderr.
+        """Returns the newest undamaged checkpoint, or None; names damaged ones on stderr.
 
         Raises:
-          InputError: all of them are damaged, or the folder holds links.
+          InputError: all checkpoints are damaged, or the folder contains links.
         """
         self._refuse_links()
         return self._saved.newest()
@@ -151,7 +151,7 @@ class Workdir:
         """Appends one line to metrics.jsonl.
 
         Raises:
-          OSError: it cannot be written; the lines there are stay.
+          OSError: it cannot be written; existing lines stay.
         """
         line = (json.dumps(row) + "\n").encode()
         with self._metrics.open("ab", buffering=0) as file:
@@ -164,22 +164,22 @@ class Workdir:
                 raise
 
     def records(self) -> list[dict[str, Any]]:
-        """Returns the lines of metrics.jsonl; a last line cut short is left out.
+        """Returns the records in metrics.jsonl, without an incomplete last line.
 
         Raises:
-          InputError: a line is no record.
+          InputError: a line is not a record.
         """
         return records.read(self._metrics) if os.path.lexists(self._metrics) else []
 
     def forget_after(self, step: int) -> None:
-        """Drops the records and checkpoints that a continuation from `step` will write again."""
+        """Removes records and checkpoints after `step`, which a resumed run rewrites."""
         kept = [row for row in self.records() if row["step"] <= step and row["split"] != "test"]
         write_atomically(self._metrics, "".join(json.dumps(row) + "\n" for row in kept).encode())
         self._saved.forget_after(step)
 
 
 class Bystander(Workdir):
-    """The workdir as workers other than the chief have it: nothing is read or written there."""
+    """The workdir on workers other than the chief: it reads and writes nothing."""
 
     def config(self) -> RunConfig | None:
         return None
@@ -193,7 +193,7 @@ class Bystander(Workdir):
     def save(
         self, model: LagrangianModel, keep: int = 3, means: Sequence[float] | None = None
     ) -> Path:
-        """Saves to nowhere: the sums of metrics over workers are made when they are saved."""
+        """Collects the variables and discards them: metrics are summed over workers on saving."""
         model.save_weights(archive.H5())
         return self.checkpoints
 
@@ -208,7 +208,7 @@ class Bystander(Workdir):
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Writes a file, or leaves the one there is as it was."""
+    """Writes a file; if that fails, an existing file is unchanged."""
     partial = _partial(path)
     try:
         partial.write_bytes(content)
@@ -219,9 +219,9 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def unwritable(error: BaseException) -> str | None:
-    """Returns why files cannot be written, "No space left on device" say, if `error` says so.
+    """Returns why files cannot be written, such as "No space left on device"; else None.
 
-    h5py and TensorFlow say it in words of their own, around those of the system.
+    h5py and TensorFlow wrap the system's message in other text.
     """
     number = getattr(error, "errno", None)
     words = (os.strerror(code) for code in _UNWRITABLE)

@@ -124,9 +124,9 @@ GOOD_PNG = served.png(np.zeros(served.SHAPE, np.uint8))
     [
         (b"{", 400, "not JSON"),
         (b'{"instances": [[NaN]]}', 400, "not JSON"),
-        ({"instances": [[1, 2]]}, 400, r"'images' is [1, 2] where [B, 6, 5, 1] is taken"),
+        ({"instances": [[1, 2]]}, 400, r"'images' has shape [1, 2], but [B, 6, 5, 1] is needed"),
         ({"instances": [["a"]]}, 400, "must be numbers"),
-        ({"instances": [[]] * 17}, 400, "17 rows where at most 16"),
+        ({"instances": [[]] * 17}, 400, "17 rows, more than 16"),
         ({"signature_name": "nothing", "instances": [1]}, 404, "no signature 'nothing'"),
         ({"signature_name": "encode_bytes", "instances": [b64(GOOD_PNG[:40])]}, 400, "PNG"),
         ({"signature_name": "encode_bytes", "instances": [b64(b"hello")]}, 400, "image file"),
@@ -144,16 +144,16 @@ def test_bad_bodies(address, body, status, message):
 @pytest.mark.parametrize(
     ("method", "path", "status", "message"),
     [
-        ("GET", "/v1/models/nothing", 404, "no model 'nothing': take model, other"),
+        ("GET", "/v1/models/nothing", 404, "no model 'nothing': use model, other"),
         ("POST", "/v1/models/nothing:predict", 404, "no model 'nothing'"),
         ("GET", "/v1/models/model/versions/2", 404, "no version 2 of model: take 1, 3"),
         ("POST", "/v1/models/model/versions/2:predict", 404, "no version 2"),
         ("GET", "/v1/models/model/versions/2/metadata", 404, "no version 2"),
         ("GET", "/v1/models/model/versions/x", 404, "nothing at"),
         ("POST", "/v1/models/model:classify", 404, "nothing at"),
-        ("GET", "/v1/models/model:predict", 405, "does not take GET"),
-        ("POST", "/v1/models/model", 405, "does not take POST"),
-        ("DELETE", "/", 405, "does not take DELETE"),
+        ("GET", "/v1/models/model:predict", 405, "does not support GET"),
+        ("POST", "/v1/models/model", 405, "does not support POST"),
+        ("DELETE", "/", 405, "does not support DELETE"),
         ("GET", "/%2e%2e/setup.cfg", 404, "nothing at"),
     ],
 )
@@ -202,7 +202,10 @@ def test_a_body_of_unknown_length_is_read_as_far_as_the_limit(address):
 
 def test_a_body_that_does_not_arrive(address):
     status, content, _ = raw(address, PREDICT + b"content-length: 10\r\n\r\n{")
-    assert (status, content) == (408, {"error": "The body did not arrive within 0.5 seconds."})
+    assert (status, content) == (
+        408,
+        {"error": "The body did not arrive within 0.5 seconds: send it again."},
+    )
 
 
 def test_the_server_stays_up_when_clients_leave(address):

@@ -27,8 +27,8 @@ def test_the_newest_version_or_every_one_is_found(out):
 
 def test_a_folder_without_models(out, tmp_path):
     for folder, message in [
-        (tmp_path / "none", "is no folder"),
-        (tmp_path, "holds no NAME/VERSION/saved_model.pb"),
+        (tmp_path / "none", "is not a folder"),
+        (tmp_path, "has no NAME/VERSION/saved_model.pb"),
         (out / "model", f"--models={out}."),
     ]:
         with pytest.raises(InputError, match=message):
@@ -72,7 +72,7 @@ def test_the_graph_may_refuse(out):
             "<stack traces unavailable>\nInput is empty.\n\t [[{{node d}}]] [Op:__inference_f_1]",
             "Input is empty.",
         ),
-        ("", "The model refuses these inputs."),
+        ("", "The model rejects these inputs."),
     ],
 )
 def test_a_refusal_says_what_and_not_where(message, said):

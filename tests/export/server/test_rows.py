@@ -107,7 +107,7 @@ def test_bodies_that_are_none(content, message):
 @pytest.mark.parametrize(
     ("body", "inputs", "message"),
     [
-        ({"instances": [[1, 2, 3]]}, {"x": X}, r"'x' is \[1, 3\] where \[B, 2\] is taken"),
+        ({"instances": [[1, 2, 3]]}, {"x": X}, r"'x' has shape \[1, 3\], but \[B, 2\] is needed"),
         ({"instances": [1]}, {"x": X}, r"'x' is \[1\]"),
         ({"inputs": [[[1, 2]]]}, {"x": X}, r"'x' is \[1, 1, 2\]"),
         ({"inputs": []}, {"x": X}, r"'x' is \[0\]"),
@@ -123,18 +123,18 @@ def test_bodies_that_are_none(content, message):
         ({"instances": [[1, 2]]}, {"x": X, "z": Z}, "must be an object of x, z"),
         ({"instances": [{"x": [1, 2]}]}, {"x": X, "z": Z}, "'z' is missing"),
         ({"instances": [{"y": [1, 2]}]}, {"x": X}, "'x' is missing"),
-        ({"instances": [{"x": [1, 2], "y": 1}]}, {"x": X}, "'y' is no input"),
+        ({"instances": [{"x": [1, 2], "y": 1}]}, {"x": X}, "'y' is not an input"),
         ({"instances": [{"x": [1, 2]}, [1, 2]]}, {"x": X}, "must be an object"),
         ({"instances": [{"x": [1, 2]}, {"y": 1}]}, {"x": X}, "different inputs"),
         ({"inputs": [[1, 2]]}, {"x": X, "z": Z}, "must be an object of x, z"),
         ({"inputs": {"x": [[1, 2]], "z": [[1], [2]]}}, {"x": X, "z": Z}, "x 1, z 2"),
-        ({"instances": [[0, 0]] * 9}, {"x": X}, "9 rows where at most 8"),
-        ({"inputs": [[0, 0]] * 9}, {"x": X}, "9 rows where at most 8"),
+        ({"instances": [[0, 0]] * 9}, {"x": X}, "9 rows, more than 8"),
+        ({"inputs": [[0, 0]] * 9}, {"x": X}, "9 rows, more than 8"),
         ({"instances": [{"b64": "not base64"}]}, {"x": BYTES}, "not base64"),
         ({"instances": [{"b64": "A"}]}, {"x": BYTES}, "not base64"),
         ({"instances": [{"b64": 3}]}, {"x": BYTES}, "'x' is missing"),
         ({"instances": [7]}, {"x": BYTES}, "b64"),
-        ({"inputs": "a"}, {"x": BYTES}, "1 lists deep"),
+        ({"inputs": "a"}, {"x": BYTES}, "1 levels of lists"),
     ],
 )
 def test_tensors_that_are_none(body, inputs, message):

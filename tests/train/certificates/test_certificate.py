@@ -212,7 +212,10 @@ def test_few_batches_decide_nothing(batches):
     assert found["verdict"] == "undecided"
     assert "too few held-out examples" in found["reason"]
     assert found["constraints"][0]["value"] is not None
-    assert any(note.startswith("7 batches give no intervals: 8 would") for note in found["notes"])
+    assert any(
+        note.startswith("7 batches are too few for intervals, which need 8")
+        for note in found["notes"]
+    )
 
 
 def test_no_images():
@@ -388,6 +391,6 @@ def test_files(batches, reached, tmp_path):
 
 def test_information_at_its_ceiling_is_said(batches):
     found = certify(build("vae"), batches)
-    assert "there may be far more" not in markdown(found)
+    assert "I_q may be far larger" not in markdown(found)
     found["information"] |= {"estimate": 4.4, "sharing": 1.01}
-    assert "That is its ceiling, or nearly: there may be far more." in markdown(found)
+    assert "The estimate is near its ceiling: I_q may be far larger." in markdown(found)

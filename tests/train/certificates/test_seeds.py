@@ -85,7 +85,7 @@ def test_seeds_have_means_and_students_intervals():
 @pytest.mark.parametrize(
     ("count", "words"),
     [
-        (1, "One seed gives no interval: train others with --seed."),
+        (1, "One seed gives no interval: train more runs with other values of --seed."),
         (2, "2 seeds are few: an interval reaches 12.7 standard errors"),
         (3, "3 seeds are few: an interval reaches 4.3 standard errors"),
     ],
@@ -174,7 +174,7 @@ def test_a_front_has_the_slope_of_its_multipliers():
     assert "## Along a tolerance\n\n`100-0` and `98-0`: Training held KL(q(x,z)||p(x,z))" in text
     assert "at 100 and 98, for tolerances of 100 and 98. Between them the objective" in text
     assert "they agree" in text
-    assert "the noise of training is not in them" in text
+    assert "They do not include the noise of training" in text
     json.dumps(found, allow_nan=False)
 
 
@@ -193,14 +193,14 @@ def test_the_slope_is_along_what_training_held():
     (slope,) = seeds.aggregate(runs)["slopes"]
     assert slope["objective"] is slope["information"] is slope["agrees"] is None
     assert slope["reasons"] == [
-        "There is no slope: the tolerances did not hold the constraint apart."
+        "There is no slope: both tolerances gave the same value of the constraint."
     ]
 
 
 def test_multipliers_off_the_front_disagree():
     found = seeds.aggregate([front(100.0, multiplier=4.0), front(98.0, multiplier=5.0)])
     assert found["slopes"][0]["agrees"] is False
-    assert "one of these runs is no optimum" in seeds.markdown(found)
+    assert "one of these runs is not at a constrained optimum" in seeds.markdown(found)
 
 
 def test_neighbours_along_a_tolerance_and_seeds_at_each():
@@ -217,7 +217,7 @@ def test_neighbours_along_a_tolerance_and_seeds_at_each():
         [-1.25 - half, -1.25 + half]
     )
     assert all(slope["agrees"] for slope in found["slopes"])
-    assert "the noise of training is not in them" not in seeds.markdown(found)
+    assert "They do not include the noise of training" not in seeds.markdown(found)
     assert found["differences"] == []
 
 
@@ -248,7 +248,7 @@ def test_an_objective_of_learned_constraints_alone_has_no_slope():
         row["objective"] = objective.to_config()
     found = envelope.slope(JOINT, rows[:1], rows[1:])
     assert found["objective"] is found["information"] is None
-    assert "nothing but learned constraints" in envelope.sentence(found)
+    assert "consists of learned constraints only" in envelope.sentence(found)
 
 
 def test_equal_tolerances_have_no_slope():

@@ -131,7 +131,7 @@ def test_images_of_strangers_are_refused_undecoded(tmp_path):
     bomb.unlink()
     # PostScript is a program: Pillow would have Ghostscript run it.
     (tmp_path / "a.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n")
-    with pytest.raises(InputError, match=r"a\.png cannot be read \(it is no image\)"):
+    with pytest.raises(InputError, match=r"a\.png cannot be read \(it is not an image\)"):
         folder.load(tmp_path)
 
 

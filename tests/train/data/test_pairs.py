@@ -161,7 +161,7 @@ def test_impossible_batches(files):
         (("a.npz", "none.npz"), "There is no file none.npz"),
         (("a.npz", "./none"), "There is no folder ./none"),
         (("nowhere", "rotated"), "Unknown dataset 'nowhere'"),
-        (("cycle_gan/facades", "edges"), "'cycle_gan/facades' is a pair already: leave out"),
+        (("cycle_gan/facades", "edges"), "'cycle_gan/facades' is already a pair: leave out"),
     ],
 )
 def test_names_that_lead_nowhere(files, names, message):

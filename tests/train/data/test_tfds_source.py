@@ -274,7 +274,7 @@ def test_prepared_data_of_strangers_import_nothing(tiny_dir, tmp_path, monkeypat
     (tmp_path / "stranger.py").write_text("open('executed', 'w')")
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(InputError, match=r"names 'stranger\.Image', which is none of TFDS'"):
+    with pytest.raises(InputError, match=r"names 'stranger\.Image', which is not a class of TFDS"):
         load("tiny", tmp_path / "data")
     assert not (tmp_path / "executed").exists()
 

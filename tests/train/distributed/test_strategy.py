@@ -139,8 +139,8 @@ def test_a_refusal_on_the_chief_is_one_on_all(flags, tmp_path):
     (folder / "notes.txt").write_text("mine")
     workers = Workers(folder, flags)
     assert workers.codes() == [2, 2]
-    assert "is not empty and holds no run" in workers.words(0)
-    assert "is not empty and holds no run" in workers.words(1)
+    assert "is not empty and contains no run" in workers.words(0)
+    assert "is not empty and contains no run" in workers.words(1)
 
 
 def config(**options):

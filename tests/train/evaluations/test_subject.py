@@ -71,7 +71,7 @@ def test_images_that_are_codes_are_translated(dataset, tmp_path):
     assert s.partners.shape == (40, 8, 8, 1)
     np.testing.assert_allclose(s.samples, s.model.decode(s.partners).mean(), atol=1e-5)
     for part in ("codes", "drawn_codes", "rate_distortion"):
-        with pytest.raises(InputError, match="images of a data set"):
+        with pytest.raises(InputError, match="images of a dataset"):
             getattr(s, part)
 
 

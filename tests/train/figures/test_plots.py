@@ -210,8 +210,8 @@ def test_latent_shows_far_points(tmp_path, drawn):
 @pytest.mark.parametrize(
     ("mean", "labels", "message"),
     [
-        (np.zeros((5, 3)), None, r"a plane needs \(N, 2\)"),
-        (np.zeros((0, 2)), None, r"a plane needs \(N, 2\)"),
+        (np.zeros((5, 3)), None, r"the plot needs \(N, 2\)"),
+        (np.zeros((0, 2)), None, r"the plot needs \(N, 2\)"),
         (np.zeros((5, 2)), np.zeros(4), r"5 codes need \(5,\)"),
     ],
 )

@@ -117,7 +117,7 @@ def test_means_of_another_model_are_refused(config, tmp_path, monkeypatch):
         with pytest.raises(Interrupted):
             run.train(dataclasses.replace(config, steps_per_execution="1"), parts)
     monkeypatch.setattr(checkpoints, "means", lambda path: [1.0, 2.0])
-    with pytest.raises(RunError, match=r"holds 2 means of its record, .* delete that checkpoint"):
+    with pytest.raises(RunError, match=r"holds 2 means of a record, .* delete that checkpoint"):
         run.train(config, parts)
 
 

@@ -78,8 +78,11 @@ def test_it_is_evaluated_and_exported(folder):
     [
         (["--prior=flow"], "Unknown prior 'flow'"),
         (["--prior=vamp"], "write vamp:50"),
-        (["--prior=vamp:4", "--latents=normal(3)"], "--prior=vamp:4 does not go with --latents"),
-        (["--prior=vamp:4", "--pair=edges"], "--prior=vamp:4 does not go with --pair"),
+        (
+            ["--prior=vamp:4", "--latents=normal(3)"],
+            "--prior=vamp:4 cannot be combined with --latents",
+        ),
+        (["--prior=vamp:4", "--pair=edges"], "--prior=vamp:4 cannot be combined with --pair"),
     ],
 )
 def test_what_does_not_fit_is_refused_before_anything_is_written(flags, reason, tmp_path):

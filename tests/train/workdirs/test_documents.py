@@ -18,9 +18,9 @@ class Named(TypedDict):
     [
         (b"", "Expecting value"),
         (b"\xff", "utf-8"),
-        (b'{"a": 1, "b": {"c": 1, "c": 2}}', "'c' is there twice"),
-        (b"[NaN]", "NaN is no number"),
-        (b"[-Infinity]", "-Infinity is no number"),
+        (b'{"a": 1, "b": {"c": 1, "c": 2}}', "'c' occurs twice"),
+        (b"[NaN]", "NaN is not a number"),
+        (b"[-Infinity]", "-Infinity is not a number"),
         (b"[1e999]", "too large"),
         (b"[" * 100_000 + b"]" * 100_000, "nested too deeply"),
         (b"[" * 150 + b"]" * 150, "nested too deeply"),
@@ -46,15 +46,15 @@ def test_files(tmp_path):
         InputError, match=r"a\.json cannot be read \(it\['a'\]\[0\] is 1\): mend it"
     ):
         documents.read(path, "mend it", dict[str, list[str]])
-    with pytest.raises(InputError, match="has 10 bytes, where 9 are read"):
+    with pytest.raises(InputError, match="has 10 bytes, more than 9"):
         documents.content(path, most=9)
     link = tmp_path / "link.json"
     link.symlink_to(path)
-    with pytest.raises(InputError, match=r"link\.json is no file"):
+    with pytest.raises(InputError, match=r"link\.json is not a file"):
         documents.content(link)
     path.unlink()
     os.mkfifo(path)
-    with pytest.raises(InputError, match="is no file"):
+    with pytest.raises(InputError, match="is not a file"):
         documents.content(path)
 
 

@@ -36,5 +36,5 @@ def test_a_last_line_cut_short_is_left_out(tmp_path):
 def test_a_line_that_is_no_record_is_named(line, words, tmp_path):
     path = tmp_path / "metrics.jsonl"
     path.write_bytes(ROW + b"\n" + line + b"\n" + ROW + b"\n")
-    with pytest.raises(InputError, match=rf"Line 2 of .*metrics\.jsonl is no record .*{words}"):
+    with pytest.raises(InputError, match=rf"Line 2 of .*metrics\.jsonl is not a record .*{words}"):
         records.read(path)

@@ -127,7 +127,7 @@ def test_a_folder_with_links_is_refused(tmp_path, config, name):
         path.unlink()
         os.mkfifo(path)
     for read in (workdir.config, workdir.latest_checkpoint, lambda: workdir.check(config)):
-        with pytest.raises(InputError, match=f"{name} is (a link|no file), which no run makes"):
+        with pytest.raises(InputError, match=f"{name} is (a link|no file), which no run creates"):
             read()
     assert (tmp_path / "mine").read_text() == "..."
 

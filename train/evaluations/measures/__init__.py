@@ -1,9 +1,9 @@
 """The measures of `train.evaluate`, by name; each takes a Subject and returns a Measured.
 
-A measure that a model or its data does not allow raises InputError, whose sentence says why.
+A measure that does not apply to the model or its data raises InputError with the reason.
 """
 
-# Each of these enters its measures in the table, in this order.
+# Importing a module adds its measures to the table, in this order.
 from train.evaluations.measures import densities, judged, pairs  # noqa: F401
 from train.evaluations.measures.table import MEASURES, Measure, chosen, listing, noted
 

@@ -1,4 +1,4 @@
-"""Measures by densities and codes: likelihood, rate and distortion, information, q(z) and p(z)."""
+"""Measures of densities and codes: likelihood, rate, distortion, information, q(z) and p(z)."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ def _neg_elbo(s: Subject) -> Any:
     return s.rate_distortion.bound
 
 
-@measure("rate_kernels", "RATE by kernels on draws of q(z|x)", cheap=False)
+@measure("rate_kernels", "RATE by kernel density estimates on draws of q(z|x)", cheap=False)
 def _rate_kernels(s: Subject) -> Any:
     return s.implicit_bound.rate
 
 
-@measure("neg_elbo_kernels", "-ELBO by kernels on draws of q(z|x)", cheap=False)
+@measure("neg_elbo_kernels", "-ELBO by kernel density estimates on draws of q(z|x)", cheap=False)
 def _neg_elbo_kernels(s: Subject) -> Any:
     return s.implicit_bound.bound
 
 
-@measure("negentropy", "E KL(q(z|x)||N(m(x), C(x))): how far from normal", cheap=False)
+@measure("negentropy", "E KL(q(z|x)||N(m(x), C(x))): distance from normal", cheap=False)
 def _negentropy(s: Subject) -> Any:
     return s.implicit_bound.negentropy
 
@@ -51,7 +51,7 @@ def _nll(s: Subject) -> Any:
     return negative(s.importance_sampling.measured)
 
 
-@measure("nll_annealed", "-log p(x) by annealed chains", _DENSITIES, cheap=False)
+@measure("nll_annealed", "-log p(x) by annealed importance sampling", _DENSITIES, cheap=False)
 def _nll_annealed(s: Subject) -> Any:
     from zoo.metrics import annealed_importance_sampling
 
@@ -60,12 +60,12 @@ def _nll_annealed(s: Subject) -> Any:
     return negative(found.measured)
 
 
-@measure("nll_simulated_at_most", "of simulated images, from above", _DENSITIES, cheap=False)
+@measure("nll_simulated_at_most", "upper bound, simulated images", _DENSITIES, cheap=False)
 def _nll_at_most(s: Subject) -> Any:
     return negative(s.bracket.lower)
 
 
-@measure("nll_simulated_at_least", "of simulated images, from below", _DENSITIES, cheap=False)
+@measure("nll_simulated_at_least", "lower bound, simulated images", _DENSITIES, cheap=False)
 def _nll_at_least(s: Subject) -> Any:
     return negative(s.bracket.upper)
 
@@ -82,7 +82,7 @@ def _mi(s: Subject) -> Any:
     return mutual_information(s.between_vectors, s.images, s.options.seed).measured
 
 
-@measure("mi_kernels", "I_q(x;z) by kernels on codes, [U]", _ENCODER)
+@measure("mi_kernels", "I_q(x;z) by kernel density estimates on codes, [U]", _ENCODER)
 def _mi_kernels(s: Subject) -> Any:
     from zoo.metrics import mutual_information_by_kernels
 
@@ -117,7 +117,7 @@ def _log_det_cov(s: Subject) -> Any:
     return log_det_covariance(s.drawn_codes).total
 
 
-@measure("log_det_cov_per_dim", "the same over the length of z, [V]")
+@measure("log_det_cov_per_dim", "log det Cov[q(z)] / dimensions of z, [V]")
 def _log_det_cov_per_dim(s: Subject) -> Any:
     from zoo.metrics import log_det_covariance
 
@@ -155,7 +155,7 @@ def _bits_per_dim(s: Subject) -> Any:
 
 
 def negative(measured: Any) -> Any:
-    """Returns minus the measured value."""
+    """Returns the measurement with its sign changed."""
     ends = measured.interval
     return dataclasses.replace(
         measured,

@@ -1,4 +1,4 @@
-"""Measures of translations, where z is images and true partners are known."""
+"""Measures of translations, for models whose z is an image with a known true partner."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def _pairs(direction: str) -> Callable[[Subject], Any]:
             p.ratio,
             None,
             p.points,
-            "mean absolute error against the true partner over that against another's",
+            "mean absolute error to the true partner / mean absolute error to another's partner",
             (
                 f"errors are {p.true_error:.4g} and {p.random_error:.4g} per pixel",
-                f"the nearest of all partners is the true one for {p.retrieval:.1%}, by chance "
-                f"{p.chance:.2%}",
+                f"the nearest of all partners is the true one for {p.retrieval:.1%}; by chance it "
+                f"would be {p.chance:.2%}",
             ),
             units="ratio",
         )
@@ -39,6 +39,6 @@ def _pairs(direction: str) -> Callable[[Subject], Any]:
 
 
 for _direction in ("x_to_z", "z_to_x"):
-    measure(
-        f"pairing_{_direction}", "how much nearer true partners are than others", "true partners"
-    )(_pairs(_direction))
+    measure(f"pairing_{_direction}", "error to true partners / error to others", "true partners")(
+        _pairs(_direction)
+    )
