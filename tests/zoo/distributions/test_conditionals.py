@@ -225,5 +225,5 @@ def test_networks_that_do_not_fit_are_refused():
         conditionals.Conditional(network, likelihoods.Normal("per_element"))
     with pytest.raises(errors.InputError, match=r"needs \(\)"):
         conditionals.Conditional(network, likelihoods.Bernoulli(), ())
-    with pytest.raises(errors.InputError, match=r"zoo\.likelihoods\.family"):
+    with pytest.raises(errors.InputError, match=r"likelihoods\.family"):
         conditionals.Conditional(network, "bernoulli")
