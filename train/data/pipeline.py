@@ -91,7 +91,7 @@ class Plan:
 
 def batches(
     split: Split | StreamedSplit,
-    image_shape: tuple[int, int, int],
+    image_shape: tuple[int, ...],
     binarization: str,
     plan: Plan,
     start_step: int,
@@ -150,7 +150,7 @@ def _numbers(first: int, end: int | None) -> tf.data.Dataset:
 
 def _streamed(
     split: StreamedSplit,
-    image_shape: tuple[int, int, int],
+    image_shape: tuple[int, ...],
     plan: Plan,
     start_step: int,
     repeat: bool,

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from train import data
+from train.loop import assembly
 from train.workdirs.config import RunConfig
 from zoo.errors import InputError
 
@@ -68,6 +69,7 @@ class Subject:
         self.config = config
         self.options = options
         dataset.split(options.split)
+        assembly.check_table(model, dataset)
 
     @functools.cached_property
     def images(self) -> np.ndarray:

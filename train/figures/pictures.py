@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from train.data import Dataset
-from train.figures import plots
+from train.figures import marginals, plots
 from train.workdirs.workdir import Workdir
 from zoo import priors
 
@@ -30,20 +30,42 @@ def draw(model: Any, dataset: Dataset, images: Any, workdir: Workdir) -> None:
         _draw_translations(model, images, workdir)
         return
     latent_dim = model.encoder.event_shape[0]
-    shown = np.concatenate(_first(images, _POINTS if latent_dim == 2 else _GRID // 2))
-    plots.samples(model.sample(_GRID).numpy(), workdir.plots / "samples.png")
-    pairs = shown[: _GRID // 2]
-    plots.reconstructions(
-        pairs, model.reconstruct(pairs).numpy(), workdir.plots / "reconstructions.png"
-    )
+    of_images = len(model.decoder.event_shape) == 3
+    first = _POINTS if latent_dim == 2 or not of_images else _GRID // 2
+    shown = np.concatenate(_first(images, first))
+    if of_images:
+        plots.samples(model.sample(_GRID).numpy(), workdir.plots / "samples.png")
+        pairs = shown[: _GRID // 2]
+        plots.reconstructions(
+            pairs, model.reconstruct(pairs).numpy(), workdir.plots / "reconstructions.png"
+        )
+        for block in _codes(model):
+            plots.samples(by_value(model, block), workdir.plots / f"by_{block.name}.png")
+    else:
+        _draw_marginals(model, shown, workdir)
     plots.terms(workdir.records(), workdir.plots / "terms.png")
-    for block in _codes(model):
-        plots.samples(by_value(model, block), workdir.plots / f"by_{block.name}.png")
     if latent_dim == 2:
         labels = getattr(dataset.split("test"), "labels", None)
         labels = None if labels is None else np.asarray(labels)[: len(shown)]
         codes = model.encode(shown).sample(seed=[0, 0]).numpy()
         plots.latent(codes, labels, workdir.plots / "latent.png")
+
+
+def _draw_marginals(model: Any, data: np.ndarray, workdir: Workdir) -> None:
+    """Draws the columns of data beside those of as many samples x ~ p(x|z)."""
+    drawn = drawn_rows(model, _POINTS)
+    if model.table is None:
+        rows = [{"x": np.float64(x).reshape(len(x), -1)} for x in (data, drawn)]
+    else:
+        rows = [model.table.decode(x) for x in (data, drawn)]
+    marginals.marginals(*rows, workdir.plots / "marginals.png")
+
+
+def drawn_rows(model: Any, n: int) -> np.ndarray:
+    """Returns x ~ p(x|z) for n draws z ~ p(z), [n, ...], of averaged weights if there are any."""
+    with model.averaged():
+        z = model.prior.sample(n, seed=[model.seed, 0])
+        return model.decode(z).sample(seed=[model.seed + 1, 0]).numpy()
 
 
 def by_value(model: Any, block: Any) -> np.ndarray:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from train.workdirs import documents
 from zoo.errors import InputError
+from zoo.tables import Table
 
 if TYPE_CHECKING:
     from zoo.model.lagrangian_model import LagrangianModel
@@ -33,6 +34,13 @@ _MOST_TEXT = 2**24  # bytes of a part other than the weights; those of large net
 _MOST_ELEMENTS = 2**27  # of one image
 _SLACK = 2**20  # bytes of variables that weights do not hold, such as the means of a record
 _SHAPE, _PRECISION = [int], ("float32", "bfloat16")
+_COLUMN = {
+    "name": str,
+    "mean": [float],
+    "stddev": [float],
+    "categories": ([str], [bool], [int]),
+    "vector": bool,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,12 +52,14 @@ class Build:
       latent_shape: of the second data set, where z is images.
       precision: what "auto" was on the machine that built it.
       rate: of the multipliers' rule, which depends on the first length of the run.
+      table: the columns of x with their statistics, where x is rows of a table.
     """
 
     image_shape: tuple[int, ...]
     latent_shape: tuple[int, ...] | None
     precision: str
     rate: float
+    table: Table | None = None
 
     @classmethod
     def of(cls, model: LagrangianModel) -> Build:
@@ -59,10 +69,13 @@ class Build:
         paired = isinstance(model.prior, priors.Empirical)
         latent_shape = tuple(model.encoder.event_shape) if paired else None
         image_shape = tuple(model.decoder.event_shape)
-        return cls(image_shape, latent_shape, model.precision, model.multipliers.rate)
+        rate = model.multipliers.rate
+        table = getattr(model, "table", None)
+        return cls(image_shape, latent_shape, model.precision, rate, table)
 
     def to_json(self) -> str:
-        return json.dumps(dataclasses.asdict(self))
+        found = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return json.dumps({**found, "table": self.table and self.table.to_config()})
 
     @classmethod
     def from_json(cls, text: bytes) -> Build:
@@ -70,7 +83,16 @@ class Build:
         found = documents.parsed(text)
         form = {"image_shape": _SHAPE, "latent_shape": (_SHAPE, None), "precision": str}
         documents.require(found, {**form, "rate": float})
-        return cls._checked(*(found[field.name] for field in dataclasses.fields(cls)))
+        # Up to version 0.1.0 there were no tables.
+        columns = found.pop("table", None)
+        documents.require(columns, ([_COLUMN], None), "its table")
+        build = cls._checked(*(found[field.name] for field in dataclasses.fields(cls)[:-1]))
+        if columns is None:
+            return build
+        try:
+            return dataclasses.replace(build, table=Table.from_config(columns))
+        except InputError as error:
+            raise ValueError(str(error)) from None
 
     @classmethod
     def from_keras(cls, text: bytes) -> Build:

@@ -89,6 +89,10 @@ class RunConfig:
     skip_bad: bool = False
     pair: str | None = None
     binarization: str = "auto"
+    categorical: list[str] = dataclasses.field(default_factory=list)
+    drop: list[str] = dataclasses.field(default_factory=list)
+    label_column: str | None = None
+    split_column: str | None = None
     network: str = "auto"
     network_options: dict[str, Any] = dataclasses.field(default_factory=dict)
     latent_dim: int = 16

@@ -12,6 +12,7 @@ from zoo.critics.features import FeatureConditional, features_of
 from zoo.distributions import likelihoods
 from zoo.distributions.conditionals import BaseConditional, Conditional, ImplicitConditional
 from zoo.distributions.latents import parse as latents_of
+from zoo.distributions.tables import TableLikelihood
 from zoo.errors import InputError, unknown
 from zoo.model.lagrangian import Lagrangian
 from zoo.model.lagrangian_model import LagrangianModel
@@ -19,21 +20,27 @@ from zoo.model.parts import Parts
 from zoo.objectives import family
 from zoo.objectives.critic_defaults import critic_options, normalises_critics, r1_gamma
 from zoo.objectives.objective import Objective
+from zoo.tables.table import Table
 from zoo.terms.critic import PENALTIES
+
+
+DEFAULT_IMAGE = (28, 28, 1)
+IMAGE_NETWORKS = ("dcgan", "resnet", "similarity", "unet")
 
 
 def build(
     model: str | Objective,
-    image_shape: Sequence[int] = (28, 28, 1),
+    image_shape: Sequence[int] | None = None,
     latent_dim: int = 16,
     network: str = "mlp",
     *,
+    x_shape: Sequence[int] | None = None,
     encoder: keras.Model | None = None,
     decoder: keras.Model | None = None,
     critics: Mapping[str, keras.Model] | None = None,
     latents: str | None = None,
     latent_shape: Sequence[int] | None = None,
-    likelihood: str | likelihoods.Likelihood = "bernoulli",
+    likelihood: str | likelihoods.Likelihood | Table = "bernoulli",
     posterior: str | likelihoods.Likelihood = "normal",
     prior: Any = None,
     noise_dim: int = 64,
@@ -53,10 +60,11 @@ def build(
 
     Args:
       model: a name of `zoo.names()`, or any admissible `zoo.Objective`.
-      image_shape: [H, W, C].
+      image_shape: [H, W, C]; (28, 28, 1) if neither it nor x_shape is given.
       latent_dim: K, the length of z.
       network: "mlp" or "dcgan"; "resnet", "unet", "similarity" or "mlp" where z is images; or your
         own, "my_parts:name", see `zoo.networks.get`.
+      x_shape: of x that is no image, such as (13,) for vectors. A table's likelihood knows it.
       encoder, decoder: your own Keras models in place of the network's, Functional or subclassed:
         [B, *image_shape] -> the parameters of q(z|x), 2 * latent_dim for a normal one, and
         [B, K] -> [B, H, W, C * the parameters of an element of p(x|z)]. An implicit encoder takes
@@ -69,7 +77,8 @@ def build(
         (x, z) of both. Then q(z|x) is of the family of p(x|z), and a translation, as others see
         it, is its mean.
       likelihood: the family of p(x|z): "bernoulli", "normal", "laplace", one with options, or one
-        of your own; see `zoo.distributions.likelihoods.register`.
+        of your own; see `zoo.distributions.likelihoods.register`. Or a table, `zoo.tables.fit(
+        frame)`; `zoo.distributions.tables.TableLikelihood` is the same with options.
       posterior: the family of q(z|x); "normal" has a scale for every element.
       prior: p(z), any tfd distribution over [latent_dim], whose trainable variables are trained;
         a layer that learns, such as `zoo.priors.MixturePrior(50)`, or its text, "mixture:50",
@@ -103,13 +112,15 @@ def build(
         objective = model
     else:
         objective = family.objective(model, **parameters)
-    image_shape = tuple(int(size) for size in image_shape)
     names = Lagrangian(objective.tractable()).terms
     options = {term: dict(of_term) for term, of_term in (term_options or {}).items()}
     if isinstance(multiplier_rule, str):
         multiplier_rule = multipliers.get(multiplier_rule)
     if isinstance(likelihood, str):
         likelihood = likelihoods.family(likelihood)
+    if isinstance(likelihood, Table):
+        likelihood = TableLikelihood(likelihood)
+    image_shape = _x_shape(image_shape, x_shape, likelihood, network)
     network_options = {**critic_options(objective, network), **(network_options or {})}
     parts = {"encoder": encoder, "decoder": decoder, **(critics or {})}
     given = {part: network_of for part, network_of in parts.items() if network_of is not None}
@@ -170,9 +181,10 @@ def build(
             else:
                 network_of = make.head(features_of(played[shared]), outputs)
                 q = FeatureConditional(network_of, encoded, (latent_dim,), shared, name="encoder")
-        network_of = make(
-            "decoder", "decoder", latent_dim, image_shape, likelihood.params_per_element
-        )
+        sizes: tuple[Any, ...] = image_shape, likelihood.params_per_element
+        if len(image_shape) == 1:  # of a table, columns have different numbers of parameters
+            sizes = likelihood.params_shape(image_shape), 1
+        network_of = make("decoder", "decoder", latent_dim, *sizes)
         p = Conditional(network_of, likelihood, image_shape, of_z, name="decoder")
     built = LagrangianModel(
         objective,
@@ -190,6 +202,34 @@ def build(
     )
     built.precision = precision
     return built
+
+
+def _x_shape(
+    image_shape: Sequence[int] | None,
+    x_shape: Sequence[int] | None,
+    likelihood: likelihoods.Likelihood,
+    network: str,
+) -> tuple[int, ...]:
+    """Returns the shape of x, having checked that the network is for such x."""
+    if image_shape is not None and x_shape is not None:
+        raise InputError(
+            f"image_shape={tuple(image_shape)} and x_shape={tuple(x_shape)} are both the shape of "
+            "x: give image_shape for images, x_shape for anything else."
+        )
+    given = image_shape if image_shape is not None else x_shape
+    given = likelihood.shape or DEFAULT_IMAGE if given is None else given
+    shape = tuple(int(size) for size in given)
+    if likelihood.shape not in (None, shape):
+        raise InputError(
+            f"x has shape {shape}, and the {likelihood.name} likelihood is of x of shape "
+            f"{likelihood.shape}: leave {'x_shape' if image_shape is None else 'image_shape'} out."
+        )
+    if len(shape) != 3 and network in IMAGE_NETWORKS:
+        raise InputError(
+            f"The {network} network is for images [H, W, C], and x has shape {shape}: use the mlp "
+            "network."
+        )
+    return shape
 
 
 def _shared(objective: Objective, spaces: Mapping[str, str | None], latent_shape: Any) -> str:

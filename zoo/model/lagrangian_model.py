@@ -15,11 +15,12 @@ from zoo import multipliers, networks, priors, terms  # noqa: F401
 from zoo.critics.features import FeatureConditional
 from zoo.critics.sample_history import SampleHistory
 
-# latents and networks register what a saved model may be made of.
-from zoo.distributions import latents, probes  # noqa: F401
+# latents, tables and networks register what a saved model may be made of.
+from zoo.distributions import latents, probes, tables  # noqa: F401
 from zoo.distributions.conditionals import BaseConditional, stateless_seed
 from zoo.errors import InputError
 from zoo.model.lagrangian import Lagrangian
+from zoo.model.own_data import TakesOwnData
 from zoo.model.running_means import RunningMeans
 from zoo.model.step import LagrangianStep
 from zoo.model.weight_averages import WeightAverages
@@ -31,11 +32,12 @@ from zoo.objectives.objective import Objective
 
 
 @keras.saving.register_keras_serializable("zoo")
-class LagrangianModel(LagrangianStep):
+class LagrangianModel(TakesOwnData, LagrangianStep):
     """Encoder, decoder, prior and critics, trained on the tractable form of one objective.
 
     The step is `LagrangianStep`'s; players without variables are dropped. `fit` and `evaluate`
-    take batches of x, or of (x, labels), whose labels are ignored. Logs: `loss`, the Lagrangian
+    take batches of x, or of (x, labels), whose labels are ignored; `TakesOwnData` says what x may
+    be. Logs: `loss`, the Lagrangian
     sum_i c_i term_i - sum_j lambda_j eps_j without constants; each term by name; each learned
     constraint as "D: EXPRESSION" and its multiplier as "lambda: EXPRESSION". `evaluate` adds
     REC_x, RATE and `mse`, the squared error per element of reconstructions at the posterior mean,
@@ -161,8 +163,8 @@ class LagrangianModel(LagrangianStep):
         return self.prior_layer.distribution
 
     def encode(self, x: Any) -> Any:
-        """Returns q(z|x), a tfd distribution, for images x [B, ...] with values in [0, 1]."""
-        return self.encoder(_checked(x, self.encoder.condition_shape, "images"))
+        """Returns q(z|x), a tfd distribution, for x [B, ...] or what `TakesOwnData` takes for it."""
+        return self.encoder(_checked(self.as_x(x), self.encoder.condition_shape, "images"))
 
     def decode(self, z: Any) -> Any:
         """Returns p(x|z), a tfd distribution, for latents z [B, K]."""
@@ -193,7 +195,7 @@ class LagrangianModel(LagrangianStep):
 
     def _batch(self, data: Any) -> tuple[tf.Tensor, tf.Tensor | None]:
         x, z, _ = keras.utils.unpack_x_y_sample_weight(data)
-        x = _checked(x, self.encoder.condition_shape, "images")
+        x = _checked(self.as_x(x), self.encoder.condition_shape, "images")
         if not self.prior_layer.is_data:
             return x, None
         if z is None:
