@@ -90,8 +90,8 @@ class Dataset:
             return -(-size // batch_size)
         if batch_size > size:
             raise InputError(
-                f"batch_size {batch_size} is larger than the {size} {self.examples} of the {split} split "
-                f"of {self.name!r}: use at most {size}."
+                f"batch_size {batch_size} is larger than the {size} {self.examples} of the {split} "
+                f"split of {self.name!r}: use at most {size}."
             )
         return size // batch_size
 

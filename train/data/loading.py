@@ -17,6 +17,7 @@ from zoo.tables import Table
 
 MEMORY_LIMIT = 4 * 2**30
 ARRAY_EXTENSIONS = (".npz", ".npy")
+_ALL_COLUMNS = tables.Options()
 _BUILT_IN = {embedded.NAME: embedded.load, toys.NAME: toys.load}
 
 
@@ -24,8 +25,9 @@ def check_name(name: str, data_dir: str | os.PathLike[str] | None = None) -> str
     """Returns where `name` leads: "built_in", "array", "table", "folder" or "tfds"; reads no data.
 
     `mnist_5k` and `four_points` are built in. A name that ends in .npz, .npy, .csv or .parquet,
-    contains a path separator or is an existing directory is the user's own data. Any other is a TFDS dataset, as
-    is a TFDS name with a configuration ("mnist_corrupted/fog") where there is no such path.
+    contains a path separator or is an existing directory is the user's own data. Any other is a
+    TFDS dataset, as is a TFDS name with a configuration ("mnist_corrupted/fog") where there is no
+    such path.
 
     Raises:
       InputError: there is no such path, or no such TFDS dataset (offering the nearest names).
@@ -64,7 +66,7 @@ def load(
     binarization: str = "auto",
     skip_bad: bool = False,
     memory_limit: int = MEMORY_LIMIT,
-    columns: tables.Options = tables.Options(),
+    columns: tables.Options = _ALL_COLUMNS,
     standardise: bool = True,
 ) -> Dataset:
     """Loads a dataset; `check_name` says how names are resolved.

@@ -16,6 +16,7 @@ PANELS = 30  # the most that are drawn
 COLUMNS = 5
 BINS = 24
 MOST_BARS = 12
+_LONGEST = 24  # of a title, in characters
 _DATA, _SAMPLES = style.COLOURS["train"], style.COLOURS["validation"]
 
 
@@ -41,14 +42,13 @@ def marginals(
     shown = panels[:PANELS]
     columns = min(COLUMNS, len(shown))
     rows = -(-len(shown) // columns)
-    figure = Figure(
-        figsize=(2.5 * columns, 2.0 * rows + 0.5), dpi=style.DPI, layout="constrained"
-    )
+    figure = Figure(figsize=(2.5 * columns, 2.0 * rows + 0.5), dpi=style.DPI, layout="constrained")
     for index, (name, ours, theirs) in enumerate(shown):
         axes = figure.add_subplot(rows, columns, index + 1)
         draw = _numbers if ours.dtype == np.float64 else _categories
         draw(axes, ours, theirs)
-        style.style(axes, name, "", "share" if index % columns == 0 else "", grid=False)
+        title = name if len(name) <= _LONGEST else f"{name[: _LONGEST - 3]}..."
+        style.style(axes, title, "", "share" if index % columns == 0 else "", grid=False)
         axes.tick_params(labelsize=7)
     title = f"the first {PANELS} of {len(panels)}" if len(panels) > PANELS else ""
     figure.legend(
@@ -101,5 +101,6 @@ def _categories(axes: Any, data: np.ndarray, samples: np.ndarray) -> None:
         (samples, _SAMPLES, 0.2, "samples"),
     ):
         shares = [float(np.mean(values == kind)) for kind in kinds]
-        axes.bar(place + shift, shares, 0.4, color=colour, label=name)
+        alpha = 0.45 if name == "data" else 1.0
+        axes.bar(place + shift, shares, 0.4, color=colour, alpha=alpha, label=name)
     axes.set_xticks(place, [str(kind)[:10] for kind in kinds], rotation=30 if len(kinds) > 3 else 0)

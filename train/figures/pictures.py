@@ -54,11 +54,13 @@ def draw(model: Any, dataset: Dataset, images: Any, workdir: Workdir) -> None:
 def _draw_marginals(model: Any, data: np.ndarray, workdir: Workdir) -> None:
     """Draws the columns of data beside those of as many samples x ~ p(x|z)."""
     drawn = drawn_rows(model, _POINTS)
-    if model.table is None:
-        rows = [{"x": np.float64(x).reshape(len(x), -1)} for x in (data, drawn)]
-    else:
-        rows = [model.table.decode(x) for x in (data, drawn)]
-    marginals.marginals(*rows, workdir.plots / "marginals.png")
+
+    def rows(x: np.ndarray) -> dict[str, np.ndarray]:
+        if model.table is not None:
+            return model.table.decode(x)
+        return {"x": np.asarray(x, np.float64).reshape(len(x), -1)}
+
+    marginals.marginals(rows(data), rows(drawn), workdir.plots / "marginals.png")
 
 
 def drawn_rows(model: Any, n: int) -> np.ndarray:

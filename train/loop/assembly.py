@@ -174,15 +174,18 @@ def _built(
     rule = config.rule
     if rule == "auto":
         rule = multipliers.default(rational(objective.alpha_q), rational(objective.alpha_p))
-    scale = {} if config.likelihood_scale is None else {"scale": _scale(config.likelihood_scale)}
+    scale: dict[str, Any] = {}
+    if config.likelihood_scale is not None:
+        scale["scale"] = _scale(config.likelihood_scale)
     likelihood: Any
     if table is not None:
         likelihood = TableLikelihood(table, **scale)
     else:
         likelihood = likelihoods.family(config.likelihood_name, **scale)
+    shape: dict[str, Any] = {"image_shape" if len(image_shape) == 3 else "x_shape": image_shape}
     return zoo.build(
         objective,
-        **{"image_shape" if len(image_shape) == 3 else "x_shape": image_shape},
+        **shape,
         latent_dim=config.latent_dim,
         network=config.network_name,
         network_options=config.network_options,

@@ -17,15 +17,12 @@ from zoo.errors import InputError, unknown
 from zoo.model.lagrangian import Lagrangian
 from zoo.model.lagrangian_model import LagrangianModel
 from zoo.model.parts import Parts
+from zoo.model.shapes import check_prior, shape_of_x
 from zoo.objectives import family
 from zoo.objectives.critic_defaults import critic_options, normalises_critics, r1_gamma
 from zoo.objectives.objective import Objective
 from zoo.tables.table import Table
 from zoo.terms.critic import PENALTIES
-
-
-DEFAULT_IMAGE = (28, 28, 1)
-IMAGE_NETWORKS = ("dcgan", "resnet", "similarity", "unet")
 
 
 def build(
@@ -120,13 +117,14 @@ def build(
         likelihood = likelihoods.family(likelihood)
     if isinstance(likelihood, Table):
         likelihood = TableLikelihood(likelihood)
-    image_shape = _x_shape(image_shape, x_shape, likelihood, network)
+    image_shape = shape_of_x(image_shape, x_shape, likelihood, network)
     network_options = {**critic_options(objective, network), **(network_options or {})}
     parts = {"encoder": encoder, "decoder": decoder, **(critics or {})}
     given = {part: network_of for part, network_of in parts.items() if network_of is not None}
     make = Parts(network, network_options, {"precision": precision, "seed": seed}, given)
     if isinstance(prior, str):
         prior = priors.named(prior, latent_dim, seed)
+    check_prior(prior, likelihood)
     q: BaseConditional
     if latent_shape is not None:
         if prior is not None:
@@ -202,34 +200,6 @@ def build(
     )
     built.precision = precision
     return built
-
-
-def _x_shape(
-    image_shape: Sequence[int] | None,
-    x_shape: Sequence[int] | None,
-    likelihood: likelihoods.Likelihood,
-    network: str,
-) -> tuple[int, ...]:
-    """Returns the shape of x, having checked that the network is for such x."""
-    if image_shape is not None and x_shape is not None:
-        raise InputError(
-            f"image_shape={tuple(image_shape)} and x_shape={tuple(x_shape)} are both the shape of "
-            "x: give image_shape for images, x_shape for anything else."
-        )
-    given = image_shape if image_shape is not None else x_shape
-    given = likelihood.shape or DEFAULT_IMAGE if given is None else given
-    shape = tuple(int(size) for size in given)
-    if likelihood.shape not in (None, shape):
-        raise InputError(
-            f"x has shape {shape}, and the {likelihood.name} likelihood is of x of shape "
-            f"{likelihood.shape}: leave {'x_shape' if image_shape is None else 'image_shape'} out."
-        )
-    if len(shape) != 3 and network in IMAGE_NETWORKS:
-        raise InputError(
-            f"The {network} network is for images [H, W, C], and x has shape {shape}: use the mlp "
-            "network."
-        )
-    return shape
 
 
 def _shared(objective: Objective, spaces: Mapping[str, str | None], latent_shape: Any) -> str:

@@ -163,7 +163,7 @@ class LagrangianModel(TakesOwnData, LagrangianStep):
         return self.prior_layer.distribution
 
     def encode(self, x: Any) -> Any:
-        """Returns q(z|x), a tfd distribution, for x [B, ...] or what `TakesOwnData` takes for it."""
+        """Returns q(z|x), a tfd distribution, for x [B, ...], or what `TakesOwnData` takes."""
         return self.encoder(_checked(self.as_x(x), self.encoder.condition_shape, "images"))
 
     def decode(self, z: Any) -> Any:

@@ -111,9 +111,7 @@ class TakesOwnData(keras.Model):
             if self.table is None:
                 raise InputError(_no_table(values))
             symbolic = any(tf.is_tensor(values[name]) for name in values)
-            return (
-                tensors.encode(self.table, values) if symbolic else self.table.encode(values)
-            )
+            return tensors.encode(self.table, values) if symbolic else self.table.encode(values)
         if getattr(values, "dtype", None) in (np.uint8, tf.uint8) and self.table is None:
             if not self._said:
                 self._said = True

@@ -32,8 +32,8 @@ def fit(
       where: what errors call the data.
 
     Raises:
-      InputError: as `reading.raw`, or a column is constant, has more than 500 categories, or another
-        category in every row.
+      InputError: as `reading.raw`, or a column is constant, has more than 500 categories, or
+        another category in every row.
     """
     rows = reading.raw(data, categorical, where)
     return Table(tuple(_column(name, values, where) for name, values in rows.items()))
@@ -56,8 +56,8 @@ def _column(name: str, values: np.ndarray, where: str) -> Column:
         )
     if len(categories) == len(values) > _SMALL:
         raise InputError(
-            f"Column {name!r} of {where} has another category in each of its {len(values)} training "
-            f"rows, as identifiers have: {fix}."
+            f"Column {name!r} of {where} has another category in each of its {len(values)} "
+            f"training rows, as identifiers have: {fix}."
         )
     return Column(name, categories=tuple(categories))
 

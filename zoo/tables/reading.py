@@ -73,7 +73,7 @@ def is_frame(data: Any) -> bool:
 
 def _clean(name: str, values: Any, categorical: bool, where: str) -> np.ndarray:
     """Returns a column as float64, or as object, bool or int64 where it holds categories."""
-    array = np.asarray(values)
+    array = _array(values)
     if array.ndim == 2 and array.dtype.kind in "fiu" and not categorical:
         if not 0 < array.shape[1] <= MOST_ELEMENTS:
             raise InputError(f"Column {name!r} of {where} has shape {array.shape}.")
@@ -97,6 +97,15 @@ def _clean(name: str, values: Any, categorical: bool, where: str) -> np.ndarray:
         return _whole(name, array, where) if categorical else found
     if array.dtype.kind not in "bO":
         raise InputError(f"Column {name!r} of {where} is of type {array.dtype}: leave it out.")
+    return array
+
+
+def _array(values: Any) -> np.ndarray:
+    """Returns values as an array; a list as one of objects, where NumPy would make texts of all."""
+    array = np.asarray(values)
+    if isinstance(values, list | tuple) and array.ndim == 1:
+        array = np.empty(len(values), object)
+        array[:] = values
     return array
 
 

@@ -129,9 +129,7 @@ class Table:
         """Returns the columns in one sentence: "2 numeric columns (age, height); sex: 2 ..."."""
         parts = []
         if self.numeric:
-            names = ", ".join(
-                f"{c.name} [{c.width}]" if c.vector else c.name for c in self.numeric
-            )
+            names = ", ".join(f"{c.name} [{c.width}]" if c.vector else c.name for c in self.numeric)
             parts.append(f"{len(self.numeric)} numeric ({names})")
         if self.categorical:
             names = ", ".join(f"{c.name} of {c.width}" for c in self.categorical)

@@ -11,6 +11,7 @@ from zoo.errors import unknown
 from zoo.tables.columns import Column
 from zoo.tables.table import Table
 
+_SHOWN = 20  # categories in a sentence
 _DTYPES = {str: tf.string, bool: tf.bool, int: tf.int64}
 
 
@@ -49,15 +50,18 @@ def _encoded(column: Column, values: Any) -> tf.Tensor:
             values = tf.cast(values, dtype(column))
         known = tf.constant(column.categories, dtype(column))
         found = tf.equal(tf.reshape(values, [-1, 1]), known)
+        # Without quotation marks, which TensorFlow would escape.
+        shown = ", ".join(map(str, column.categories[:_SHOWN]))
+        more = len(column.categories) - _SHOWN
         message = (
-            f"Column {column.name!r} holds a category that training data had not: give one of "
-            f"{', '.join(map(repr, column.categories[:20]))}."
+            f"Column {column.name} holds a category that training data had not: give one of "
+            f"{shown}{f' and {more} more' if more > 0 else ''}."
         )
         there = tf.debugging.Assert(tf.reduce_all(tf.reduce_any(found, axis=1)), [message])
         with tf.control_dependencies([] if there is None else [there]):
             return tf.cast(found, tf.float32)
     numbers = tf.reshape(tf.cast(values, tf.float64), [-1, column.width])
-    numbers = tf.debugging.check_numerics(numbers, f"Column {column.name!r} must be finite.")
+    numbers = tf.debugging.check_numerics(numbers, f"Column {column.name} must be finite.")
     mean, stddev = (tf.constant(part, tf.float64) for part in (column.mean, column.stddev))
     # x = (y - mean) / stddev
     return tf.cast((numbers - mean) / stddev, tf.float32)

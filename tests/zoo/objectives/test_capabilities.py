@@ -14,10 +14,10 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 import zoo
-from zoo.model import lagrangian_model
 from zoo import terms
 from zoo.distributions import likelihoods, probes
 from zoo.errors import InputError
+from zoo.model import lagrangian_model
 from zoo.objectives import capabilities, tolerances
 
 tfd = tfp.distributions
