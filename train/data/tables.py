@@ -128,6 +128,11 @@ def _read(path: Path) -> Any:
             f"{path} cannot be read as a {kind} file ({reason}): it is damaged or something else; "
             "save it again."
         ) from error
+    if any(frame.index.names):  # columns that pandas keeps apart
+        frame = frame.reset_index()
+    if frame.columns.has_duplicates:
+        repeated = frame.columns[frame.columns.duplicated()][0]
+        raise InputError(f"{path} has two columns called {repeated!r}: rename one.")
     if not len(frame.columns):
         raise InputError(f"{path} has no columns: save a table with a header.")
     if not len(frame):
@@ -141,6 +146,10 @@ def _check_header(path: Path) -> None:
         names = next(csv.reader(file), [])
     if not any(name.strip() for name in names):
         raise InputError(f"{path} is empty: save a table with a header and rows.")
+    if len(names) == 1 and (other := next((c for c in ";\t|" if c in names[0]), None)):
+        raise InputError(
+            f"The columns of {path} are separated by {other!r}: save it with commas between them."
+        )
     for place, name in enumerate(names, start=1):
         if not name.strip():
             raise InputError(

@@ -93,6 +93,7 @@ TEXTS = {
     "unnamed": (",a\n0,1\n1,2\n", "Column 1 of .* has no name: .*index=False"),
     "headless": ("1,2\n3,4\n", "holds numbers and no names: put a header above it"),
     "ragged": ("a,b\n1,2\n1,2,3,4\n", "cannot be read as a csv file .*save it again"),
+    "semicolons": ("a;b\n1;2\n", "are separated by ';': save it with commas between them"),
     "missing": ("a,b\n1,2\n,3\n4,5\n", "Column 'a' of .* has no value in 1 of 3 rows, first in"),
     "infinite": ("a,b\n1,2\ninf,3\n4,5\n", "Column 'a' of .* is infinite in 1 row"),
     "mixed": ("a,b\n1,2\nx,3\n", r"at least 3 are needed"),
@@ -110,6 +111,14 @@ def test_files_that_are_refused(tmp_path, name):
         data.load(str(path))
     assert "mine.csv" in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_what_pandas_keeps_apart_of_a_parquet_file(tmp_path):
+    path = str(tmp_path / "mine.parquet")
+    FRAME.assign(name=[f"n{i}" for i in range(60)]).set_index("name").to_parquet(path)
+    with pytest.raises(InputError, match=r"'name' of .* another category in each of its 48 train"):
+        data.load(path)
+    assert data.load(path, columns=TableOptions(drop=("name",))).table.names == list(FRAME)
 
 
 def test_bytes_that_are_no_table(tmp_path):
