@@ -69,10 +69,11 @@ def facts(
 
 def page(card: Mapping[str, Any]) -> str:
     """Returns the card as Markdown."""
+    shapes = f"{_x(card)} {card['image_shape']}, latents {card['latent_shape']}"
     parts = [
         f"# {card['name']}",
-        f"{card['distribution']}, {_x(card)} {card['image_shape']}, latents "
-        f"{card['latent_shape']}, likelihood {card['likelihood']}, posterior {card['posterior']}, {card['step']} steps; "
+        f"{card['distribution']}, {shapes}, "
+        f"likelihood {card['likelihood']}, posterior {card['posterior']}, {card['step']} steps; "
         f"by {', '.join(f'{name} {version}' for name, version in card['versions'].items())}.",
         "## Signatures",
         _signatures(card["signatures"], [each["input"] for each in card.get("columns", ())]),

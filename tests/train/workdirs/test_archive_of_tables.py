@@ -76,7 +76,7 @@ NUMBER, CATEGORY = TABLE.to_config()
 )
 def test_columns_of_strangers_are_checked(table):
     assert archive.Build.from_json(json.dumps(GOOD).encode()).table == TABLE
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match=r"table|Column|Two columns|need|mean|stddev|categor"):
         archive.Build.from_json(json.dumps({**GOOD, "table": table}).encode())
 
 
