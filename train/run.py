@@ -257,7 +257,8 @@ def train(config: RunConfig, workdir: Workdir, cluster: Cluster = ONE_PROCESS) -
     dataset = assembly.load_dataset(config)
     if dataset.skipped:
         cluster.say(f"left out {dataset.skipped} image files that cannot be read")
-    if getattr(dataset, "table", None):
+    # Of two phases the first says it.
+    if getattr(dataset, "table", None) and not tolerances.needs_best(config.declared):
         cluster.say(dataset.table.summary())
     with contextlib.closing(workdir.lock):
         if workdir.config():

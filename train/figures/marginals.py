@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+from matplotlib import ticker
 from matplotlib.figure import Figure
 
 from train.figures import style
@@ -90,6 +91,7 @@ def _numbers(axes: Any, data: np.ndarray, samples: np.ndarray) -> None:
             linewidth=1.3,
             label=name,
         )
+    axes.xaxis.set_major_locator(ticker.MaxNLocator(3, steps=style.TICKS))
 
 
 def _categories(axes: Any, data: np.ndarray, samples: np.ndarray) -> None:
