@@ -1,4 +1,4 @@
-"""What every source becomes: three splits of images and the batches made from them."""
+"""What every source becomes: three splits of examples and the batches made from them."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from train.data.pipeline import Plan
     from train.data.resident import Resident
+    from zoo.tables import Table
 
 BINARIZATIONS = ("auto", "dynamic", "static", "none")
 
@@ -36,21 +37,24 @@ def resolve_binarization(binarization: str, likelihood: str, channels: int = 1) 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Dataset:
-    """Images of one shape in three separate splits, and how they are binarized.
+    """Examples of one shape in three separate splits, and how images are binarized.
 
-    image_shape: (H, W, C).
+    image_shape: (H, W, C); (D,) of vectors and of rows of a table.
     splits: "train", "validation", "test"; resident ones hold NumPy `images` and `labels`.
     binarization: "dynamic" (each visit to an image draws x ~ Bernoulli(grey level) anew),
       "static" (x >= 0.5), "none", or "auto", which `resolved` decides.
     skipped: unreadable image files left out at the user's wish.
     condition: which of `conditions` batches carry, as `given` sets it; None for none.
+    table: the columns of x, where it is standardised rows; None for images, and vectors as they
+      are.
     """
 
     name: str
-    image_shape: tuple[int, int, int]
+    image_shape: tuple[int, ...]
     splits: Mapping[str, Split] | Mapping[str, StreamedSplit] = dataclasses.field(repr=False)
     binarization: str = "auto"
     skipped: int = 0
+    table: Table | None = dataclasses.field(default=None, repr=False)
     condition: str | None = None
 
     @property
@@ -90,6 +94,11 @@ class Dataset:
         return None if self.condition is None else self.split(split).labels
 
     @property
+    def examples(self) -> str:
+        """What examples are, in a word: images or rows."""
+        return "images" if len(self.image_shape) > 1 else "rows"
+
+    @property
     def resident(self) -> bool:
         """Whether all images are in memory; otherwise they are streamed from disk."""
         return all(isinstance(split, Split) for split in self.splits.values())
@@ -120,8 +129,8 @@ class Dataset:
             return -(-size // batch_size)
         if batch_size > size:
             raise InputError(
-                f"batch_size {batch_size} is larger than the {size} images of the {split} split "
-                f"of {self.name!r}: use at most {size}."
+                f"batch_size {batch_size} is larger than the {size} {self.examples} of the {split} "
+                f"split of {self.name!r}: use at most {size}."
             )
         return size // batch_size
 
@@ -136,7 +145,7 @@ class Dataset:
         shuffle: bool = True,
         part: tuple[int, int] = (0, 1),
     ) -> tf.data.Dataset:
-        """Returns batches of float32 images [B, H, W, C] in [0, 1], binarized as declared.
+        """Returns batches of float32 images [B, H, W, C] in [0, 1], binarized as declared, or rows.
 
         With a condition they are `zoo.batch.Batch` of x and c, int64 [B].
 

@@ -42,8 +42,9 @@ class Likelihood:
 
     `params_shape` says how many outputs that takes. Here, for independent elements, it is
     `params_per_element` numbers for each: the network's last axis is that many times as long as
-    the variable's. `learns_scale` says that the family needs one trainable scalar beside the
-    network, whose first value is `initial_raw_scale`.
+    the variable's. `learns_scale` says that the family needs trainable numbers beside the network,
+    one scalar unless `raw_scale_shape` says otherwise, whose first value is `initial_raw_scale`.
+    A family for variables of one shape alone says it in `shape`.
 
     What the family can do is declared by `has_density`, `has_mean`, `reparameterised` and
     `stand_in`, properties that a subclass may set as class attributes. Left at None the first three
@@ -53,6 +54,7 @@ class Likelihood:
     name: ClassVar[str]  # the class's, in small letters, if it says none
     params_per_element = 1
     learns_scale = False
+    raw_scale_shape: tuple[int, ...] = ()
     initial_raw_scale = 0.0
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -61,6 +63,11 @@ class Likelihood:
             cls.name = cls.__name__.lower()
         # So that models of it can be copied and saved, registered by name or not.
         keras.saving.register_keras_serializable(cls.__module__)(cls)
+
+    @property
+    def shape(self) -> tuple[int, ...] | None:
+        """The only shape of a variable that the family is for; None: any."""
+        return None
 
     @property
     def has_density(self) -> bool | None:

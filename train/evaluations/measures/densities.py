@@ -23,12 +23,12 @@ def _rate(s: Subject) -> Any:
 
 @measure("distortion", "REC_x = -E log p(x|z)", _DENSITIES)
 def _distortion(s: Subject) -> Any:
-    return s.rate_distortion.distortion
+    return in_units(s, s.rate_distortion.distortion)
 
 
 @measure("neg_elbo", "rate + distortion = -ELBO", _DENSITIES)
 def _neg_elbo(s: Subject) -> Any:
-    return s.rate_distortion.bound
+    return in_units(s, s.rate_distortion.bound)
 
 
 @measure("rate_kernels", "RATE by kernels on draws of q(z|x)", cheap=False)
@@ -48,7 +48,7 @@ def _negentropy(s: Subject) -> Any:
 
 @measure("nll", "-log p(x) by importance sampling", _DENSITIES, cheap=False)
 def _nll(s: Subject) -> Any:
-    return negative(s.importance_sampling.measured)
+    return in_units(s, negative(s.importance_sampling.measured))
 
 
 @measure("nll_annealed", "-log p(x) by annealed chains", _DENSITIES, cheap=False)
@@ -57,7 +57,7 @@ def _nll_annealed(s: Subject) -> Any:
 
     images = s.images[:ANNEALED]
     found = annealed_importance_sampling(s.between_vectors, images, seed=s.options.seed)
-    return negative(found.measured)
+    return in_units(s, negative(found.measured))
 
 
 @measure("nll_simulated_at_most", "of simulated images, from above", _DENSITIES, cheap=False)
@@ -140,18 +140,34 @@ def _mse(s: Subject) -> Any:
     return squared_error(s.model, s.images)
 
 
-@measure("distortion_sigma_opt", "REC_x with the best single scale, [G]", cheap=False)
+@measure("distortion_sigma_opt", "REC_x with the best single scale, [G]", cheap=False, images=True)
 def _distortion_sigma_opt(s: Subject) -> Any:
     from zoo.metrics import sigma_opt_distortion
 
     return sigma_opt_distortion(s.model, s.images, s.sigma_opt, s.options.seed)
 
 
-@measure("bits_per_dim", "distortion under the quantised normal, [G]", cheap=False)
+@measure("bits_per_dim", "distortion under the quantised normal, [G]", cheap=False, images=True)
 def _bits_per_dim(s: Subject) -> Any:
     from zoo.metrics import quantised_distortion
 
     return quantised_distortion(s.model, s.images, s.sigma_opt, seed=s.options.seed)
+
+
+def in_units(s: Subject, measured: Any) -> Any:
+    """Returns a -log density with, for a table, what it is in the columns' own units.
+
+    -log p(y) = -log p(x) + log_det   for raw values y; see `zoo.tables.Table`
+    """
+    table = s.dataset.table if not s.paired else None
+    if table is None or not table.numbers:
+        return measured
+    raw = measured.value + table.log_det
+    return noted(
+        measured,
+        f"of standardised values; in the columns' own units {raw:.4g}, log_det {table.log_det:.4g} "
+        "more",
+    )
 
 
 def negative(measured: Any) -> Any:

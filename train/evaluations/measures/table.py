@@ -19,6 +19,7 @@ class Measure:
       says: what it says of a model, in a few words.
       needs: what not every model or dataset has, in a few words; empty if nothing.
       cheap: whether it is measured unless others are asked for.
+      images: whether it is of images alone.
       measure: returns a zoo.metrics.Measured.
     """
 
@@ -27,13 +28,29 @@ class Measure:
     needs: str
     cheap: bool
     measure: Callable[[Subject], Any]
+    images: bool = False
+
+    def of(self, subject: Subject) -> Any:
+        """Returns the zoo.metrics.Measured of a subject; raises InputError if it has none."""
+        shape = subject.dataset.image_shape
+        if self.images and len(shape) < 3:
+            raise InputError(
+                f"{self.name} is of images, and the x of {subject.name} are rows of shape "
+                f"{tuple(shape)}: look at distortion and plots/marginals.png."
+            )
+        return self.measure(subject)
 
 
 MEASURES: dict[str, Measure] = {}
 
 
 def measure(
-    name: str, says: str, needs: str = "", cheap: bool = True, given_class: bool = False
+    name: str,
+    says: str,
+    needs: str = "",
+    cheap: bool = True,
+    images: bool = False,
+    given_class: bool = False,
 ) -> Callable:
     """Enters a function in the table under `name`.
 
@@ -44,7 +61,7 @@ def measure(
 
     def enter(function: Callable[[Subject], Any]) -> Callable[[Subject], Any]:
         found = _over_classes(function) if given_class else function
-        MEASURES[name] = Measure(name, says, needs, cheap, found)
+        MEASURES[name] = Measure(name, says, needs, cheap, found, images)
         return function
 
     return enter
@@ -88,6 +105,7 @@ def listing() -> str:
     for m in MEASURES.values():
         marks = [f"needs {m.needs}"] if m.needs else []
         marks += [] if m.cheap else ["not by default"]
+        marks += ["of images"] if m.images else []
         lines.append(f"  {m.name:{width}}  {m.says}" + (f" ({'; '.join(marks)})" if marks else ""))
     return "\n".join(["Metrics (--metrics=NAME,NAME or all):", *lines])
 
