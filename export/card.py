@@ -115,7 +115,7 @@ def _given(card: Mapping[str, Any]) -> str:
 def _x(card: Mapping[str, Any]) -> str:
     """Returns what x is, in a word."""
     if card.get("columns"):
-        return f"rows of {len(card['columns'])} columns, as x"
+        return f"rows of {len(card['columns'])} column(s), as x"
     return "images" if len(card["image_shape"]) == 3 else "x"
 
 

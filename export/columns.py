@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -76,8 +77,14 @@ class Columns:
     def facts(self) -> dict[str, Any]:
         """Returns what a card says of the columns."""
         rows = [
-            {"input": self.inputs[column.name], "kind": column.kind, **column.to_config()}
-            for column in self.table.columns
+            {
+                "input": spec.name,
+                "dtype": spec.dtype.name,
+                "shape": spec.shape.as_list(),
+                "kind": column.kind,
+                **column.to_config(),
+            }
+            for column, spec in zip(self.table.columns, self.specs, strict=True)
         ]
         return {"columns": rows, "log_det": self.table.log_det}
 
@@ -94,7 +101,8 @@ def page(card: Mapping[str, Any]) -> list[str]:
             what = f"{len(column['mean'])} numbers; means and deviations are in model.json"
         else:
             what = f"mean {column['mean'][0]:.6g}, standard deviation {column['stddev'][0]:.6g}"
-        cells = (column["name"], f"`{column['input']}`", column["kind"], what)
+        tensor = f"`{column['input']}` {column['dtype']} {json.dumps(column['shape'])}"
+        cells = (column["name"], tensor, column["kind"], what)
         rows.append(" | ".join(cell.replace("|", r"\|") for cell in cells))
     lines = ["column | tensor | kind | of training rows", "--- | --- | --- | ---", *rows]
     return [

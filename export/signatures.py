@@ -256,8 +256,8 @@ class Signatures:
         if row.name == "anomaly_score":
             meaning = "-log p(x|z) at the mean of q(z|x)"
             meaning += ", plus KL(q(z|x)||p(z))" if self._has_kl else ""
-        if self.columns and meaning.startswith("E[x|z]"):
-            meaning = meaning.replace("E[x|z]", "E[x|z] of numbers, the likeliest category,", 1)
+        if self.columns and self.columns.table.categorical and meaning.startswith("E[x|z]"):
+            meaning = meaning.replace("E[x|z]", "E[x|z] of numbers and the likeliest categories", 1)
         if self.model.condition is not None:
             for one, given in (("(z|x)", "(z|x,c)"), ("(x|z)", "(x|z,c)"), ("[x|z]", "[x|z,c]")):
                 meaning = meaning.replace(one, given)

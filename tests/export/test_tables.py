@@ -125,7 +125,9 @@ def test_the_card_lists_columns(folder):
     assert {each["name"]: each["input"] for each in card["columns"]} == NAMES
     assert card["log_det"] == pytest.approx(TABLE.log_det)
     page = (folder / "assets.extra" / "README.md").read_text()
-    assert "| od280/od315 | `od280_od315` | numeric | mean " in page
+    assert "| od280/od315 | `od280_od315` float64 [null] | numeric | mean " in page
+    assert "| embedding | `embedding` float64 [null, 3] | numeric | 3 numbers; means" in page
+    assert "| E[x\\|z] of numbers and the likeliest categories at the mean of q(z\\|x) |" in page
     assert "| `encode` | the columns | `mean` float32 [null, 2]" in page
     assert not any(name.endswith(("_uint8", "_bytes")) for name in card["signatures"])
 

@@ -156,7 +156,7 @@ def test_the_command_line(tmp_path):
     done = run("--workdir=whole", "--out=out", module="export.run", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     page = (tmp_path / "out" / "model" / "1" / "assets.extra" / "README.md").read_text()
-    assert "| kind | `kind` | categorical | `class_0`, `class_1`, `class_2` |" in page
+    assert "| kind | `kind` string [null] | categorical | `class_0`, `class_1`, `class_2` |" in page
 
     FRAME.assign(hue=FRAME["hue"] + 1).to_csv(tmp_path / "wine.csv", index=False)
     for module in ("train.evaluate", "train.certify"):
