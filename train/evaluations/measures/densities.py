@@ -21,14 +21,14 @@ def _rate(s: Subject) -> Any:
     return s.rate_distortion.rate
 
 
-@measure("distortion", "REC_x = -E log p(x|z)", _DENSITIES)
+@measure("distortion", "REC_x = -E log p(x|z)", _DENSITIES, log_density=True)
 def _distortion(s: Subject) -> Any:
-    return in_units(s, s.rate_distortion.distortion)
+    return s.rate_distortion.distortion
 
 
-@measure("neg_elbo", "rate + distortion = -ELBO", _DENSITIES)
+@measure("neg_elbo", "rate + distortion = -ELBO", _DENSITIES, log_density=True)
 def _neg_elbo(s: Subject) -> Any:
-    return in_units(s, s.rate_distortion.bound)
+    return s.rate_distortion.bound
 
 
 @measure("rate_kernels", "RATE by kernels on draws of q(z|x)", cheap=False)
@@ -46,18 +46,18 @@ def _negentropy(s: Subject) -> Any:
     return s.implicit_bound.negentropy
 
 
-@measure("nll", "-log p(x) by importance sampling", _DENSITIES, cheap=False)
+@measure("nll", "-log p(x) by importance sampling", _DENSITIES, cheap=False, log_density=True)
 def _nll(s: Subject) -> Any:
-    return in_units(s, negative(s.importance_sampling.measured))
+    return negative(s.importance_sampling.measured)
 
 
-@measure("nll_annealed", "-log p(x) by annealed chains", _DENSITIES, cheap=False)
+@measure("nll_annealed", "-log p(x) by annealed chains", _DENSITIES, cheap=False, log_density=True)
 def _nll_annealed(s: Subject) -> Any:
     from zoo.metrics import annealed_importance_sampling
 
     images = s.images[:ANNEALED]
     found = annealed_importance_sampling(s.between_vectors, images, seed=s.options.seed)
-    return in_units(s, negative(found.measured))
+    return negative(found.measured)
 
 
 @measure("nll_simulated_at_most", "of simulated images, from above", _DENSITIES, cheap=False)
@@ -152,22 +152,6 @@ def _bits_per_dim(s: Subject) -> Any:
     from zoo.metrics import quantised_distortion
 
     return quantised_distortion(s.model, s.images, s.sigma_opt, seed=s.options.seed)
-
-
-def in_units(s: Subject, measured: Any) -> Any:
-    """Returns a -log density with, for a table, what it is in the columns' own units.
-
-    -log p(y) = -log p(x) + log_det   for raw values y; see `zoo.tables.Table`
-    """
-    table = s.dataset.table if not s.paired else None
-    if table is None or not table.numbers:
-        return measured
-    raw = measured.value + table.log_det
-    return noted(
-        measured,
-        f"of standardised values; in the columns' own units {raw:.4g}, log_det {table.log_det:.4g} "
-        "more",
-    )
 
 
 def negative(measured: Any) -> Any:

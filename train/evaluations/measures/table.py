@@ -51,16 +51,20 @@ def measure(
     cheap: bool = True,
     images: bool = False,
     given_class: bool = False,
+    log_density: bool = False,
 ) -> Callable:
     """Enters a function in the table under `name`.
 
     Args:
       given_class: whether a conditional model's measure is the mean over classes of what it is of
         the model given each.
+      log_density: whether it is of -log densities of x, which a table's columns have in their own
+        units too.
     """
 
     def enter(function: Callable[[Subject], Any]) -> Callable[[Subject], Any]:
         found = _over_classes(function) if given_class else function
+        found = _in_units(found) if log_density else found
         MEASURES[name] = Measure(name, says, needs, cheap, found, images)
         return function
 
@@ -75,6 +79,24 @@ def _over_classes(function: Callable[[Subject], Any]) -> Callable[[Subject], Any
 
         shares = [len(of_class.images) / len(s.images) for of_class in s.by_class]
         return averaged(shares, [function(of_class) for of_class in s.by_class])
+
+    return found
+
+
+def _in_units(function: Callable[[Subject], Any]) -> Callable[[Subject], Any]:
+    """Returns a measure that says, for a table, what it is in the columns' own units.
+
+    -log p(y) = -log p(x) + log_det   for raw values y; see `zoo.tables.Table`
+    """
+
+    def found(s: Subject) -> Any:
+        measured, table = function(s), None if s.paired else s.dataset.table
+        if table is None or not table.numbers:
+            return measured
+        raw, more = measured.value + table.log_det, f"log_det {table.log_det:.4g} more"
+        return noted(
+            measured, f"of standardised values; in the columns' own units {raw:.4g}, {more}"
+        )
 
     return found
 
