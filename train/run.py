@@ -271,8 +271,8 @@ def train(config: RunConfig, workdir: Workdir, cluster: Cluster = ONE_PROCESS) -
     if dataset.skipped:
         cluster.say(f"left out {dataset.skipped} image files that cannot be read")
     # Of two phases the first says it.
-    if getattr(dataset, "table", None) and not tolerances.needs_best(config.declared):
-        cluster.say(dataset.table.summary())
+    if getattr(dataset, "summary", None) and not tolerances.needs_best(config.declared):
+        cluster.say(dataset.summary)
     with contextlib.closing(workdir.lock):
         if workdir.config():
             workdir.lock.acquire()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from train.data.splits import Split, StreamedSplit
 from zoo.errors import InputError, unknown
@@ -44,6 +44,7 @@ class Dataset:
     binarization: "dynamic" (each visit to an image draws x ~ Bernoulli(grey level) anew),
       "static" (x >= 0.5), "none", or "auto", which `resolved` decides.
     skipped: unreadable image files left out at the user's wish.
+    labels: what the labels 0, 1, ... stand for, where they number texts or booleans of a table.
     condition: which of `conditions` batches carry, as `given` sets it; None for none.
     table: the columns of x, where it is standardised rows; None for images, and vectors as they
       are.
@@ -55,6 +56,7 @@ class Dataset:
     binarization: str = "auto"
     skipped: int = 0
     table: Table | None = dataclasses.field(default=None, repr=False)
+    labels: tuple[Any, ...] = ()
     condition: str | None = None
 
     @property
@@ -74,6 +76,8 @@ class Dataset:
         if condition is not None and condition not in self.conditions:
             has = ", ".join(self.conditions) or "none"
             why = "" if self.resident else ", as its images are streamed from disk"
+            if has == "none" and self.table is not None:
+                why = ", as a table has one by --label_column, and an .npz file by y_train"
             raise InputError(
                 f"--condition={condition}: the conditions of {self.name!r} are: {has}{why}."
             )
@@ -82,7 +86,21 @@ class Dataset:
                 f"--condition={condition}: all of {self.name!r} is of one class, which tells "
                 "nothing: leave it out."
             )
+        if condition is not None and self.conditions[condition] > self.split("train").size:
+            raise InputError(
+                f"--condition={condition}: {self.name!r} has labels up to "
+                f"{self.conditions[condition] - 1}, and {self.split('train').size} training "
+                f"{self.examples}: number its classes 0, 1, ..."
+            )
         return dataclasses.replace(self, condition=condition)
+
+    @property
+    def summary(self) -> str | None:
+        """What columns and labels are read as, on lines; None where there is no table."""
+        if self.table is None:
+            return None
+        numbered = ", ".join(f"{number} {label}" for number, label in enumerate(self.labels))
+        return self.table.summary() + (f"\nlabels: {numbered}" if numbered else "")
 
     @property
     def classes(self) -> int | None:

@@ -95,8 +95,8 @@ def load(
             "leave it out."
         )
     if kind == "table":
-        rows, table = tables.load(_path(name), columns)
-        return _of_rows(name, rows, table, binarization)
+        rows, table, labels = tables.load(_path(name), columns)
+        return dataclasses.replace(_of_rows(name, rows, table, binarization), labels=labels)
     splits: Mapping[str, Split] | Mapping[str, StreamedSplit]
     skipped = 0
     if kind == "tfds":

@@ -46,8 +46,8 @@ class Options:
         return next((f.name for f in dataclasses.fields(self) if getattr(self, f.name)), None)
 
 
-def load(path: Path, options: Options) -> tuple[dict[str, Split], Table]:
-    """Returns the three splits of a file of named columns, and its table.
+def load(path: Path, options: Options) -> tuple[dict[str, Split], Table, tuple[Any, ...]]:
+    """Returns the three splits of a file of named columns, its table, and what its labels number.
 
     Held-out rows are carved so that every category has a training row.
 
@@ -70,13 +70,13 @@ def load(path: Path, options: Options) -> tuple[dict[str, Split], Table]:
     categorical = [name for name in options.categorical if name in data]
     rows = raw(data, categorical, where)
     index = _split(frame, rows, options, where)
-    labels = _labels(frame, options.label_column, where)
+    labels, named = _labels(frame, options.label_column, where)
     table = fit({n: v[index["train"]] for n, v in rows.items()}, categorical, where)
     splits = {}
     for name, chosen in index.items():
         x = table.encode({n: v[chosen] for n, v in rows.items()}, f"the {name} rows of {where}")
         splits[name] = Split(x, None if labels is None else labels[chosen])
-    return splits, table
+    return splits, table, named
 
 
 def vectors(splits: Mapping[str, Split], where: str) -> tuple[dict[str, Split], Table]:
@@ -213,17 +213,23 @@ def _first_of_categories(order: np.ndarray, rows: Mapping[str, np.ndarray]) -> n
     return needed
 
 
-def _labels(frame: Any, column: str | None, where: str) -> np.ndarray | None:
-    """Returns the labels of rows: whole numbers as they are, others numbered in their order."""
+def _labels(
+    frame: Any, column: str | None, where: str
+) -> tuple[np.ndarray | None, tuple[Any, ...]]:
+    """Returns the labels of rows, and what the labels 0, 1, ... stand for.
+
+    Whole numbers are left as they are and stand for nothing; others are numbered in their order.
+    """
     if column is None:
-        return None
+        return None, ()
     values = frame[column]
     if values.dtype.kind in "iu":
-        return np.asarray(values, np.int64)
+        return np.asarray(values, np.int64), ()
     found = raw({column: values}, where=where)[column]
     if found.dtype == np.float64:
         raise InputError(
             f"Column {column!r} of {where} holds fractions: labels are texts, booleans or whole "
             "numbers."
         )
-    return np.unique(found, return_inverse=True)[1].astype(np.int64)
+    named, labels = np.unique(found, return_inverse=True)
+    return labels.astype(np.int64), tuple(named.tolist())

@@ -14,7 +14,7 @@ from zoo.distributions.conditionals import BaseConditional
 from zoo.distributions.likelihoods import Bernoulli
 from zoo.errors import InputError
 from zoo.tables import tensors
-from zoo.tables.reading import is_frame
+from zoo.tables.reading import is_rows
 from zoo.tables.table import Table
 
 SCALED = "These images are uint8: they are divided by 255, so that pixels are between 0 and 1."
@@ -118,11 +118,6 @@ class TakesOwnData(keras.Model):
                 warnings.warn(SCALED, stacklevel=2)
             return tf.cast(values, tf.float32) / _LARGEST
         return values
-
-
-def is_rows(values: Any) -> bool:
-    """Whether `values` are columns by name: a dict or a DataFrame."""
-    return isinstance(values, Mapping) or is_frame(values)
 
 
 def _no_table(rows: Any) -> str:

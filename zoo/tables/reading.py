@@ -71,6 +71,11 @@ def is_frame(data: Any) -> bool:
     return hasattr(data, "columns") and hasattr(data, "iloc")
 
 
+def is_rows(values: Any) -> bool:
+    """Whether `values` are columns by name: a dict or a DataFrame."""
+    return isinstance(values, Mapping) or is_frame(values)
+
+
 def _clean(name: str, values: Any, categorical: bool, where: str) -> np.ndarray:
     """Returns a column as float64, or as object, bool or int64 where it holds categories."""
     array = _array(values)

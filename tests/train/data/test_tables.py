@@ -205,3 +205,27 @@ def test_labels_are_no_fractions(tmp_path):
     path = saved(tmp_path, FRAME.assign(share=random.random(60)))
     with pytest.raises(InputError, match=r"'share' of .* holds fractions: labels are"):
         data.load(path, columns=tables.Options(label_column="share"))
+
+
+def test_labels_are_a_condition(tmp_path):
+    path = saved(tmp_path)
+    found = data.load(path, columns=TableOptions(label_column="town"))
+    assert found.conditions == {"label": 3}
+    assert found.labels == ("a", "b", "c")
+    assert found.summary.endswith("labels: 0 a, 1 b, 2 c")
+    x, _, c = next(iter(found.given("label").batches("train", 8, seed=0))).parts()
+    assert x.shape == (8, 4)
+    assert set(c.numpy()) <= {0, 1, 2}
+    numbered = data.load(path, columns=TableOptions(label_column="grade"))
+    assert numbered.conditions == {"label": 4}
+    assert numbered.labels == ()
+    assert numbered.summary == numbered.table.summary()
+
+
+def test_conditions_that_no_table_has(tmp_path):
+    with pytest.raises(InputError, match=r"are: none, as a table .*--label_column"):
+        data.load(saved(tmp_path)).given("label")
+    years = saved(tmp_path, FRAME.assign(year=FRAME["grade"] + 2000))
+    found = data.load(years, columns=TableOptions(label_column="year"))
+    with pytest.raises(InputError, match="labels up to 2003, and 48 training rows: number"):
+        found.given("label")
