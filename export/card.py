@@ -10,6 +10,7 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from export import columns
 from export.signatures import Signatures
 from zoo import priors
 from zoo.errors import InputError
@@ -55,6 +56,7 @@ def facts(
             "tensorflow-probability": tfp.__version__,
         },
         "absent": signatures.reasons(part),
+        **(signatures.columns.facts() if signatures.columns else {}),
     }
     further = dict(further)
     if repeated := {*own, "signatures"} & set(further):
@@ -72,18 +74,20 @@ def _condition(model: LagrangianModel) -> dict[str, Any]:
 
 def page(card: Mapping[str, Any]) -> str:
     """Returns the card as Markdown."""
+    shapes = f"{_x(card)} {card['image_shape']}, latents {card['latent_shape']}"
     parts = [
         f"# {card['name']}",
-        f"{card['distribution']}, images {card['image_shape']}, latents {card['latent_shape']}, "
-        f"{_given(card)}"
+        f"{card['distribution']}, {shapes}, {_given(card)}"
         f"likelihood {card['likelihood']}, posterior {card['posterior']}, {card['step']} steps; "
         f"by {', '.join(f'{name} {version}' for name, version in card['versions'].items())}.",
         "## Signatures",
-        _signatures(card["signatures"]),
+        _signatures(card["signatures"], [each["input"] for each in card.get("columns", ())]),
         _absent(card["absent"]),
         "Inputs are checked when they come: numbers must be finite, shapes those of the table, "
         "files of the model's size; a request that is wrong is refused with one sentence.",
     ]
+    if card.get("columns"):
+        parts += columns.page(card)
     if card.get("training"):
         parts += ["## Training", _listed(card["training"])]
     if card.get("validation"):
@@ -108,13 +112,20 @@ def _given(card: Mapping[str, Any]) -> str:
     return f"a condition of shape {condition['shape']}, "
 
 
-def _signatures(rows: Mapping[str, Any]) -> str:
+def _x(card: Mapping[str, Any]) -> str:
+    """Returns what x is, in a word."""
+    if card.get("columns"):
+        return f"rows of {len(card['columns'])} column(s), as x"
+    return "images" if len(card["image_shape"]) == 3 else "x"
+
+
+def _signatures(rows: Mapping[str, Any], of_columns: Sequence[str]) -> str:
     header = ("signature", "inputs", "outputs", "what it is")
     body = [
         (
             f"`{name}`",
-            _tensors(row["inputs"]),
-            _tensors(row["outputs"]),
+            _tensors(row["inputs"], of_columns),
+            _tensors(row["outputs"], of_columns),
             row["meaning"].replace("|", r"\|"),
         )
         for name, row in rows.items()
@@ -125,10 +136,15 @@ def _signatures(rows: Mapping[str, Any]) -> str:
     return f"{_table(header, body)}\n\n{sentence}"
 
 
-def _tensors(tensors: Mapping[str, Any]) -> str:
-    return ", ".join(
-        f"`{name}` {each['dtype']} {json.dumps(each['shape'])}" for name, each in tensors.items()
-    )
+def _tensors(tensors: Mapping[str, Any], of_columns: Sequence[str]) -> str:
+    """Returns names, types and shapes; those of a table's columns, listed below, in two words."""
+    together = bool(of_columns) and set(of_columns) <= set(tensors)
+    found = [
+        f"`{name}` {each['dtype']} {json.dumps(each['shape'])}"
+        for name, each in tensors.items()
+        if not (together and name in of_columns)
+    ]
+    return ", ".join(["the columns", *found] if together else found)
 
 
 def _absent(reasons: Mapping[str, str]) -> str:

@@ -27,6 +27,11 @@ def function(model: LagrangianModel) -> Any:
     Raises:
       InputError: q(z|x) has no mean or no standard deviation.
     """
+    if model.table is not None:
+        raise InputError(
+            "The encoder of a table takes columns, and --tflite and --onnx one tensor: leave them "
+            "out."
+        )
     can = model.encoder.capabilities
     if not (can.has_mean and can.has_stddev):
         raise InputError(

@@ -91,7 +91,7 @@ def export_newest(
     from train.loop import restoring
 
     model = restoring.load(Workdir(workdir), checkpoint, compiled=False)
-    card, files = _run(Path(workdir), checkpoint)
+    card, files = _run(Path(workdir), checkpoint, model.decoder.kind)
     try:
         converters = {FORMATS[name]: _converter(name) for name in formats}
         return export_model(model, out, part, card=card, files=files, formats=converters)
@@ -108,7 +108,9 @@ def _converter(name: str) -> Any:
     return convert
 
 
-def _run(workdir: Path, checkpoint: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
+def _run(
+    workdir: Path, checkpoint: Path, likelihood: str
+) -> tuple[dict[str, Any], dict[str, bytes]]:
     """Returns what a card says of the run, and the files of it that go along."""
     card: dict[str, Any] = {"checkpoint": checkpoint.name}
     run = Workdir(workdir)
@@ -116,7 +118,7 @@ def _run(workdir: Path, checkpoint: Path) -> tuple[dict[str, Any], dict[str, byt
     if config is not None:
         card["training"] = {name: getattr(config, name) for name in _TRAINING}
         card["training"]["network"] = config.network_name
-        card["training"]["likelihood"] = config.likelihood_name
+        card["training"]["likelihood"] = likelihood
     validation = [row for row in run.records() if row.get("split") == "validation"]
     if validation:
         card["validation"] = _finite(validation[-1])

@@ -10,6 +10,7 @@ from typing import Any
 import tensorflow as tf
 
 from export import inputs, table, transports
+from export.columns import IMAGES, VECTORS, Columns
 from zoo import priors
 from zoo.distributions.blocks import Blocks, block_sizes
 from zoo.distributions.conditionals import ImplicitConditional
@@ -28,6 +29,7 @@ class Served:
     inputs: tuple[tf.TensorSpec, ...]
     meaning: str
     image_shape: tuple[int, ...] | None
+    examples: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # of a table's columns
 
 
 class Signatures:
@@ -43,6 +45,7 @@ class Signatures:
 
     def __init__(self, model: LagrangianModel):
         self.model = model
+        self.columns = None if model.table is None else Columns(model.table)
         # As it is now: a VampPrior's components are numbers in the graph, and need no encoder.
         self.prior = _without_draws(model.prior)
         with model.averaged():
@@ -57,11 +60,14 @@ class Signatures:
             table.S: (None,),
             table.N: self._size("encode_sample", self._posterior_noise),
             table.M: self._size("generate", self._prior_noise),
+            table.D: model.decoder.event_shape[-1:],
         }
         for name in ("elbo", "log_likelihood"):
             reason = self._no_densities() or self.absent.get("encode_sample")
             if reason:
                 self.absent[name] = reason
+        if "generate" in self.absent:
+            self.absent["sample"] = self.absent["generate"]
         self._without_moments()
         if not model.decoder.has_density:
             self.absent["anomaly_score"] = "p(x|z) has no density."
@@ -75,7 +81,7 @@ class Signatures:
         """
         found = {}
         for row in table.SIGNATURES.values():
-            if part not in row.parts or row.name in self.absent:
+            if part not in row.parts or row.name in self.absent or not self._has(row):
                 continue
             found[row.name] = self._served(row)
             for form in table.FORMS:
@@ -90,7 +96,7 @@ class Signatures:
 
     def reasons(self, part: str) -> dict[str, str]:
         """Returns `absent` for one SavedModel, with the forms of images it cannot have."""
-        rows = [row for row in table.SIGNATURES.values() if part in row.parts]
+        rows = [row for row in table.SIGNATURES.values() if part in row.parts and self._has(row)]
         found = {row.name: self.absent[row.name] for row in rows if row.name in self.absent}
         for row in rows:
             shape = self._image_shape(row)
@@ -120,6 +126,10 @@ class Signatures:
     def generate(self, noise: tf.Tensor, condition: Any = None) -> Tensors:
         z = transports.sample(self._generating_prior, noise)
         return {"images": self._generator.mean(_read(z, condition))}
+
+    def sample(self, noise: tf.Tensor, noise_x: tf.Tensor, condition: Any = None) -> Tensors:
+        z = transports.sample(self._generating_prior, noise)
+        return {"images": transports.sample(self._generator(_read(z, condition)), noise_x)}
 
     def reconstruct(self, images: tf.Tensor, condition: Any = None) -> Tensors:
         z = self.model.encoder.mean(_read(images, condition))
@@ -166,8 +176,16 @@ class Signatures:
 
     def _served(self, row: table.Signature, form: str | None = None) -> Served:
         image, shape = row.image or "", self._image_shape(row)
-        names = {name: name for name in row.inputs}
-        specs = {name: self._spec(name, sizes) for name, sizes in row.inputs.items()}
+        names = {name: self._shown(name) for name in row.inputs}
+        specs = {
+            name: self._spec(names[name], sizes)
+            for name, sizes in row.inputs.items()
+            if not (self.columns and name == IMAGES)
+        }
+        columns = self.columns if self.columns and IMAGES in row.inputs else None
+        of_columns = columns.specs if columns else []
+        if columns:
+            del names[IMAGES]
         if self.model.condition is not None:
             names["condition"], specs["condition"] = "condition", self._condition_spec()
         if form:
@@ -178,24 +196,49 @@ class Signatures:
             specs[image] = tf.TensorSpec([None], tf.string, names[image])
         function = getattr(self, row.name)
 
+        taken = (*of_columns, *specs.values())
+
         def served(*tensors: tf.Tensor) -> Tensors:
-            given = dict(zip(names.values(), tensors, strict=True))
-            found = dict(zip(names, inputs.checked(given, list(specs.values())), strict=True))
+            given = dict(zip((spec.name for spec in taken), tensors, strict=True))
+            checked = inputs.checked(given, taken)
+            found = dict(zip(names, checked[len(of_columns) :], strict=True))
+            if columns:
+                found[IMAGES] = columns.encode(checked[: len(of_columns)])
             if form == "uint8":
                 found[image] = inputs.from_uint8(found[image])
             elif form == "bytes" and shape:
                 found[image] = inputs.from_files(found[image], shape)
             if self.model.condition is not None:
                 classes = self.model.condition.classes
-                given = inputs.below("condition", found["condition"], classes)
-                found["condition"] = self.model.condition.encoded(given)
-            return function(**found)
+                below = inputs.below("condition", found["condition"], classes)
+                found["condition"] = self.model.condition.encoded(below)
+            return self._raw(function(**found))
 
         kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
         served.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-            [inspect.Parameter(name, kind) for name in names.values()]
+            [inspect.Parameter(spec.name, kind) for spec in taken]
         )
-        return Served(served, tuple(specs.values()), self._meaning(row, form), shape)
+        examples = columns.examples if columns else {}
+        return Served(served, taken, self._meaning(row, form), shape, examples)
+
+    def _raw(self, outputs: Tensors) -> Tensors:
+        """Returns outputs as they are served: x under its name, or as columns."""
+        if self.columns and IMAGES in outputs:
+            rest = {name: value for name, value in outputs.items() if name != IMAGES}
+            return {**self.columns.decode(outputs[IMAGES]), **rest}
+        return {self._shown(name): value for name, value in outputs.items()}
+
+    def _shown(self, name: str) -> str:
+        """Returns the name of a tensor: x where what is called images is none."""
+        return VECTORS if name == IMAGES and not self._of_images else name
+
+    def _has(self, row: table.Signature) -> bool:
+        """Whether a signature is for such models."""
+        return self.columns is not None or not row.rows
+
+    @property
+    def _of_images(self) -> bool:
+        return len(self.model.decoder.event_shape) == 3
 
     def _spec(self, name: str, shape: Sequence[str]) -> tf.TensorSpec:
         sizes = [size for symbol in shape for size in self._sizes[symbol]]
@@ -213,6 +256,8 @@ class Signatures:
         if row.name == "anomaly_score":
             meaning = "-log p(x|z) at the mean of q(z|x)"
             meaning += ", plus KL(q(z|x)||p(z))" if self._has_kl else ""
+        if self.columns and self.columns.table.categorical and meaning.startswith("E[x|z]"):
+            meaning = meaning.replace("E[x|z]", "E[x|z] of numbers and the likeliest categories", 1)
         if self.model.condition is not None:
             for one, given in (("(z|x)", "(z|x,c)"), ("(x|z)", "(x|z,c)"), ("[x|z]", "[x|z,c]")):
                 meaning = meaning.replace(one, given)
@@ -221,7 +266,7 @@ class Signatures:
     def _image_shape(self, row: table.Signature) -> tuple[int, ...] | None:
         if row.image == "z":
             return self.model.encoder.event_shape if self.translates else None
-        return self.model.decoder.event_shape if row.image else None
+        return self.model.decoder.event_shape if row.image and self._of_images else None
 
     def _takes(self, row: table.Signature, form: str) -> bool:
         shape = self._image_shape(row)

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 NAMES = {"both": "model", "encoder": "encoder", "decoder": "decoder"}
 DEFAULT = {"model": "encode", "encoder": "encode", "decoder": "decode"}
 
-# Symbols for sizes: an image, a latent, the noise of a sample from q(z|x) and from p(z), and the
-# number of draws. The caller chooses the batch size B and the draws S.
-X, Z, N, M, S = "H, W, C", "Z", "N", "M", "S"
+# Symbols for sizes: an image, a latent, the noise of a sample from q(z|x) and from p(z), the number
+# of draws, and the noise of a row. The caller chooses the batch size B and the draws S.
+X, Z, N, M, S, D = "H, W, C", "Z", "N", "M", "S", "D"
 B = "B"
 _SIZES = {
     B: "examples",
@@ -22,6 +22,7 @@ _SIZES = {
     N: "the noise of z ~ q(z|x): K, or what the encoder takes",
     M: "the noise of z ~ p(z): K, or more for a mixture",
     S: "draws for each example",
+    D: "the elements of a row: one for a number, as many as there are for categories",
 }
 
 
@@ -32,6 +33,7 @@ class Signature:
     Attributes:
       parts: the names of the SavedModels that have it.
       image: the input that is an image, which may also be given as uint8 or as an encoded file.
+      rows: whether only models of a table have it.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Signature:
     outputs: Mapping[str, Sequence[str]]
     meaning: str
     image: str | None = "images"
+    rows: bool = False
 
 
 _IMAGES, _NOISE = {"images": (B, X)}, {"noise": (B, N)}
@@ -75,6 +78,16 @@ SIGNATURES = {
             {"images": (B, X)},
             "E[x|z] at z ~ p(z) where noise ~ N(0, I); of the averaged weights, if there are any",
             image=None,
+        ),
+        Signature(
+            "sample",
+            ("model", "decoder"),
+            {"noise": (B, M), "noise_x": (B, D)},
+            {"images": (B, X)},
+            "a row x ~ p(x|z) at z ~ p(z) where both noises are N(0, I); of the averaged weights, "
+            "if there are any",
+            image=None,
+            rows=True,
         ),
         Signature(
             "reconstruct",
@@ -155,6 +168,8 @@ def markdown() -> str:
             *lines,
             "",
             "float32 unless said; B examples, as many as the caller likes; pixels in [0, 1]; nats. "
+            "Vectors [B, D] are `x` in place of `images`. Tables have one tensor for each column, "
+            "of raw values, float64, string, bool or int64 [B]; only they have `sample`. "
             + sizes[0].upper()
             + sizes[1:]
             + ".",

@@ -23,7 +23,12 @@ def write(path: Path, model: str, signatures: Mapping[str, Served]) -> None:
     random = np.random.default_rng(0)
     with tf.io.TFRecordWriter(str(path)) as writer:
         for name, each in signatures.items():
-            inputs = {spec.name: _example(spec, random, each) for spec in each.inputs}
+            inputs = {
+                spec.name: each.examples[spec.name]
+                if spec.name in each.examples
+                else _example(spec, random, each)
+                for spec in each.inputs
+            }
             writer.write(request(model, name, inputs))
 
 

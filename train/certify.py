@@ -82,7 +82,9 @@ def _certify(workdir: Workdir, config: RunConfig, checkpoint: Path) -> dict[str,
 
     dataset = assembly.load_dataset(config)
     options = {"points": flags.FLAGS.points, "power": flags.FLAGS.power}
-    return certify_run(restoring.load(workdir, checkpoint), dataset, config, workdir, **options)
+    model = restoring.load(workdir, checkpoint)
+    assembly.check_table(model, dataset)
+    return certify_run(model, dataset, config, workdir, **options)
 
 
 def _certified(workdir: Workdir, checkpoint: Path) -> dict[str, Any] | None:

@@ -47,7 +47,22 @@ flags.DEFINE_bool(
 flags.DEFINE_bool(
     "reverse_rate", False, "Of --constraint: RATE_p by density ratio, so that alpha_p may be > 0."
 )
-flags.DEFINE_string("dataset", "mnist_5k", "mnist_5k, a TFDS name, a folder, .npz or .npy.")
+flags.DEFINE_string(
+    "dataset",
+    "mnist_5k",
+    "mnist_5k, a TFDS name, a folder of images; .npz or .npy of images [N, H, W, C] or vectors "
+    "[N, D]; .csv or .parquet of named columns. Numbers of vectors and columns are standardised by "
+    "the training rows; texts and booleans are categories.",
+)
+flags.DEFINE_multi_string("categorical", [], "Of a table: a column of whole numbers as categories.")
+flags.DEFINE_multi_string("drop", [], "Of a table: a column to leave out.")
+flags.DEFINE_string("label_column", None, "Of a table: the labels, which are no part of x.")
+flags.DEFINE_string(
+    "split_column",
+    None,
+    "Of a table: the column that says train, validation or test; a tenth of the rows each for the "
+    "latter two if not given.",
+)
 flags.DEFINE_string("data_dir", None, "Where TFDS data lies; TFDS_DATA_DIR if not given.")
 flags.DEFINE_bool("skip_bad", False, "Leave out image files of a folder that cannot be read.")
 flags.DEFINE_string("pair", None, "z is images: rotated, tilted, edges, coloured, or other data.")
@@ -73,7 +88,12 @@ flags.DEFINE_string(
     "1/K; vamp:K, the posteriors at K learned pseudo-inputs.",
 )
 flags.DEFINE_integer("noise_dim", 64, "The length of an implicit encoder's noise.")
-flags.DEFINE_string("likelihood", "auto", "Of p(x|z): bernoulli, normal, laplace or MODULE:NAME.")
+flags.DEFINE_string(
+    "likelihood",
+    "auto",
+    "Of p(x|z): bernoulli, normal, laplace or MODULE:NAME; auto: bernoulli for images, table for "
+    "columns and for vectors, which any other leaves as they are.",
+)
 flags.DEFINE_string("likelihood_scale", None, "A number, learned or per_element.")
 flags.DEFINE_bool("spectral_norm", None, "Normalise critics; if not given, learned or heavy ones.")
 flags.DEFINE_bool("share_features", False, "The encoder reads the features of the critic of x.")
@@ -185,7 +205,9 @@ def main() -> int:
     config = config_from_flags()
     if chosen := recipes.said(_FLAGS.model, family.parse_parameters(_FLAGS.set)):
         print(chosen, file=sys.stderr)
-    name = config.dataset.strip("/").split("/")[-1].removesuffix(".npz").removesuffix(".npy")
+    name = config.dataset.strip("/").split("/")[-1]
+    for suffix in (".npz", ".npy", ".csv", ".parquet"):
+        name = name.removesuffix(suffix)
     path = _FLAGS.workdir or f"runs/{config.objective['name']}-{name}"
     task = strategy.task_of(config.strategy)
     workdir = Workdir(path) if task is None or task.index == 0 else Bystander(path)
@@ -248,6 +270,9 @@ def train(config: RunConfig, workdir: Workdir, cluster: Cluster = ONE_PROCESS) -
     dataset = assembly.load_dataset(config)
     if dataset.skipped:
         cluster.say(f"left out {dataset.skipped} image files that cannot be read")
+    # Of two phases the first says it.
+    if getattr(dataset, "summary", None) and not tolerances.needs_best(config.declared):
+        cluster.say(dataset.summary)
     with contextlib.closing(workdir.lock):
         if workdir.config():
             workdir.lock.acquire()
@@ -260,6 +285,7 @@ def train(config: RunConfig, workdir: Workdir, cluster: Cluster = ONE_PROCESS) -
             with cluster.scope():
                 if checkpoint:
                     model = restoring.load(workdir, checkpoint, config=config)
+                    assembly.check_table(model, dataset)
                 else:
                     model = assembly.build_model(
                         config,
@@ -267,6 +293,7 @@ def train(config: RunConfig, workdir: Workdir, cluster: Cluster = ONE_PROCESS) -
                         total,
                         getattr(dataset, "latent_shape", None),
                         dataset.classes,
+                        getattr(dataset, "table", None),
                     )
         if assembly.jit(config) and not model.jit_compile:
             cluster.say("jit is off: XLA compiles no step that several replicas share")

@@ -18,7 +18,7 @@ from zoo.registration import follow_keras
 from zoo.version import __version__
 
 if TYPE_CHECKING:
-    from zoo import metrics, terms
+    from zoo import metrics, tables, terms
     from zoo.model.builder import build
     from zoo.model.lagrangian_model import LagrangianModel
 
@@ -32,13 +32,14 @@ __all__ = [
     "metrics",
     "names",
     "objective",
+    "tables",
     "terms",
 ]
 _LAZY = {"build": "zoo.model.builder", "LagrangianModel": "zoo.model.lagrangian_model"}
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("metrics", "terms"):
+    if name in ("metrics", "tables", "terms"):
         return importlib.import_module(f"zoo.{name}")
     if name in _LAZY:
         return getattr(importlib.import_module(_LAZY[name]), name)

@@ -97,6 +97,7 @@ def answer(outputs: Mapping[str, np.ndarray], in_rows: bool) -> bytes:
     Raises:
       InvalidError: the request is in rows, but the outputs have no common rows.
     """
+    outputs = {name: _texts(x) if x.dtype.kind == "O" else x for name, x in outputs.items()}
     content: Any = outputs
     if len(outputs) == 1:
         content = next(iter(outputs.values()))
@@ -110,10 +111,15 @@ def answer(outputs: Mapping[str, np.ndarray], in_rows: bool) -> bytes:
         rows = zip(*outputs.values(), strict=True)
         content = [dict(zip(outputs, row, strict=True)) for row in rows]
     body = {"predictions" if in_rows else "outputs": content}
-    if all(np.isfinite(x).all() for x in outputs.values()):
-        return orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
+    if all(np.isfinite(x).all() for x in outputs.values() if x.dtype.kind == "f"):
+        return orjson.dumps(body, lambda x: x.tolist(), orjson.OPT_SERIALIZE_NUMPY)
     # NaN and Infinity are written as in TensorFlow Serving, although JSON does not have them.
     return json.dumps(body, default=lambda x: x.tolist()).encode()
+
+
+def _texts(x: np.ndarray) -> np.ndarray:
+    """Returns strings of bytes as texts, which is what TensorFlow Serving answers."""
+    return np.array([each.decode("utf-8", "replace") for each in x.flat], object).reshape(x.shape)
 
 
 def _too_many(count: int, max_batch: int) -> InvalidError:

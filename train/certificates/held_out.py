@@ -14,6 +14,7 @@ from zoo.batch import Batch
 from zoo.errors import InputError
 from zoo.model.inputs import checked
 from zoo.model.lagrangian import Lagrangian
+from zoo.tables.reading import is_rows
 
 WANTED_BATCHES = 32
 TRAINING_BATCH = 128
@@ -57,8 +58,9 @@ def in_batches(model: Any, data: Any, size: int | None = None) -> Iterable[Any]:
 
     Args:
       model: the model that the data is for.
-      data: an array [N, ...] of x; two arrays (x, labels), or (x, z) where z is data; a
-        tf.data.Dataset or another iterable of such batches, which is returned unchanged.
+      data: x, an array [N, ...] or anything else `zoo.model.own_data` takes; two arrays
+        (x, labels), or (x, z) where z is data; a tf.data.Dataset of such batches; or another
+        iterable of batches of floats, which is returned unchanged.
       size: the batch size for arrays; if None, `batch_size` chooses it from their length.
 
     Raises:
@@ -71,10 +73,16 @@ def in_batches(model: Any, data: Any, size: int | None = None) -> Iterable[Any]:
             raise InputError(
                 "The held-out data is infinite: remove its repeat(), or limit it with take()."
             )
+        spec = Batch.of(data.element_spec).x
+        if is_rows(spec) or spec.dtype == tf.uint8:
+            kind = Batch if isinstance(data.element_spec, Batch) else _as_they_are
+            data = data.map(lambda *parts: _with_x(model, kind(*parts)))
         x = tf.nest.flatten(data.element_spec)[0]
         if x.shape.rank == len(shape):
             raise InputError("The held-out data is not batched: give data.batch(128).")
         return data
+    if is_rows(data) or isinstance(data, tuple | np.ndarray | tf.Tensor):
+        data = _with_x(model, data)
     arrays = data if isinstance(data, tuple) else (data,)
     if all(isinstance(array, np.ndarray | tf.Tensor) for array in arrays):
         lengths = [len(array) for array in arrays]
@@ -89,6 +97,18 @@ def in_batches(model: Any, data: Any, size: int | None = None) -> Iterable[Any]:
             "tf.data.Dataset."
         )
     return data
+
+
+def _with_x(model: Any, batch: Any) -> Any:
+    """Returns x, (x, second) or a Batch with x as the model's networks take it."""
+    if isinstance(batch, Batch):
+        return batch._replace(x=model.as_x(batch.x))
+    return (model.as_x(batch[0]), *batch[1:]) if isinstance(batch, tuple) else model.as_x(batch)
+
+
+def _as_they_are(*parts: Any) -> Any:
+    """Returns what a data set gives its functions as several arguments."""
+    return parts if len(parts) > 1 else parts[0]
 
 
 def batch_size(examples: int, training: int) -> int:

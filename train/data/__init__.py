@@ -1,4 +1,4 @@
-"""Image datasets by name: embedded digits, TFDS, folders of images, `.npz` and `.npy` files.
+"""Datasets by name: embedded digits, TFDS, folders of images, arrays, and tables of columns.
 
     dataset = load("mnist_5k", binarization="dynamic")
     for x in dataset.batches("train", batch_size=128, seed=0):    # [128, 28, 28, 1] in {0, 1}
@@ -11,6 +11,7 @@ from train.data.dataset import BINARIZATIONS, Dataset, resolve_binarization
 from train.data.loading import MEMORY_LIMIT, check_name, load
 from train.data.pairs import PairedDataset, check_pair, load_pair
 from train.data.splits import SPLITS, Split, StreamedSplit
+from train.data.tables import Options as TableOptions
 
 __all__ = [
     "BINARIZATIONS",
@@ -20,6 +21,7 @@ __all__ = [
     "PairedDataset",
     "Split",
     "StreamedSplit",
+    "TableOptions",
     "check_name",
     "check_pair",
     "load",

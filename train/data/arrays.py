@@ -1,6 +1,6 @@
-"""Images in `.npz` and `.npy` files.
+"""Images, or vectors [N, D], in `.npz` and `.npy` files.
 
-`.npy`: one array of images. `.npz`: arrays with these names; in each row the first that exists:
+`.npy`: one array. `.npz`: arrays with these names; in each row the first that exists:
 
     train         x_train, train_images, images, x   (or the only array, whatever its name)
     validation    x_validation, x_val, validation_images, val_images
@@ -38,8 +38,8 @@ _LABEL_KEYS = {
 def load(path: Path) -> dict[str, Split]:
     """Returns the splits in a file, always including "train".
 
-    Images are [N, H, W] or [N, H, W, C], uint8 in 0..255 or floating point in [0, 1]; labels
-    are integers [N]. Pickled objects are never loaded.
+    Images are [N, H, W] or [N, H, W, C], uint8 in 0..255 or floating point in [0, 1]; vectors
+    [N, D] are any finite numbers. Labels are integers [N]. Pickled objects are never loaded.
 
     Raises:
       InputError: the file is missing or unreadable, or images or labels are not as above.
@@ -51,7 +51,8 @@ def load(path: Path) -> dict[str, Split]:
         if key is None and split == "train" and len(arrays) == 1:
             key = next(iter(arrays))
         if key is not None:
-            images = checked_images(arrays[key], f"{path} [{key}]")
+            checked = checked_vectors if arrays[key].ndim == 2 else checked_images
+            images = checked(arrays[key], f"{path} [{key}]")
             label_key = next((key for key in _LABEL_KEYS[split] if key in arrays), None)
             labels = None
             if label_key is not None:
@@ -65,7 +66,7 @@ def load(path: Path) -> dict[str, Split]:
     shapes = {split: part.images.shape[1:] for split, part in splits.items()}
     if len(set(shapes.values())) > 1:
         raise InputError(f"{path} has splits of different image shapes {shapes}: make them equal.")
-    return stretched(splits)
+    return splits if len(shapes["train"]) == 1 else stretched(splits)
 
 
 def _read(path: Path) -> dict[str, np.ndarray]:
@@ -115,6 +116,27 @@ def _array(file: IO[bytes], size: int) -> np.ndarray:
     return np.lib.format.read_array(file, allow_pickle=False)
 
 
+def checked_vectors(vectors: np.ndarray, where: str) -> np.ndarray:
+    """Returns vectors [N, D] as float64, having checked that they are finite numbers.
+
+    Raises:
+      InputError: naming `where` the array came from and the offending dtype or value.
+    """
+    if vectors.dtype.kind not in "fiub":
+        raise InputError(f"{where} has dtype {vectors.dtype}: vectors must be numbers.")
+    if vectors.size == 0:
+        raise InputError(f"{where} has shape {list(vectors.shape)}, which holds no numbers.")
+    vectors = vectors.astype(np.float64)
+    finite = np.isfinite(vectors)
+    if not finite.all():
+        row, element = (int(i) for i in np.unravel_index(np.argmin(finite), vectors.shape))
+        raise InputError(
+            f"{where} at index [{row}, {element}] is {vectors[row, element]}: correct it, or leave "
+            "out that row."
+        )
+    return vectors
+
+
 def checked_images(images: np.ndarray, where: str) -> np.ndarray:
     """Returns images as [N, H, W, C], uint8 or float32, after checking shape, dtype and range.
 
@@ -130,7 +152,8 @@ def checked_images(images: np.ndarray, where: str) -> np.ndarray:
         )
     if images.ndim not in (3, 4):
         raise InputError(
-            f"{where} has shape {list(images.shape)}: images must be [N, H, W] or [N, H, W, C]."
+            f"{where} has shape {list(images.shape)}: images must be [N, H, W] or [N, H, W, C], "
+            "vectors [N, D]."
         )
     if images.size == 0:
         raise InputError(f"{where} has shape {list(images.shape)}, which holds no pixels.")

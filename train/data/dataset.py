@@ -1,10 +1,10 @@
-"""What every source becomes: three splits of images and the batches made from them."""
+"""What every source becomes: three splits of examples and the batches made from them."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from train.data.splits import Split, StreamedSplit
 from zoo.errors import InputError, unknown
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from train.data.pipeline import Plan
     from train.data.resident import Resident
+    from zoo.tables import Table
 
 BINARIZATIONS = ("auto", "dynamic", "static", "none")
 
@@ -36,21 +37,26 @@ def resolve_binarization(binarization: str, likelihood: str, channels: int = 1) 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Dataset:
-    """Images of one shape in three separate splits, and how they are binarized.
+    """Examples of one shape in three separate splits, and how images are binarized.
 
-    image_shape: (H, W, C).
+    image_shape: (H, W, C); (D,) of vectors and of rows of a table.
     splits: "train", "validation", "test"; resident ones hold NumPy `images` and `labels`.
     binarization: "dynamic" (each visit to an image draws x ~ Bernoulli(grey level) anew),
       "static" (x >= 0.5), "none", or "auto", which `resolved` decides.
     skipped: unreadable image files left out at the user's wish.
+    labels: what the labels 0, 1, ... stand for, where they number texts or booleans of a table.
     condition: which of `conditions` batches carry, as `given` sets it; None for none.
+    table: the columns of x, where it is standardised rows; None for images, and vectors as they
+      are.
     """
 
     name: str
-    image_shape: tuple[int, int, int]
+    image_shape: tuple[int, ...]
     splits: Mapping[str, Split] | Mapping[str, StreamedSplit] = dataclasses.field(repr=False)
     binarization: str = "auto"
     skipped: int = 0
+    table: Table | None = dataclasses.field(default=None, repr=False)
+    labels: tuple[Any, ...] = ()
     condition: str | None = None
 
     @property
@@ -70,7 +76,9 @@ class Dataset:
         if condition is not None and condition not in self.conditions:
             has = ", ".join(self.conditions) or "none"
             bare = [name for name, split in self.splits.items() if split.labels is None]
-            why = f", as its {' and '.join(bare)} images have no labels" if bare else ""
+            why = f", as its {' and '.join(bare)} {self.examples} have no labels" if bare else ""
+            if has == "none" and self.table is not None:
+                why = ", as a table has one by --label_column, and an .npz file by y_train"
             why = why if self.resident else ", as its images are streamed from disk"
             raise InputError(
                 f"--condition={condition}: the conditions of {self.name!r} are: {has}{why}."
@@ -80,7 +88,21 @@ class Dataset:
                 f"--condition={condition}: all of {self.name!r} is of one class, which tells "
                 "nothing: leave it out."
             )
+        if condition is not None and self.conditions[condition] > self.split("train").size:
+            raise InputError(
+                f"--condition={condition}: {self.name!r} has labels up to "
+                f"{self.conditions[condition] - 1}, and {self.split('train').size} training "
+                f"{self.examples}: number its classes 0, 1, ..."
+            )
         return dataclasses.replace(self, condition=condition)
+
+    @property
+    def summary(self) -> str | None:
+        """What columns and labels are read as, on lines; None where there is no table."""
+        if self.table is None:
+            return None
+        numbered = ", ".join(f"{number} {label}" for number, label in enumerate(self.labels))
+        return self.table.summary() + (f"\nlabels: {numbered}" if numbered else "")
 
     @property
     def classes(self) -> int | None:
@@ -90,6 +112,11 @@ class Dataset:
     def condition_of(self, split: str) -> np.ndarray | None:
         """Returns the condition of each example of a split, [N]; None without one."""
         return None if self.condition is None else self.split(split).labels
+
+    @property
+    def examples(self) -> str:
+        """What examples are, in a word: images or rows."""
+        return "images" if len(self.image_shape) > 1 else "rows"
 
     @property
     def resident(self) -> bool:
@@ -122,8 +149,8 @@ class Dataset:
             return -(-size // batch_size)
         if batch_size > size:
             raise InputError(
-                f"batch_size {batch_size} is larger than the {size} images of the {split} split "
-                f"of {self.name!r}: use at most {size}."
+                f"batch_size {batch_size} is larger than the {size} {self.examples} of the {split} "
+                f"split of {self.name!r}: use at most {size}."
             )
         return size // batch_size
 
@@ -138,7 +165,7 @@ class Dataset:
         shuffle: bool = True,
         part: tuple[int, int] = (0, 1),
     ) -> tf.data.Dataset:
-        """Returns batches of float32 images [B, H, W, C] in [0, 1], binarized as declared.
+        """Returns batches of float32 images [B, H, W, C] in [0, 1], binarized as declared, or rows.
 
         With a condition they are `zoo.batch.Batch` of x and c, int64 [B].
 

@@ -61,8 +61,8 @@ class PairedDataset:
     """
 
     name: str
-    image_shape: tuple[int, int, int]
-    latent_shape: tuple[int, int, int]
+    image_shape: tuple[int, ...]
+    latent_shape: tuple[int, ...]
     splits: Mapping[str, PairSplit] = dataclasses.field(repr=False)
     true_partners: bool
     skipped: int = 0
@@ -251,6 +251,10 @@ def _splits(
     name: str, data_dir: str | os.PathLike[str] | None, skip_bad: bool, memory_limit: int
 ) -> tuple[dict[str, Split], int]:
     loaded = loading.load(name, data_dir, "none", skip_bad, memory_limit)
+    if len(loaded.image_shape) != 3:
+        raise InputError(
+            f"{name!r} holds rows of numbers, and pairs are of images: leave out --pair."
+        )
     splits = {key: split for key, split in loaded.splits.items() if isinstance(split, Split)}
     if not loaded.resident:
         raise InputError(

@@ -93,7 +93,7 @@ class Plan:
 
 def batches(
     split: Split | StreamedSplit,
-    image_shape: tuple[int, int, int],
+    image_shape: tuple[int, ...],
     binarization: str,
     plan: Plan,
     start_step: int,
@@ -157,7 +157,7 @@ def _numbers(first: int, end: int | None) -> tf.data.Dataset:
 
 def _streamed(
     split: StreamedSplit,
-    image_shape: tuple[int, int, int],
+    image_shape: tuple[int, ...],
     plan: Plan,
     start_step: int,
     repeat: bool,

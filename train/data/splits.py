@@ -17,7 +17,10 @@ HELD_OUT_CAP = 5000
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Images [N, H, W, C] in memory (uint8 0..255 or float32 in [0, 1]); labels [N] or None."""
+    """Examples in memory; labels [N] or None.
+
+    Images [N, H, W, C], uint8 0..255 or float32 in [0, 1]; or vectors [N, D], float32.
+    """
 
     images: np.ndarray = field(repr=False)
     labels: np.ndarray | None = field(default=None, repr=False)
@@ -27,9 +30,9 @@ class Split:
         return len(self.images)
 
     @property
-    def image_shape(self) -> tuple[int, int, int]:
-        height, width, channels = self.images.shape[1:]
-        return height, width, channels
+    def image_shape(self) -> tuple[int, ...]:
+        """The shape of one example."""
+        return tuple(self.images.shape[1:])
 
     @functools.cached_property
     def binary(self) -> bool:
@@ -53,7 +56,7 @@ class StreamedSplit:
     """A split too large for memory; `open()` returns a tf.data.Dataset of uint8 [H, W, C]."""
 
     size: int
-    image_shape: tuple[int, int, int]
+    image_shape: tuple[int, ...]
     binary: bool
     open: Callable[[], Any] = field(repr=False)
     labels: None = None
@@ -85,10 +88,12 @@ def stretched(splits: Mapping[str, Split]) -> dict[str, Split]:
     }
 
 
-def held_out_sizes(size: int, given: Container[str], name: str) -> dict[str, int]:
+def held_out_sizes(
+    size: int, given: Container[str], name: str, what: str = "image"
+) -> dict[str, int]:
     """Returns the number of examples to take from `size` for each held-out split not in `given`.
 
-    It is a tenth each, between 1 and 5000.
+    It is a tenth each, between 1 and 5000. `what` is an example, in words.
 
     Raises:
       InputError: there are fewer examples than splits to make.
@@ -96,7 +101,7 @@ def held_out_sizes(size: int, given: Container[str], name: str) -> dict[str, int
     missing = [split for split in ("validation", "test") if split not in given]
     if size <= len(missing):
         raise InputError(
-            f"Dataset {name!r} has {size} image(s) to make {' and '.join(['train', *missing])} "
+            f"Dataset {name!r} has {size} {what}(s) to make {' and '.join(['train', *missing])} "
             f"from: at least {len(missing) + 1} are needed."
         )
     return {split: max(1, min(HELD_OUT_CAP, size // 10)) for split in missing}
@@ -115,7 +120,8 @@ def with_held_out(given: Mapping[str, Split], name: str) -> dict[str, Split]:
     train = given["train"]
     order = fixed_permutation(train.size)
     splits = dict(given)
-    for split, count in held_out_sizes(train.size, given, name).items():
+    what = "image" if len(train.image_shape) > 1 else "row"
+    for split, count in held_out_sizes(train.size, given, name, what).items():
         splits[split] = train.take(order[:count])
         order = order[count:]
     if len(order) < train.size:

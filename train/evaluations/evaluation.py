@@ -76,7 +76,7 @@ def evaluate(
         watch(measure.name)
         since = time.monotonic()
         try:
-            measured = measure.measure(subject)
+            measured = measure.of(subject)
         except InputError as error:
             found["metrics"].pop(measure.name, None)
             found["skipped"][measure.name] = " ".join(str(error).split())

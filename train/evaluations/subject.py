@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from train import data
+from train.loop import assembly
 from train.workdirs.config import RunConfig
 from zoo.batch import Batch
 from zoo.errors import InputError
@@ -49,6 +50,8 @@ class Options:
 class Subject:
     """The model and data of an evaluation. Each part is computed once, when first used.
 
+    x is images, or rows of a table or vectors; the words below are those for images.
+
     Images are as in training: binarized if the training images were. Samples are comparable with
     them: x ~ p(x|z) if images are binarized or p(x|z) has no mean, and the means E[x|z] otherwise.
     They use the averaged weights if the model has them. If z is an image, samples are translations
@@ -71,6 +74,7 @@ class Subject:
         self.config = config
         self.options = options
         dataset.split(options.split)
+        assembly.check_table(model, dataset)
 
     @functools.cached_property
     def images(self) -> np.ndarray:
@@ -365,6 +369,11 @@ class Subject:
 
     def _labels(self, dataset: Any, split: str) -> np.ndarray:
         labels = getattr(dataset.split(split), "labels", None)
+        if labels is None and len(getattr(dataset, "image_shape", ())) == 1:
+            raise InputError(
+                f"{dataset.name!r} has no labels: train with --label_column for a table, or with "
+                "y_train beside x_train in an .npz file."
+            )
         if labels is None or np.ndim(labels) != 1:
             raise InputError(
                 f"{dataset.name!r} has no labels: name a labelled dataset of the same image shape, "

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from train.data import Dataset
-from train.figures import plots
+from train.figures import marginals, plots
 from train.workdirs.workdir import Workdir
 from zoo import priors
 from zoo.batch import Batch
@@ -32,30 +32,38 @@ def draw(model: Any, dataset: Dataset, images: Any, workdir: Workdir) -> None:
         _draw_translations(model, images, workdir)
         return
     latent_dim = model.encoder.event_shape[0]
-    shown, conditions = _first(images, _POINTS if latent_dim == 2 else _GRID // 2)
-    if model.condition is None:
-        plots.samples(model.sample(_GRID).numpy(), workdir.plots / "samples.png")
-    elif model.condition.classes is not None:
-        plots.samples(of_each_class(model), workdir.plots / "samples.png", columns=_PER_CLASS)
+    of_images = len(model.decoder.event_shape) == 3
+    first = _POINTS if latent_dim == 2 or not of_images else _GRID // 2
+    shown, conditions = _first(images, first)
+    if of_images:
+        _draw_samples(model, conditions, workdir)
+        pairs = shown[: _GRID // 2]
+        of_pairs = () if conditions is None else (conditions[: _GRID // 2],)
+        again = model.reconstruct(pairs, *of_pairs).numpy()
+        plots.reconstructions(pairs, again, workdir.plots / "reconstructions.png")
+        for block in _codes(model):
+            plots.samples(by_value(model, block), workdir.plots / f"by_{block.name}.png")
     else:
-        given = np.asarray(conditions)
-        repeated = np.resize(given, (_GRID, *given.shape[1:]))
-        samples = model.sample(_GRID, condition=repeated)
-        plots.samples(samples.numpy(), workdir.plots / "samples.png")
-    pairs = shown[: _GRID // 2]
-    of_pairs = () if conditions is None else (conditions[: _GRID // 2],)
-    plots.reconstructions(
-        pairs, model.reconstruct(pairs, *of_pairs).numpy(), workdir.plots / "reconstructions.png"
-    )
+        _draw_marginals(model, shown, conditions, workdir)
     plots.terms(workdir.records(), workdir.plots / "terms.png")
-    for block in _codes(model):
-        plots.samples(by_value(model, block), workdir.plots / f"by_{block.name}.png")
     if latent_dim == 2:
         labels = getattr(dataset.split("test"), "labels", None)
         labels = None if labels is None else np.asarray(labels)[: len(shown)]
         beside = () if conditions is None else (conditions,)
         codes = model.encode(shown, *beside).sample(seed=[0, 0]).numpy()
         plots.latent(codes, labels, workdir.plots / "latent.png")
+
+
+def _draw_samples(model: Any, conditions: np.ndarray | None, workdir: Workdir) -> None:
+    """Draws samples: of each class in a row, or of the conditions of data."""
+    columns: dict[str, int] = {}
+    if model.condition is None:
+        samples = model.sample(_GRID).numpy()
+    elif model.condition.classes is not None:
+        samples, columns = of_each_class(model), {"columns": _PER_CLASS}
+    else:
+        samples = model.sample(_GRID, condition=_repeated(conditions, _GRID)).numpy()
+    plots.samples(samples, workdir.plots / "samples.png", **columns)
 
 
 def of_each_class(model: Any) -> np.ndarray:
@@ -70,6 +78,26 @@ def of_each_class(model: Any) -> np.ndarray:
             model.decoder.mean_or_sample(model.decode(z, label)).numpy() for label in range(classes)
         ]
     return np.concatenate(rows)
+
+
+def _draw_marginals(
+    model: Any, data: np.ndarray, conditions: np.ndarray | None, workdir: Workdir
+) -> None:
+    """Draws the columns of data beside those of samples x ~ p(x|z), of the data's conditions."""
+    given = None if conditions is None else _repeated(conditions, _POINTS)
+    drawn = model.draw(_POINTS, condition=given).numpy()
+
+    def rows(x: np.ndarray) -> dict[str, np.ndarray]:
+        if model.table is not None:
+            return model.table.decode(x)
+        return {"x": np.asarray(x, np.float64).reshape(len(x), -1)}
+
+    marginals.marginals(rows(data), rows(drawn), workdir.plots / "marginals.png")
+
+
+def _repeated(conditions: Any, count: int) -> np.ndarray:
+    """Returns conditions [N, ...] again and again, `count` of them."""
+    return np.resize(conditions, (count, *np.shape(conditions)[1:]))
 
 
 def by_value(model: Any, block: Any) -> np.ndarray:

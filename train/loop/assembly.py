@@ -13,7 +13,10 @@ from zoo.errors import InputError
 from zoo.objectives import critic_defaults
 from zoo.objectives.algebra import TractableForm
 from zoo.objectives.named_terms import NAMED_TERMS
+from zoo.tables import Table
 
+# Likelihoods under which vectors are standardised.
+OF_TABLES = ("auto", "table")
 # Between two looks of the host; more gain nothing, and Ctrl-C waits for them.
 MOST_STEPS = 50
 
@@ -40,9 +43,29 @@ def load_dataset(config: RunConfig) -> Any:
     """
     if config.paired:
         return data.load_pair(config.dataset, config.pair, config.data_dir, config.skip_bad)
+    chosen = config.likelihood not in OF_TABLES
     dataset = data.load(
-        config.dataset, config.data_dir, config.binarization, skip_bad=config.skip_bad
+        config.dataset,
+        config.data_dir,
+        config.binarization,
+        skip_bad=config.skip_bad,
+        columns=data.TableOptions(
+            tuple(config.categorical), tuple(config.drop), config.label_column, config.split_column
+        ),
+        standardise=not chosen,
     )
+    if chosen and dataset.table is not None:
+        raise InputError(
+            f"--likelihood={config.likelihood} is not for the columns of {config.dataset}, which "
+            "have a likelihood each: leave it out."
+        )
+    if config.likelihood == "table" and dataset.table is None:
+        raise InputError(
+            f"--likelihood=table is for columns and vectors, and {config.dataset} holds images: "
+            "leave it out."
+        )
+    if config.likelihood == "bernoulli" and len(dataset.image_shape) == 1:
+        _check_bernoulli(dataset)
     if dataset.binarization == "auto" and compares_images(config.declared.tractable()):
         dataset = dataclasses.replace(dataset, binarization="none")
     dataset = dataset.resolved(config.likelihood_name).given(config.condition)
@@ -50,10 +73,35 @@ def load_dataset(config: RunConfig) -> Any:
     for name in ("validation", "test"):
         if dataset.split(name).size < 2:
             raise InputError(
-                f"The {name} split of {config.dataset!r} has {dataset.split(name).size} image: "
-                "held-out terms need two or more, so give more images."
+                f"The {name} split of {config.dataset!r} has {dataset.split(name).size} "
+                f"{dataset.examples[:-1]}: held-out terms need two or more, so give more "
+                f"{dataset.examples}."
             )
     return dataset
+
+
+def _check_bernoulli(dataset: data.Dataset) -> None:
+    """Raises InputError for vectors that a Bernoulli likelihood is not of."""
+    for split in dataset.splits.values():
+        low, high = float(split.images.min()), float(split.images.max())
+        if not (low >= 0.0 and high <= 1.0):
+            raise InputError(
+                f"{dataset.name} holds numbers from {low:.4g} to {high:.4g}, and "
+                "--likelihood=bernoulli is of numbers from 0 to 1: leave it out, and vectors are "
+                "standardised."
+            )
+
+
+def check_table(model: Any, dataset: Any) -> None:
+    """Raises InputError unless the columns of a dataset are those that a model was trained on."""
+    ours, theirs = getattr(model, "table", None), getattr(dataset, "table", None)
+    if ours == theirs:
+        return
+    reason = ours.difference(theirs) if ours and theirs else "one of them is no table"
+    raise InputError(
+        f"{dataset.name} is not what the run was trained on ({reason}): put the file back as it "
+        "was, or use another --workdir."
+    )
 
 
 def once(dataset: data.Dataset, config: RunConfig, split: str) -> Any:
@@ -70,21 +118,24 @@ def once(dataset: data.Dataset, config: RunConfig, split: str) -> Any:
 
 def build_model(
     config: RunConfig,
-    image_shape: tuple[int, int, int],
+    image_shape: tuple[int, ...],
     steps: int,
     latent_shape: tuple[int, int, int] | None = None,
     classes: int | None = None,
+    table: Table | None = None,
 ) -> Any:
     """Builds and compiles the model of a run of `steps` steps.
 
-    `latent_shape` where z is images; `classes` of the condition, where there is one.
+    `latent_shape` where z is images; `classes` of the condition, where there is one; `table` where
+    x is rows of one.
 
     Multipliers move at a speed that scales with the length of the run.
 
     Raises:
       InputError: a name or option is unknown, or a term has no estimator.
     """
-    model = _built(config, image_shape, latent_shape, classes, None, {"horizon": steps})
+    shapes = image_shape, latent_shape
+    model = _built(config, *shapes, classes, table, None, {"horizon": steps})
     _compile(model, config, steps)
     return model
 
@@ -96,8 +147,8 @@ def rebuilt(config: RunConfig, build: Build, compiled: bool = True) -> Any:
       InputError: as `build_model`.
     """
     speed = {"rate": build.rate} if build.horizon is None else {"horizon": build.horizon}
-    shapes = build.image_shape, build.latent_shape, build.classes
-    model = _built(config, *shapes, build.precision, speed)
+    shapes = build.image_shape, build.latent_shape
+    model = _built(config, *shapes, build.classes, build.table, build.precision, speed)
     if compiled:
         _compile(model, config, build.horizon)
     return model
@@ -108,24 +159,34 @@ def _built(
     image_shape: tuple[int, ...],
     latent_shape: tuple[int, ...] | None,
     classes: int | None,
+    table: Table | None,
     fastest: str | None,
     speed: dict[str, Any],
 ) -> Any:
     """Returns the model; `fastest` is the precision "auto" stands for, None for this machine's."""
     import zoo
     from zoo.distributions import likelihoods
+    from zoo.distributions.tables import TableLikelihood
     from zoo.networks import precision
 
     objective = config.resolved
     rule = None if config.rule == "auto" else config.rule
-    scale = {} if config.likelihood_scale is None else {"scale": _scale(config.likelihood_scale)}
+    scale: dict[str, Any] = {}
+    if config.likelihood_scale is not None:
+        scale["scale"] = _scale(config.likelihood_scale)
+    likelihood: Any
+    if table is not None:
+        likelihood = TableLikelihood(table, **scale)
+    else:
+        likelihood = likelihoods.family(config.likelihood_name, **scale)
+    shape: dict[str, Any] = {"image_shape" if len(image_shape) == 3 else "x_shape": image_shape}
     return zoo.build(
         objective,
-        image_shape=image_shape,
+        **shape,
         latent_dim=config.latent_dim,
         network=config.network_name,
         network_options=config.network_options,
-        likelihood=likelihoods.family(config.likelihood_name, **scale),
+        likelihood=likelihood,
         precision=(fastest or precision.best() if config.precision == "auto" else config.precision),
         spectral_norm=config.spectral_norm,
         share_features=config.share_features,

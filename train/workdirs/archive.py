@@ -22,6 +22,7 @@ from typing_extensions import TypedDict
 
 from train.workdirs import documents
 from zoo.errors import InputError
+from zoo.tables import Table
 
 if TYPE_CHECKING:
     from zoo.model.lagrangian_model import LagrangianModel
@@ -37,6 +38,14 @@ _SLACK = 2**20  # bytes of variables that weights do not hold, such as the means
 _PRECISION = ("float32", "bfloat16")
 
 
+class _Column(TypedDict):
+    name: str
+    mean: list[float]
+    stddev: list[float]
+    categories: list[str] | list[bool] | list[int]
+    vector: bool
+
+
 class _Build(TypedDict):
     image_shape: list[int]
     latent_shape: list[int] | None
@@ -44,6 +53,7 @@ class _Build(TypedDict):
     rate: float
     classes: NotRequired[int | None]
     horizon: NotRequired[int | None]
+    table: NotRequired[list[_Column] | None]
 
 
 class _Shaped(TypedDict):
@@ -84,6 +94,7 @@ class Build:
       rate: of the multipliers' rule, which depends on the first length of the run.
       classes: of the condition; None without one.
       horizon: the first length of the run, in steps; None of runs up to version 0.1.0.
+      table: the columns of x with their statistics, where x is rows of a table.
     """
 
     image_shape: tuple[int, ...]
@@ -92,6 +103,7 @@ class Build:
     rate: float
     classes: int | None = None
     horizon: int | None = None
+    table: Table | None = None
 
     @classmethod
     def of(cls, model: LagrangianModel) -> Build:
@@ -104,12 +116,13 @@ class Build:
         classes = None if model.condition is None else model.condition.classes
         rule = model.multipliers
         shapes = image_shape, latent_shape
-        return cls(*shapes, model.precision, rule.rate, classes, rule.horizon)
+        return cls(*shapes, model.precision, rule.rate, classes, rule.horizon, model.table)
 
     def to_json(self) -> str:
-        content = dataclasses.asdict(self)
-        optional = {name for name in ("classes", "horizon") if content[name] is None}
-        return json.dumps({name: v for name, v in content.items() if name not in optional})
+        found = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        found["table"] = self.table and self.table.to_config()
+        optional = {name for name in ("classes", "horizon", "table") if found[name] is None}
+        return json.dumps({name: v for name, v in found.items() if name not in optional})
 
     @classmethod
     def from_json(cls, text: bytes) -> Build:
@@ -122,7 +135,14 @@ class Build:
         if horizon is not None and not 0 < horizon < 2**31:
             raise ValueError(f"{str(horizon)[:100]} is no number of steps")
         parts = (found[name] for name in ("image_shape", "latent_shape", "precision", "rate"))
-        return dataclasses.replace(cls._checked(*parts), classes=classes, horizon=horizon)
+        build = dataclasses.replace(cls._checked(*parts), classes=classes, horizon=horizon)
+        columns = found.get("table")
+        if columns is None:
+            return build
+        try:
+            return dataclasses.replace(build, table=Table.from_config(columns))
+        except InputError as error:
+            raise ValueError(str(error)) from None
 
     @classmethod
     def from_keras(cls, text: bytes) -> Build:

@@ -83,6 +83,10 @@ class RunConfig:
     pair: str | None = None
     condition: str | None = None
     binarization: str = "auto"
+    categorical: list[str] = dataclasses.field(default_factory=list)
+    drop: list[str] = dataclasses.field(default_factory=list)
+    label_column: str | None = None
+    split_column: str | None = None
     network: str = "auto"
     network_options: dict[str, Any] = dataclasses.field(default_factory=dict)
     latent_dim: int = 16

@@ -132,8 +132,8 @@ class Conditional(BaseConditional):
 
     Calling it returns a tfd.Distribution with batch shape [B] and event shape `event_shape`, the
     shape of one example of the variable. If `event_shape` is not given it follows from the
-    network's output. Its variables are the network's and, if the family learns one scale for all
-    elements, `raw_scale`.
+    network's output. Its variables are the network's and, if the family learns scales apart from
+    the network, `raw_scale`.
 
     The network may be a Functional model, or any other model if `condition_shape` is given. It
     computes in its own precision. Its outputs are cast to float32, so that log densities (nats,
@@ -164,7 +164,7 @@ class Conditional(BaseConditional):
         if family.learns_scale:
             self.raw_scale = self.add_weight(
                 name="raw_scale",
-                shape=(),
+                shape=family.raw_scale_shape,
                 initializer=keras.initializers.Constant(family.initial_raw_scale),
                 autocast=False,
             )
@@ -195,8 +195,10 @@ class Conditional(BaseConditional):
 
     def example(self) -> Any:
         params = tf.zeros([1, *self.family.params_shape(self.event_shape)])
-        raw_scale = tf.constant(self.family.initial_raw_scale) if self.family.learns_scale else None
-        return self.family.distribution(params, raw_scale)
+        family, raw_scale = self.family, None
+        if family.learns_scale:
+            raw_scale = tf.fill(family.raw_scale_shape, family.initial_raw_scale)
+        return family.distribution(params, raw_scale)
 
     @property
     def kind(self) -> str:

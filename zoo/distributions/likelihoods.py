@@ -42,8 +42,9 @@ class Likelihood:
 
     `params_shape` is the shape of the outputs that it needs. For independent elements, the default,
     these are `params_per_element` numbers for each: the network's last axis is that many times as
-    long as the variable's. With `learns_scale` the family needs one more trainable scalar, with
-    the initial value `initial_raw_scale`.
+    long as the variable's. With `learns_scale` the family needs trainable numbers apart from the
+    network, one scalar unless `raw_scale_shape` says otherwise, with the initial value
+    `initial_raw_scale`. `shape` is the only shape of a variable that the family is for, if any.
 
     The properties `has_density`, `has_mean`, `reparameterised` and `stand_in` declare the family's
     capabilities; a subclass may set them as class attributes. If one of the first three is None it
@@ -53,6 +54,7 @@ class Likelihood:
     name: ClassVar[str]  # by default the class's name in small letters
     params_per_element = 1
     learns_scale = False
+    raw_scale_shape: tuple[int, ...] = ()
     initial_raw_scale = 0.0
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -61,6 +63,11 @@ class Likelihood:
             cls.name = cls.__name__.lower()
         # So that models with it can be copied and saved, even if `register` is not used.
         keras.saving.register_keras_serializable(cls.__module__)(cls)
+
+    @property
+    def shape(self) -> tuple[int, ...] | None:
+        """The only shape of a variable that the family is for; None: any."""
+        return None
 
     @property
     def has_density(self) -> bool | None:

@@ -13,22 +13,26 @@ from zoo.critics.features import FeatureConditional, features_of
 from zoo.distributions import likelihoods
 from zoo.distributions.conditionals import BaseConditional, Conditional, ImplicitConditional
 from zoo.distributions.latents import parse as latents_of
+from zoo.distributions.tables import TableLikelihood
 from zoo.errors import InputError, unknown
 from zoo.model.lagrangian import Lagrangian
 from zoo.model.lagrangian_model import LagrangianModel
 from zoo.model.parts import Parts
+from zoo.model.shapes import check_prior, shape_of_x
 from zoo.objectives import family
 from zoo.objectives.critic_defaults import critic_options, normalises_critics, r1_gamma
 from zoo.objectives.objective import Objective
+from zoo.tables.table import Table
 from zoo.terms.critic import PENALTIES
 
 
 def build(
     model: str | Objective,
-    image_shape: Sequence[int] = (28, 28, 1),
+    image_shape: Sequence[int] | None = None,
     latent_dim: int = 16,
     network: str = "mlp",
     *,
+    x_shape: Sequence[int] | None = None,
     encoder: keras.Model | None = None,
     decoder: keras.Model | None = None,
     critics: Mapping[str, keras.Model] | None = None,
@@ -36,7 +40,7 @@ def build(
     condition_shape: Sequence[int] | None = None,
     latents: str | None = None,
     latent_shape: Sequence[int] | None = None,
-    likelihood: str | likelihoods.Likelihood = "bernoulli",
+    likelihood: str | likelihoods.Likelihood | Table = "bernoulli",
     posterior: str | likelihoods.Likelihood = "normal",
     prior: Any = None,
     noise_dim: int = 64,
@@ -56,10 +60,11 @@ def build(
 
     Args:
       model: a name of `zoo.names()`, or any admissible `zoo.Objective`.
-      image_shape: [H, W, C].
+      image_shape: [H, W, C]; (28, 28, 1) if neither it nor x_shape is given.
       latent_dim: K, the length of z.
       network: "mlp" or "dcgan"; "resnet", "unet", "similarity" or "mlp" where z is images; or your
         own, "my_parts:name", see `zoo.networks.get`.
+      x_shape: of x that is no image, such as (13,) for vectors. A table's likelihood knows it.
       encoder, decoder: your own Keras models in place of the network's, Functional or subclassed:
         [B, *image_shape] -> the parameters of q(z|x), 2 * latent_dim for a normal one, and
         [B, K] -> [B, H, W, C * the parameters of an element of p(x|z)]. An implicit encoder takes
@@ -76,7 +81,8 @@ def build(
         (x, z) of both. Then q(z|x) is of the family of p(x|z), and a translation, as others see
         it, is its mean.
       likelihood: the family of p(x|z): "bernoulli", "normal", "laplace", one with options, or one
-        of your own; see `zoo.distributions.likelihoods.register`.
+        of your own; see `zoo.distributions.likelihoods.register`. Or a table, `zoo.tables.fit(
+        frame)`; `zoo.distributions.tables.TableLikelihood` is the same with options.
       posterior: the family of q(z|x); "normal" has a scale for every element.
       prior: p(z), any tfd distribution over [latent_dim], whose trainable variables are trained;
         a layer that learns, such as `zoo.priors.MixturePrior(50)`, or its text, "mixture:50",
@@ -110,13 +116,15 @@ def build(
         objective = model
     else:
         objective = family.objective(model, **parameters)
-    image_shape = tuple(int(size) for size in image_shape)
     names = Lagrangian(objective.tractable()).terms
     options = {term: dict(of_term) for term, of_term in (term_options or {}).items()}
     if isinstance(multiplier_rule, str):
         multiplier_rule = multipliers.get(multiplier_rule)
     if isinstance(likelihood, str):
         likelihood = likelihoods.family(likelihood)
+    if isinstance(likelihood, Table):
+        likelihood = TableLikelihood(likelihood)
+    image_shape = shape_of_x(image_shape, x_shape, likelihood, network)
     network_options = {**critic_options(objective, network), **(network_options or {})}
     c = Condition.of(condition, condition_shape)
     c_shape = None if c is None else c.shape
@@ -132,6 +140,7 @@ def build(
     make = Parts(network, network_options, common, given)
     if isinstance(prior, str):
         prior = priors.named(prior, latent_dim, seed)
+    check_prior(prior, likelihood)
     q: BaseConditional
     if latent_shape is not None:
         if prior is not None:
@@ -188,9 +197,10 @@ def build(
             else:
                 network_of = make.head(features_of(played[shared]), outputs)
                 q = FeatureConditional(network_of, encoded, (latent_dim,), shared, name="encoder")
-        network_of = make(
-            "decoder", "decoder", latent_dim, image_shape, likelihood.params_per_element
-        )
+        sizes: tuple[Any, ...] = image_shape, likelihood.params_per_element
+        if len(image_shape) == 1:  # of a table, columns have different numbers of parameters
+            sizes = likelihood.params_shape(image_shape), 1
+        network_of = make("decoder", "decoder", latent_dim, *sizes)
         p = Conditional(network_of, likelihood, image_shape, of_z, c_shape, name="decoder")
     return LagrangianModel(
         objective,

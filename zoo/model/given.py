@@ -54,6 +54,10 @@ class Given:
         """Returns `LagrangianModel.sample` at c."""
         return self.model.sample(n, seed, self.condition)
 
+    def draw(self, n: int, seed: int = 0) -> tf.Tensor:
+        """Returns `LagrangianModel.draw` at c."""
+        return self.model.draw(n, seed, self.condition)
+
 
 def require_read(
     condition: Condition, model: Any, terms: Mapping[str, Any], history: int = 0

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
 from typing import Any
 
 import keras
@@ -17,29 +14,31 @@ from zoo.condition import Condition
 from zoo.critics.features import FeatureConditional
 from zoo.critics.sample_history import SampleHistory
 
-# latents and networks register what a saved model may be made of.
-from zoo.distributions import latents, probes  # noqa: F401
-from zoo.distributions.conditionals import BaseConditional, stateless_seed
+# latents, tables and networks register what a saved model may be made of.
+from zoo.distributions import latents, probes, tables  # noqa: F401
+from zoo.distributions.conditionals import BaseConditional
 from zoo.errors import InputError
-from zoo.model.given import Given, require_read
+from zoo.model.given import require_read
 from zoo.model.inputs import checked
 from zoo.model.lagrangian import Lagrangian
+from zoo.model.queries import Queries
 from zoo.model.running_means import RunningMeans
 from zoo.model.step import LagrangianStep
 from zoo.model.weight_averages import WeightAverages
 from zoo.networks import own
 from zoo.objectives import tolerances
 from zoo.objectives.affine import rational
-from zoo.objectives.capabilities import DECODER, ENCODER, PRIOR, Capabilities, check, lacking
+from zoo.objectives.capabilities import Capabilities, check, lacking
 from zoo.objectives.objective import Objective
 
 
 @keras.saving.register_keras_serializable("zoo")
-class LagrangianModel(LagrangianStep):
+class LagrangianModel(Queries, LagrangianStep):
     """Encoder, decoder, prior and critics, trained on the tractable form of one objective.
 
     The step is `LagrangianStep`'s; players without variables are dropped. `fit` and `evaluate`
-    take batches of x, or of (x, labels), whose labels are ignored.
+    take batches of x, or of (x, labels), whose labels are ignored; `zoo.model.own_data` says
+    what x may be.
 
     With a condition they take (x, c), or `zoo.batch.Batch`. Every joint is then one for each c,
 
@@ -170,62 +169,6 @@ class LagrangianModel(LagrangianStep):
         self._means = RunningMeans(("loss", *self._terms, *self._readings, *errors))
         self.built = True
 
-    # The two conditionals and the prior
-
-    @property
-    def prior(self) -> Any:
-        """p(z), a tfd distribution at the present weights of `prior_layer`."""
-        return self.prior_layer.distribution
-
-    def encode(self, x: Any, condition: Any = None) -> Any:
-        """Returns q(z|x), a tfd distribution, for images x [B, ...] with values in [0, 1].
-
-        q(z|x,c) where there is a condition: one for each image, or a single one for all.
-        """
-        x = checked(x, self.encoder.condition_shape, "images")
-        return self.encoder(self._read(x, condition))
-
-    def decode(self, z: Any, condition: Any = None) -> Any:
-        """Returns p(x|z), a tfd distribution, for latents z [B, K]; `condition` as in `encode`."""
-        z = checked(z, self.decoder.condition_shape, "latents")
-        return self.decoder(self._read(z, condition))
-
-    def reconstruct(self, x: Any, condition: Any = None) -> tf.Tensor:
-        """Returns E[x|z] at the mean of q(z|x), [B, ...]; samples of what has no mean.
-
-        `condition` as in `encode`.
-        """
-        z = self.encoder.mean_or_sample(self.encode(x, condition), [self.seed, 0])
-        return self.decoder.mean_or_sample(self.decode(z, condition), [self.seed, 1])
-
-    def sample(self, n: int, seed: int = 0, condition: Any = None) -> tf.Tensor:
-        """Returns E[x|z] for n draws z ~ p(z), [n, ...]; of the averaged weights, if any are.
-
-        Where p(x|z) has no mean, x ~ p(x|z). `condition` as in `encode`; of classes each in turn,
-        0, 1, ..., where none is given.
-
-        Raises:
-          InputError: the condition does not fit, or is missing.
-        """
-        if condition is None and self.condition is not None:
-            condition = self.condition.values(n)
-        seeds = stateless_seed([self.seed, seed])
-        with self.averaged():
-            z = self.prior.sample(n, seed=seeds)
-            return self.decoder.mean_or_sample(self.decode(z, condition), seeds + 1)
-
-    def given(self, condition: Any) -> Given:
-        """Returns the unconditional model at one value of the condition, for metrics.
-
-        Raises:
-          InputError: the model has no condition.
-        """
-        return Given(self, condition)
-
-    def averaged(self) -> AbstractContextManager[None]:
-        """Returns a context in which all parts but critics have averaged weights, if any."""
-        return contextlib.nullcontext() if self.averages is None else self.averages.in_place()
-
     def call(self, x: Any, training: bool = False) -> tf.Tensor:
         """Returns reconstructions of x, or of [x, c] as networks see the condition."""
         z = self.encoder.mean_or_sample(self.encoder(x, training=training))
@@ -234,7 +177,7 @@ class LagrangianModel(LagrangianStep):
 
     def _batch(self, data: Any) -> Batch:
         x, z, c = Batch.of(data, self.prior_layer.is_data, self.condition is not None).parts()
-        x = checked(x, self.encoder.condition_shape, "images")
+        x = checked(self.as_x(x), self.encoder.condition_shape, "images")
         if c is None and self.condition is not None:
             raise InputError(
                 f"This model has a condition: give batches (x, c), c {self.condition.wants}."
@@ -251,19 +194,6 @@ class LagrangianModel(LagrangianStep):
             raise InputError("The prior is a data set: give batches (x, z) of both.")
         return Batch(x, checked(z, self.decoder.condition_shape, "latents"))
 
-    def _encoded_condition(self, condition: Any, variable: Any) -> tf.Tensor | None:
-        if self.condition is None and condition is not None:
-            raise InputError("This model has no condition: leave out condition.")
-        if self.condition is None:
-            return None
-        if condition is None:
-            raise InputError(f"This model has a condition: give condition, {self.condition.wants}.")
-        return self.condition.encoded(condition, tf.shape(variable)[0])
-
-    def _read(self, variable: Any, condition: Any) -> Any:
-        c = self._encoded_condition(condition, variable)
-        return variable if c is None else [variable, c]
-
     def _term(self, name: str) -> terms.Term:
         options = dict(self.term_options.get(name, {}))
         if name in self.objective.estimators:
@@ -275,20 +205,6 @@ class LagrangianModel(LagrangianStep):
         names = ("REC_x", "REC_z" if self.prior_layer.is_data else "RATE")
         found = {name: self._term(name) for name in names}
         return {n: t for n, t in found.items() if not lacking(t, *self._offered)}
-
-    @property
-    def capabilities(self) -> dict[str, Capabilities]:
-        """What q(z|x), p(x|z) and p(z) can do."""
-        learned = bool(self.prior_layer.trainable_variables)
-        found = dataclasses.replace(probes.of_prior(self.prior), trained=learned)
-        if learned:
-            # Samples of equal components carry the whole gradient, which TFP does not know.
-            found = dataclasses.replace(found, reparameterised=self.prior_layer.pathwise)
-        return {
-            ENCODER: self.encoder.capabilities,
-            DECODER: self.decoder.capabilities,
-            PRIOR: found,
-        }
 
     @property
     def _offered(self) -> tuple[dict[str, Capabilities], Any, Any]:

@@ -76,7 +76,7 @@ def with_value(value):
         (with_value(200.0), r"at index \[7, 1, 2\] is 200.0.*save them as uint8"),
         (BYTES.astype(np.int64), "dtype int64"),
         (FLOATS.astype(complex), "dtype complex128"),
-        (BYTES[0, 0], r"shape \[5, 3\]: images must be \[N, H, W\]"),
+        (BYTES[0, 0, 0], r"shape \[3\]: images must be \[N, H, W\] or .* vectors \[N, D\]"),
         (BYTES[..., np.newaxis], r"shape \[12, 4, 5, 3, 1\]"),
         (BYTES[:0], r"shape \[0, 4, 5, 3\], which holds no pixels"),
         (np.array(["a", "b"]), "dtype <U1"),

@@ -13,7 +13,7 @@ from export.run import export_newest
 from train.certificates import page
 from train.evaluations import evaluation, measures
 from train.evaluations.subject import Options, Subject
-from train.loop import assembly
+from train.loop import assembly, restoring
 from train.run import train
 from train.workdirs.config import RunConfig
 from train.workdirs.workdir import Workdir
@@ -67,7 +67,7 @@ def test_it_continues_to_the_same_bits(config, tmp_path):
     train(config, workdir)
     train(dataclasses.replace(config, steps=10), parts)
     train(config, parts)
-    one, other = (w.load(w.latest_checkpoint()) for w in (workdir, parts))
+    one, other = (restoring.load(w, w.latest_checkpoint()) for w in (workdir, parts))
     assert int(one.step) == int(other.step) == 20
     for a, b in zip(one.variables, other.variables, strict=True):
         np.testing.assert_array_equal(*map(keras.ops.convert_to_numpy, (a, b)))
@@ -99,7 +99,7 @@ def test_the_certificate_is_of_the_divergence_given_the_condition(workdir):
 
 
 def test_it_is_evaluated_given_each_class(config, workdir):
-    model = workdir.load(workdir.latest_checkpoint(), compiled=False)
+    model = restoring.load(workdir, workdir.latest_checkpoint(), compiled=False)
     subject = Subject(
         model, assembly.load_dataset(config), config, Options(classifier_steps=60, draws=10)
     )
@@ -117,7 +117,7 @@ def test_it_is_evaluated_given_each_class(config, workdir):
 def test_what_is_exported_takes_it(workdir, tmp_path):
     folder = export_newest(str(workdir.path), str(tmp_path / "out"))["model"]
     served = tf.saved_model.load(str(folder)).signatures
-    model = workdir.load(workdir.latest_checkpoint(), compiled=False)
+    model = restoring.load(workdir, workdir.latest_checkpoint(), compiled=False)
     x = np.random.default_rng(0).random((3, 8, 8, 1), dtype=np.float32)
     c = np.array([2, 0, 1])
     given = {"condition": tf.constant(c)}

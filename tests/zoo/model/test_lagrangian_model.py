@@ -297,7 +297,7 @@ def test_color_images_and_dcgan():
             lambda b: b("vae").fit(np.zeros((2, 8, 8)), verbose=0),
             ["(batch, 8, 8)", "(batch, 8, 8, 1)"],
         ),
-        (lambda b: b("vae").encode(np.zeros((2, 8, 8, 1), np.uint8)), ["uint8", "0 and 1"]),
+        (lambda b: b("vae").encode(np.zeros((2, 8, 8, 1), np.int64)), ["int64", "0 and 1"]),
         (lambda b: b("vae").decode(np.zeros((2, 4))), ["(2, 4)", "batch, 3"]),
     ],
 )

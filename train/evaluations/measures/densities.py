@@ -21,12 +21,12 @@ def _rate(s: Subject) -> Any:
     return s.rate_distortion.rate
 
 
-@measure("distortion", "REC_x = -E log p(x|z)", _DENSITIES)
+@measure("distortion", "REC_x = -E log p(x|z)", _DENSITIES, log_density=True)
 def _distortion(s: Subject) -> Any:
     return s.rate_distortion.distortion
 
 
-@measure("neg_elbo", "rate + distortion = -ELBO", _DENSITIES)
+@measure("neg_elbo", "rate + distortion = -ELBO", _DENSITIES, log_density=True)
 def _neg_elbo(s: Subject) -> Any:
     return s.rate_distortion.bound
 
@@ -46,12 +46,18 @@ def _negentropy(s: Subject) -> Any:
     return s.implicit_bound.negentropy
 
 
-@measure("nll", "-log p(x) by importance sampling", _DENSITIES, cheap=False)
+@measure("nll", "-log p(x) by importance sampling", _DENSITIES, cheap=False, log_density=True)
 def _nll(s: Subject) -> Any:
     return negative(s.importance_sampling.measured)
 
 
-@measure("nll_annealed", "-log p(x) by annealed importance sampling", _DENSITIES, cheap=False)
+@measure(
+    "nll_annealed",
+    "-log p(x) by annealed importance sampling",
+    _DENSITIES,
+    cheap=False,
+    log_density=True,
+)
 def _nll_annealed(s: Subject) -> Any:
     from zoo.metrics import annealed_importance_sampling
 
@@ -140,14 +146,14 @@ def _mse(s: Subject) -> Any:
     return squared_error(s.model, s.images)
 
 
-@measure("distortion_sigma_opt", "REC_x with the best single scale, [G]", cheap=False)
+@measure("distortion_sigma_opt", "REC_x with the best single scale, [G]", cheap=False, images=True)
 def _distortion_sigma_opt(s: Subject) -> Any:
     from zoo.metrics import sigma_opt_distortion
 
     return sigma_opt_distortion(s.model, s.images, s.sigma_opt, s.options.seed)
 
 
-@measure("bits_per_dim", "distortion under the quantised normal, [G]", cheap=False)
+@measure("bits_per_dim", "distortion under the quantised normal, [G]", cheap=False, images=True)
 def _bits_per_dim(s: Subject) -> Any:
     from zoo.metrics import quantised_distortion
 

@@ -12,7 +12,7 @@ from zoo.errors import InputError
 LABELLED = (100, 1000)
 
 
-@measure("class_mismatch", "KL between the classes of data and samples, [V]", "labels")
+@measure("class_mismatch", "KL between the classes of data and samples, [V]", "labels", images=True)
 def _class_mismatch(s: Subject) -> Any:
     from zoo.metrics.class_mismatch import class_mismatch
 
@@ -20,7 +20,12 @@ def _class_mismatch(s: Subject) -> Any:
     return noted(found, _judge(s))
 
 
-@measure("condition_accuracy", "share of samples of the class asked for", "a condition and labels")
+@measure(
+    "condition_accuracy",
+    "share of samples of the class asked for",
+    "a condition and labels",
+    images=True,
+)
 def _condition_accuracy(s: Subject) -> Any:
     from zoo.metrics.measured import Measured
 
@@ -31,26 +36,26 @@ def _condition_accuracy(s: Subject) -> Any:
     return noted(found, _judge(s))
 
 
-@measure("classifier_accuracy", "of the classifier that judges samples", "labels")
+@measure("classifier_accuracy", "of the classifier that judges samples", "labels", images=True)
 def _classifier_accuracy(s: Subject) -> Any:
     return s.classifier.accuracy
 
 
-@measure("class_entropy", "entropy of the classes of samples", "labels")
+@measure("class_entropy", "entropy of the classes of samples", "labels", images=True)
 def _class_entropy(s: Subject) -> Any:
     found = s.coverage
     share = f"samples reach {found.reached:.0%} of the classes"
     return noted(found.entropy, found.verdict, share, _judge(s, means=True))
 
 
-@measure("diversity", "distance of two samples over that of two data", "labels")
+@measure("diversity", "distance of two samples over that of two data", "labels", images=True)
 def _diversity(s: Subject) -> Any:
     found = s.coverage
     within = "" if found.within is None else f"within a class it is {found.within:.3g}"
     return noted(found.diversity, found.verdict, *filter(None, [within]), _judge(s, means=True))
 
 
-@measure("fid", "Frechet distance of samples and data", "labels or --inception")
+@measure("fid", "Frechet distance of samples and data", "labels or --inception", images=True)
 def _fid(s: Subject) -> Any:
     from zoo.metrics.frechet import frechet_distance
 
@@ -58,7 +63,7 @@ def _fid(s: Subject) -> Any:
     return noted(frechet_distance(of_samples, of_data, s.options.seed), _seen(s, network))
 
 
-@measure("kid", "kernel distance of samples and data", "labels or --inception")
+@measure("kid", "kernel distance of samples and data", "labels or --inception", images=True)
 def _kid(s: Subject) -> Any:
     from zoo.metrics.kid import kernel_distance
 
