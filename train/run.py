@@ -12,18 +12,12 @@ from typing import Any
 
 from absl import flags
 
-from train import command
+from train import command, options
 from train.distributed import strategy
 from train.distributed.strategy import ONE_PROCESS, Cluster
 from train.loop import interrupts, phases, recipes, restoring, two_phase
 from train.workdirs import checkpoints
 from train.workdirs.config import (
-    LR_SCHEDULES,
-    ON_NAN,
-    PRECISIONS,
-    RULES,
-    STRATEGIES,
-    SWITCH,
     RunConfig,
     declared_objective,
     parse_network_options,
@@ -35,117 +29,7 @@ from zoo.errors import InputError
 from zoo.objectives import family, tolerances
 
 _FLAGS = flags.FLAGS
-flags.DEFINE_string("model", None, "A model of the family; `python -m zoo` lists them.")
-flags.DEFINE_multi_string("set", [], "One of the model's own parameters, e.g. beta=4.")
-flags.DEFINE_string("alpha_q", None, "Instead of --model: the weight of I_q(x;z).")
-flags.DEFINE_string("alpha_p", None, "Instead of --model: the weight of I_p(x;z).")
-flags.DEFINE_multi_string("constraint", [], "Instead of --model: e.g. 'JS(q(x,z)||p(x,z))'.")
-flags.DEFINE_multi_string("import", [], command.IMPORT)
-flags.DEFINE_bool(
-    "implicit_encoder", False, "Of --constraint: q(z|x) has no density; RATE_ratio for RATE."
-)
-flags.DEFINE_bool(
-    "reverse_rate", False, "Of --constraint: RATE_p by density ratio, so that alpha_p may be > 0."
-)
-flags.DEFINE_string(
-    "dataset",
-    "mnist_5k",
-    "mnist_5k, a TFDS name, a folder of images; .npz or .npy of images [N, H, W, C] or vectors "
-    "[N, D]; .csv or .parquet of named columns. Numbers of vectors and columns are standardised by "
-    "the training rows; texts and booleans are categories.",
-)
-flags.DEFINE_multi_string("categorical", [], "Of a table: a column of whole numbers as categories.")
-flags.DEFINE_multi_string("drop", [], "Of a table: a column to leave out.")
-flags.DEFINE_string("label_column", None, "Of a table: the labels, which are no part of x.")
-flags.DEFINE_string(
-    "split_column",
-    None,
-    "Of a table: the column that says train, validation or test; a tenth of the rows each for the "
-    "latter two if not given.",
-)
-flags.DEFINE_string("data_dir", None, "Where TFDS data lies; TFDS_DATA_DIR if not given.")
-flags.DEFINE_bool("skip_bad", False, "Leave out image files of a folder that cannot be read.")
-flags.DEFINE_string("pair", None, "z is images: rotated, tilted, edges, coloured, or other data.")
-flags.DEFINE_string(
-    "condition",
-    None,
-    "What q(z|x,c), p(x|z,c) and critics read beside x and z: label, where the data has labels.",
-)
-flags.DEFINE_string("binarization", "auto", "auto, dynamic, static or none.")
-flags.DEFINE_string("workdir", None, "The run's folder; runs/MODEL-DATASET if not given.")
-flags.DEFINE_string(
-    "network",
-    "auto",
-    "mlp or dcgan; resnet, unet, similarity or mlp where z is images; or your own, my_parts:name.",
-)
-flags.DEFINE_multi_string("network_option", [], "E.g. hidden=[64,64], or critic_x.width=64.")
-flags.DEFINE_integer("latent_dim", 16, "The length of z.")
-flags.DEFINE_string("latents", None, "z as named blocks, e.g. 'categorical(10), noise(62)'.")
-flags.DEFINE_string(
-    "prior",
-    "standard_normal",
-    "p(z): standard_normal; mixture:K, K learned normals; mixture:K:equal, the same with weights "
-    "1/K; vamp:K, the posteriors at K learned pseudo-inputs.",
-)
-flags.DEFINE_integer("noise_dim", 64, "The length of an implicit encoder's noise.")
-flags.DEFINE_string(
-    "likelihood",
-    "auto",
-    "Of p(x|z): bernoulli, normal, laplace or MODULE:NAME; auto: bernoulli for images, table for "
-    "columns and for vectors, which any other leaves as they are.",
-)
-flags.DEFINE_string("likelihood_scale", None, "A number, learned or per_element.")
-flags.DEFINE_bool("spectral_norm", None, "Normalise critics; if not given, learned or heavy ones.")
-flags.DEFINE_bool("share_features", False, "The encoder reads the features of the critic of x.")
-flags.DEFINE_float("r1_gamma", None, "Of R1; if not given 10 or 30 alone, 0.1 beside cycles.")
-flags.DEFINE_float("gradient_penalty", 0.0, "Weight of the penalty on slopes other than 1.")
-flags.DEFINE_multi_string("term_option", [], "Of an estimator, e.g. MMD_z.kernel=imq.")
-flags.DEFINE_integer(
-    "critic_steps", None, "Of critics for one of the others; 1, or 3 where they constrain codes."
-)
-flags.DEFINE_float("ema", None, "Decay of averages of the weights, which samples are drawn from.")
-flags.DEFINE_integer("history", 0, "How many generated images critics are shown again.")
-flags.DEFINE_integer("steps", None, "Length of the run in batches; 5000 if not given.")
-flags.DEFINE_integer("epochs", None, "Length of the run in passes over the data.")
-flags.DEFINE_integer("batch_size", 128, "Examples in a batch, of all replicas together.")
-flags.DEFINE_float("learning_rate", None, "Adam's, for encoder and decoder.")
-flags.DEFINE_float("critic_learning_rate", None, "Adam's, for the critics.")
-flags.DEFINE_enum(
-    "lr_schedule",
-    "auto",
-    LR_SCHEDULES,
-    "How learning rates move: constant, or down to 2% along a cosine over the first --steps. auto: "
-    "cosine for encoder and decoder where a multiplier follows a critic of codes, else constant.",
-)
-flags.DEFINE_integer("seed", 0, "Of weights, data order and noise.")
-flags.DEFINE_enum("precision", "auto", PRECISIONS, "Of the products; auto: by the processor.")
-flags.DEFINE_enum("jit", "auto", SWITCH, "Compile the step with XLA; auto: the network says.")
-flags.DEFINE_string("steps_per_execution", "auto", "Steps between two looks of the host.")
-flags.DEFINE_enum(
-    "strategy",
-    "auto",
-    STRATEGIES,
-    "auto: multiworker where TF_CONFIG names several, mirrored where there are several GPUs.",
-)
-flags.DEFINE_enum("rule", "auto", RULES, "How learned multipliers move; auto: by alpha's sign.")
-flags.DEFINE_string("slack", None, "Sets the first tolerance to 'best + SLACK', in nats.")
-flags.DEFINE_integer("warmup_steps", None, "Length of the run that measures best; --steps if not.")
-flags.DEFINE_string("best_from", None, "The workdir of a run that measures best, done before.")
-flags.DEFINE_integer("log_every", 100, "Steps between records of metrics.jsonl.")
-flags.DEFINE_integer("checkpoint_every", 1000, "Steps between checkpoints, a multiple of it.")
-flags.DEFINE_integer(
-    "keep",
-    3,
-    "How many checkpoints are kept, beside the best: of the least validation loss under fixed "
-    "multipliers, the last that met every tolerance on validation data under learned ones; "
-    "under fixed ones with critics none is the best, for weak critics make the loss small.",
-)
-flags.DEFINE_enum(
-    "on_nan",
-    "stop",
-    ON_NAN,
-    "Where a loss or gradient is not finite: stop, or skip that batch and count it.",
-)
+flags.adopt_module_key_flags(options)
 
 DEFAULT_STEPS = 5000
 
@@ -168,7 +52,7 @@ def config_from_flags() -> RunConfig:
         imports.load([module])
     names = set(RunConfig.__dataclass_fields__) - apart
     values: dict[str, Any] = {name: _FLAGS[name].value for name in names}
-    if not values["steps"] and not values["epochs"]:
+    if values["steps"] is None and values["epochs"] is None:
         values["steps"] = DEFAULT_STEPS
     values["imports"] = command.imported()
     values["term_options"] = parse_term_options(_FLAGS.term_option)
