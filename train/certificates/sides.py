@@ -75,7 +75,8 @@ def of_constraint(
         found["interval"] = [whole.lower.limit, whole.upper.limit]
         if relative and neutral and (best := _whole_mmd(neutral[1])):
             parts = [(1.0, _against(whole, best, factor))]
-            found |= _here(best.lower.value, declared)
+            # MMD's estimate may be negative, MMD is not.
+            found |= _here(best.lower.value, declared, least=0.0)
     elif relative and neutral and exact == column:
         best = neutral[0].constraints[index]
         if np.all(np.isfinite(best)):
@@ -92,8 +93,8 @@ def of_constraint(
     return found
 
 
-def _here(best: float, declared: Any) -> dict[str, float]:
-    return {"best_here": best, "tolerance_here": declared.at(best)}
+def _here(best: float, declared: Any, least: float = -math.inf) -> dict[str, float]:
+    return {"best_here": best, "tolerance_here": declared.at(max(best, least))}
 
 
 def _whole_mmd(bounds: Bounds | None) -> Any:

@@ -50,7 +50,7 @@ class Best:
     def tolerances(self) -> dict[str, float]:
         """eps of each learned constraint."""
         return {
-            name: constraint.at_most.at(self.values[name])
+            name: constraint.at_most.at(constraint.reachable(self.values[name]))
             for name, constraint in _learned(self.objective).items()
         }
 

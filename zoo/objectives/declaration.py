@@ -90,6 +90,11 @@ class Constraint:
     def learned(self) -> bool:
         return self.at_most is not None
 
+    def reachable(self, estimate: float) -> float:
+        """Returns an estimate of the least value, or 0 for a divergence estimated below 0."""
+        known = self.subject.quantity == self.expression
+        return max(estimate, self.subject.range[0]) if known else estimate
+
     def __str__(self) -> str:
         text = self.expression
         if self.weight != 1:

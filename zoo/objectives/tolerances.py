@@ -81,7 +81,7 @@ def resolved(objective: Objective, best: Mapping[str, float]) -> Objective:
         if constraint.at_most is not None and constraint.at_most.needs_best:
             if constraint.expression not in best:
                 raise InputError(f"No best of {constraint.expression} was measured.")
-            eps = constraint.at_most.at(best[constraint.expression])
+            eps = constraint.at_most.at(constraint.reachable(best[constraint.expression]))
             constraint = Constraint(constraint.expression, constraint.weight, eps)
         constraints.append(constraint)
     return replace(objective, constraints=tuple(constraints))
@@ -98,6 +98,7 @@ def slacks(objective: Objective, best: Mapping[str, float]) -> list[float]:
     for _, constraint in objective.learned:
         assert constraint.at_most is not None
         reached = best.get(constraint.expression)
+        reached = None if reached is None else constraint.reachable(reached)
         if reached is not None and constraint.at_most.at(reached) > reached:
             found.append(constraint.at_most.at(reached) - reached)
         else:

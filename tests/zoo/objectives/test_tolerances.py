@@ -43,6 +43,16 @@ def test_tolerances_become_numbers():
         tolerances.resolved(objective, {JOINT: 100.0})
 
 
+def test_a_divergence_estimated_below_0_is_0():
+    objective = zoo.objective("lagvae_max")
+    # -ELBO of a density may truly be negative, MMD may not: no model would meet its tolerance.
+    best = {JOINT: -10.0, MMD: -5e-3}
+    resolved = tolerances.resolved(objective, best)
+    numbers = {c.expression: c.at_most.at(0) for _, c in resolved.learned}
+    assert numbers == pytest.approx({JOINT: -6.0, MMD: 5e-4})
+    assert tolerances.slacks(objective, best) == pytest.approx([4.0, 5e-4])
+
+
 def test_slack_on_the_command_line():
     objective = tolerances.with_slack(zoo.objective("lagvae_min"), "2")
     assert str(objective.learned[0][1].at_most) == "best + 2"
