@@ -44,7 +44,7 @@ class KernelPower:
     method: str
 
     def uninformative(self, at_most: float) -> str | None:
-        """Returns a sentence, without a full stop, on the failures that a tolerance admits, or None.
+        """Returns a sentence (without full stop) on the failures that a tolerance admits, or None.
 
         A failure is admitted if its squared MMD is at most `at_most`: meeting the tolerance does
         not exclude it.

@@ -22,9 +22,9 @@ from zoo.metrics.measured import around
 Pair = tuple[Any, Any]
 
 _LEAST = 32  # examples of each side
-_BLOCKS = 8  # fewer leave Student's interval too wide to be of use
+_BLOCKS = 8  # with fewer, Student's interval is too wide
 _FOLDS = 10
-_MAX_STRETCH = 1e4  # of the affine maps between lines, where one side has no spread
+_MAX_STRETCH = 1e4  # of the affine maps between lines, if one side has no spread
 
 
 def sw_upper(q: Any, p: Any, projections: int = 50, blocks: int = 16, seed: int = 0) -> Bound:

@@ -1,4 +1,4 @@
-"""What codes cost and what they leave unsaid: rate, distortion and their sum, -ELBO."""
+"""Rate, distortion and their sum, -ELBO."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from zoo.terms import rate
 
 @dataclasses.dataclass(frozen=True)
 class RateDistortion:
-    """A model's place in the rate-distortion plane, Alemi et al. "Fixing a Broken ELBO." 2018.
+    """A model's rate and distortion, Alemi et al. "Fixing a Broken ELBO." 2018.
 
     distortion  REC_x = -E_q(x,z) log p(x|z)
     rate        RATE  = E_q(x) KL(q(z|x)||p(z))

@@ -1,4 +1,4 @@
-"""How far reconstructions are from the images."""
+"""The squared error of reconstructions."""
 
 from __future__ import annotations
 
