@@ -252,7 +252,7 @@ def _pair(q: Any, p: Any) -> tuple[np.ndarray, np.ndarray]:
     q, p = (np.asarray(x, np.float64) for x in (q, p))
     if min(q.ndim, p.ndim) == 0 or min(len(q), len(p)) < _LEAST:
         raise InputError(
-            f"A bound on a distance was asked of samples of shapes {q.shape} and {p.shape}: give "
+            f"The samples for a bound on a distance have shapes {q.shape} and {p.shape}: give "
             f"{_LEAST} or more of each."
         )
     q, p = q.reshape(len(q), -1), p.reshape(len(p), -1)

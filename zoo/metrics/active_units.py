@@ -42,7 +42,7 @@ def active_units(model: Any, images: Any, threshold: float = THRESHOLD) -> Measu
     means = [np.asarray(mean, np.float64) for mean in of_batches]
     n = sum(map(len, means))
     if n < 2:
-        raise InputError(f"Active units were asked of {n} images: give two or more.")
+        raise InputError(f"There are {n} images for active units: give two or more.")
     mean = np.concatenate(means).reshape(n, -1)
     # A_k = Var_x( E[z_k|x] )
     variance = mean.var(axis=0, ddof=1)

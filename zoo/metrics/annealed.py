@@ -73,7 +73,7 @@ def bracket(model: Any, n: int = 64, annealing: Annealing | None = None, seed: i
       InputError: n is not positive, or as in `annealed_importance_sampling`.
     """
     if n < 1:
-        raise InputError(f"A bracket was asked of {n} images: give 1 or more.")
+        raise InputError(f"The number of images for a bracket is {n}: give 1 or more.")
     annealing = annealing or Annealing()
     z = model.prior.sample(n, seed=stateless_seed([seed, 1]))
     x = np.asarray(model.decode(z).sample(seed=stateless_seed([seed, 2])))
@@ -92,7 +92,7 @@ def bracket(model: Any, n: int = 64, annealing: Annealing | None = None, seed: i
 
 def _annealed(found: list[np.ndarray], annealing: Annealing) -> Annealed:
     if not found:
-        raise InputError("Annealed importance sampling was asked of no images: give some.")
+        raise InputError("There are no images for annealed importance sampling: give some.")
     log_likelihood, effective, acceptance, *rises = np.concatenate(found, axis=1)
     mean = float(acceptance.mean())
     return Annealed(log_likelihood, effective, mean, annealing, np.stack(rises))

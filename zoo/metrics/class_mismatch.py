@@ -35,7 +35,7 @@ def class_mismatch(predicted: Any, labels: Any, seed: int = 0) -> Measured:
     predicted, labels = np.asarray(predicted).ravel(), np.asarray(labels).ravel()
     if not len(predicted) or not len(labels):
         raise InputError(
-            f"Class shares were asked of {len(predicted)} samples and {len(labels)} labels: "
+            f"There are {len(predicted)} samples and {len(labels)} labels for class shares: "
             "give some of both."
         )
     classes, of_labels = np.unique(labels, return_counts=True)

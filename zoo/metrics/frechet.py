@@ -81,7 +81,7 @@ def _checked(samples: Any, data: Any) -> tuple[np.ndarray, np.ndarray]:
         raise InputError("A feature is not finite: the model has diverged, train it again.")
     if min(len(a), len(b)) < 2 * a.shape[1]:
         raise InputError(
-            f"Covariances of {a.shape[1]} features were asked of {min(len(a), len(b))} examples: "
+            f"There are {min(len(a), len(b))} examples for a covariance of {a.shape[1]} features: "
             f"give {2 * a.shape[1]} or more."
         )
     return a, b

@@ -69,7 +69,7 @@ def full_mmd(
     z = kernels.flatten(q)
     n = int(z.shape[0])
     if n < 4:
-        raise InputError(f"MMD over a data set was asked of {n} examples: give four or more.")
+        raise InputError(f"There are {n} examples for MMD over a data set: give four or more.")
     normal = None
     if hasattr(p, "log_prob"):
         normal = diagonal_normal(p) if k.profile is kernels.rbf else None

@@ -56,7 +56,7 @@ def implicit_bound(model: Any, images: Any, draws: int = 2000, seed: int = 0) ->
         posterior lie in a subspace.
     """
     if draws < 10:
-        raise InputError(f"A kernel density was asked of {draws} draws: give ten or more.")
+        raise InputError(f"There are {draws} draws for a kernel density: give ten or more.")
     rates, distortions, beyond, blurred = [], [], [], []
     for index, x in enumerate(_first(images)):
         posterior = model.encode(np.repeat(x[None], draws, axis=0))
@@ -74,7 +74,7 @@ def implicit_bound(model: Any, images: Any, draws: int = 2000, seed: int = 0) ->
         distortions.append(-np.mean(model.decode(z).log_prob(x[None]).numpy(), dtype=np.float64))
         blurred.append(blur(e, h, float(log_e.mean())))
     if not rates:
-        raise InputError("A bound was asked of no images: give some.")
+        raise InputError("There are no images for a bound: give some.")
     lost = float(np.mean(blurred))
     by = f"kernel densities of {draws} draws of each posterior"
     note = (

@@ -64,7 +64,7 @@ def mutual_information_by_kernels(
         log_own.append(posterior.log_prob(z).numpy())
     n = sum(map(len, codes))
     if n < 10:
-        raise InputError(f"A kernel density was asked of {n} images: give ten or more.")
+        raise InputError(f"There are {n} images for a kernel density: give ten or more.")
     z = np.concatenate(codes).astype(np.float64)
     e, log_det = whitened(z)
     order = np.random.default_rng(seed).permutation(n)

@@ -106,7 +106,7 @@ def importance_sampling(
         of_batch = np.concatenate([np.stack(means), log_mean.rises(log_sums, total)])
         found.append(of_batch[:, :count].astype(np.float64))
     if not found:
-        raise InputError("Importance sampling was asked of no images: give some.")
+        raise InputError("There are no images for importance sampling: give some.")
     log_likelihood, elbo, log_squares, *rises = np.concatenate(found, axis=1)
     # ESS = (sum w)^2 / sum w^2
     effective = np.clip(total * np.exp(2 * log_likelihood - log_squares), 1.0, total)

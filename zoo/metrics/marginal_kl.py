@@ -42,7 +42,7 @@ def marginal_kl(model: Any, images: Any, seed: int = 0) -> Measured:
         log_prior.append(model.prior.log_prob(z).numpy())
     n = sum(map(len, codes))
     if n < 4:
-        raise InputError(f"A marginal KL was asked of {n} images: give four or more.")
+        raise InputError(f"There are {n} images for a marginal KL: give four or more.")
     own, prior = (np.concatenate(parts).astype(np.float64) for parts in (log_own, log_prior))
     log_others = log_aggregate_posterior(posteriors, np.concatenate(codes), without_own=True)
     # 1/N sum_j q(z_i|x_j) = (N-1)/N 1/(N-1) sum_{j != i} q(z_i|x_j) + 1/N q(z_i|x_i)

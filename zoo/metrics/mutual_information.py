@@ -132,7 +132,7 @@ def mutual_information(
         distortions.append(-model.decode(z).log_prob(x).numpy())
     n = sum(map(len, codes))
     if n < 2:
-        raise InputError(f"Information was asked of {n} images: give two or more.")
+        raise InputError(f"There are {n} images for mutual information: give two or more.")
     own = np.concatenate(log_own).astype(np.float64)
     log_others = log_aggregate_posterior(posteriors, np.concatenate(codes), without_own=True)
     # 1/N sum_j q(z_i|x_j) = (N-1)/N 1/(N-1) sum_{j != i} q(z_i|x_j) + 1/N q(z_i|x_i)

@@ -75,7 +75,7 @@ def pairing(translate: Callable[[Any], Any], x: Any, partners: Any, seed: int = 
         )
     n = len(partners)
     if n < 2:
-        raise InputError(f"A pairing was asked of {n} pairs: give two or more.")
+        raise InputError(f"There are {n} pairs for a pairing: give two or more.")
     translated, partners = translated.reshape(n, -1), partners.reshape(n, -1)
     others = _random_cycle(n, seed)
     true_errors, random_errors, hits = np.empty(n), np.empty(n), np.empty(n)

@@ -37,9 +37,12 @@ def sigma_opt(model: Any, images: Any, seed: int = 0) -> float:
     for x, g in _reconstructions(model, images, seed):
         total, count = total + float(np.sum((x - g) ** 2)), count + x.size
     if not count:
-        raise InputError("sigma_opt was asked of no images: give some of the training set.")
+        raise InputError("There are no images for sigma_opt: give some of the training set.")
     if total == 0.0:
-        raise InputError("Every image is reconstructed exactly: sigma_opt is 0, a density is none.")
+        raise InputError(
+            "Every image is reconstructed exactly, so that sigma_opt is 0 and no density exists: "
+            "leave this measure out."
+        )
     return math.sqrt(total / count)
 
 
@@ -132,7 +135,7 @@ def _reconstructions(model: Any, images: Any, seed: int) -> Iterator[tuple[np.nd
 
 def _joined(values: list[np.ndarray]) -> np.ndarray:
     if not values:
-        raise InputError("A distortion was asked of no images: give some.")
+        raise InputError("There are no images for a distortion: give some.")
     return np.concatenate(values)
 
 

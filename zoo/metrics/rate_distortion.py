@@ -48,7 +48,7 @@ def rate_distortion(model: Any, images: Any, seed: int = 0) -> RateDistortion:
         # REC_x = -log p(x|z)
         distortions.append(-model.decode(z).log_prob(x).numpy())
     if not rates:
-        raise InputError("Rate and distortion were asked of no images: give some.")
+        raise InputError("There are no images for rate and distortion: give some.")
     r = np.concatenate(rates).astype(np.float64)
     d = np.concatenate(distortions).astype(np.float64)
     return RateDistortion(

@@ -66,8 +66,8 @@ def semi_supervised_error(
     each = labelled // len(classes)
     if len(classes) < 2 or each < 2 or each > counts.min():
         raise InputError(
-            f"{labelled} labels were asked of {len(classes)} classes, the smallest of "
-            f"{counts.min()} examples: each class gives {each}, and must have them and 2 or more."
+            f"{labelled} labels in {len(classes)} classes are {each} for each, and the smallest "
+            f"class has {counts.min()}: give 2 or more for each class, and no more than it has."
         )
     rng = np.random.default_rng(seed)
     errors, chosen = [], []

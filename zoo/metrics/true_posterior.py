@@ -153,6 +153,6 @@ def _checked(model: Any, x: Any, **numbers: int) -> tf.Tensor:
             raise InputError(f"{name} is {number!r}: give 1 or more.")
     x = tf.cast(tf.convert_to_tensor(x), tf.float32)
     if not x.shape[0]:
-        raise InputError("Posterior samples were asked for no images: give some.")
+        raise InputError("There are no images for posterior samples: give some.")
     check_densities(model, x[:1])
     return x
