@@ -55,8 +55,7 @@ class Aggregate:
         """
         if len(images) < BLOCKS:
             raise InputError(
-                f"An aggregate posterior of {len(images)} images was asked for: give {BLOCKS} or "
-                "more."
+                f"There are {len(images)} images for an aggregate posterior: give {BLOCKS} or more."
             )
         posteriors, codes, log_own = [], [], []
         for index, start in enumerate(range(0, len(images), _ROWS)):

@@ -94,7 +94,7 @@ class Samples:
         n = len(held_out)
         if n < _LEAST:
             raise InputError(
-                f"Bounds by a critic were asked of {n} held-out examples: give {_LEAST} or more."
+                f"There are {n} held-out examples for bounds by a critic: give {_LEAST} or more."
             )
         half, last = n // 2, n // 2 + n // 5
         fit, choose = held_out.part(0, half), held_out.part(half, last)

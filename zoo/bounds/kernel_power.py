@@ -44,7 +44,7 @@ class KernelPower:
     method: str
 
     def uninformative(self, at_most: float) -> str | None:
-        """Returns a sentence on the failures that a tolerance admits, without a full stop, or None.
+        """Returns a sentence (without full stop) on the failures that a tolerance admits, or None.
 
         A failure is admitted if its squared MMD is at most `at_most`: meeting the tolerance does
         not exclude it.
@@ -103,7 +103,7 @@ def mmd_power(
     if normal is None:
         y = np.asarray(kernels.flatten(y))
         if len(y) < 4:
-            raise InputError(f"A kernel's power was asked of {len(y)} samples: give four or more.")
+            raise InputError(f"There are {len(y)} samples for a kernel's power: give four or more.")
         return _of_samples(y, kernel, bandwidth, scales)
     m, s = (np.asarray(x, np.float64).ravel() for x in (normal.mean(), normal.stddev()))
     values = []

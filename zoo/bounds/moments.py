@@ -26,7 +26,7 @@ class MomentMatched:
     def __init__(self, codes: np.ndarray):
         z = np.asarray(codes, np.float64)
         if len(z) < 2 or not np.all(np.isfinite(z)):
-            raise InputError(f"Moments were asked of {len(z)} codes: give two or more, all finite.")
+            raise InputError(f"There are {len(z)} codes for moments: give two or more, all finite.")
         n, k = z.shape
         self.mean = z.mean(axis=0)
         covariance = np.atleast_2d(np.cov(z, rowvar=False))

@@ -70,9 +70,11 @@ def power(
       InputError: the tolerance is not positive, or the pool is too small.
     """
     if not at_most > 0:
-        raise InputError(f"Power was asked at a tolerance of {at_most!r}: give one above 0.")
+        raise InputError(f"The tolerance for a critic's power is {at_most!r}: give one above 0.")
     if len(pool[0]) < 100:
-        raise InputError(f"Power was asked of a pool of {len(pool[0])}: give 100 samples or more.")
+        raise InputError(
+            f"The pool for a critic's power has {len(pool[0])}: give 100 samples or more."
+        )
     found = []
     for index, size in enumerate((at_most, 2.0 * at_most)):
         limits = [

@@ -22,9 +22,9 @@ from zoo.metrics.measured import around
 Pair = tuple[Any, Any]
 
 _LEAST = 32  # examples of each side
-_BLOCKS = 8  # fewer leave Student's interval too wide to be of use
+_BLOCKS = 8  # with fewer, Student's interval is too wide
 _FOLDS = 10
-_MAX_STRETCH = 1e4  # of the affine maps between lines, where one side has no spread
+_MAX_STRETCH = 1e4  # of the affine maps between lines, if one side has no spread
 
 
 def sw_upper(q: Any, p: Any, projections: int = 50, blocks: int = 16, seed: int = 0) -> Bound:
@@ -252,7 +252,7 @@ def _pair(q: Any, p: Any) -> tuple[np.ndarray, np.ndarray]:
     q, p = (np.asarray(x, np.float64) for x in (q, p))
     if min(q.ndim, p.ndim) == 0 or min(len(q), len(p)) < _LEAST:
         raise InputError(
-            f"A bound on a distance was asked of samples of shapes {q.shape} and {p.shape}: give "
+            f"The samples for a bound on a distance have shapes {q.shape} and {p.shape}: give "
             f"{_LEAST} or more of each."
         )
     q, p = q.reshape(len(q), -1), p.reshape(len(p), -1)

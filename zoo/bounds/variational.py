@@ -139,7 +139,7 @@ class _Change:
 
 
 def _changes(candidate: Candidate, reverse: bool) -> list[_Change]:
-    # Values of e^V that fewer than about one sample shows make its mean unreliable.
+    # P_b(e^V > c) <= 1/c: clip at the c that at most 20 samples can be expected to exceed.
     n, draws = candidate.read.at_b.shape
     most = max(math.log(n * draws) - 3.0, 0.5)
     cuts = sorted({min(cut, most) for cut in _CUTS})

@@ -89,8 +89,7 @@ class BaseConditional(keras.layers.Layer):
         """Returns the conditional's mean, [B, ...]; raises InputError if it has none."""
         if not self.has_mean:
             raise errors.InputError(
-                f"The mean of a conditional was asked for, and {self.kind} has none: use "
-                "mean_or_sample."
+                f"A conditional of the family {self.kind} has no mean: use mean_or_sample."
             )
         return self(inputs, training=training).mean()
 

@@ -115,7 +115,7 @@ def parse(text: str) -> Latents:
     names = Counter(block.name for block in blocks)
     if repeated := [name for name, times in names.items() if times > 1]:
         raise errors.InputError(
-            f"Several blocks of the latents are called {repeated[0]!r}: give each its own name."
+            f"Several blocks of the latents are called {repeated[0]!r}: give each another name."
         )
     return Latents(tuple(blocks))
 

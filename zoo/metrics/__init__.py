@@ -1,4 +1,4 @@
-"""What a trained model achieves: plain functions of a model, or of samples, and data."""
+"""Measures of a trained model: plain functions of a model or samples, and data."""
 
 from zoo.metrics.active_units import active_units
 from zoo.metrics.annealed import Annealed, Annealing, Bracket, annealed_importance_sampling, bracket

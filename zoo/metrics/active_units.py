@@ -1,4 +1,4 @@
-"""How many dimensions of the code say anything about the data."""
+"""The number of latent dimensions that depend on the data."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def active_units(model: Any, images: Any, threshold: float = THRESHOLD) -> Measu
 
         A_k = Var_x( E_q(z|x)[z_k] ) > threshold       Burda et al. 2016, section 5.2
 
-    The interval counts those whose A_k is above, or may be above, at two standard errors:
-    Var A_k ~= (m4 - A_k^2) / N with m4 the fourth central moment.
+    The interval counts the dimensions with A_k above the threshold by two standard errors, and
+    those with A_k above it less two: Var A_k ~= (m4 - A_k^2) / N with m4 the fourth central moment.
 
     Args:
       model: has `encode(x)`, a tfd distribution with a mean, over codes [K].
@@ -29,7 +29,7 @@ def active_units(model: Any, images: Any, threshold: float = THRESHOLD) -> Measu
       threshold: above 0, in the units of z squared.
 
     Returns:
-      measured: of K units, which `units` states.
+      measured: the number of active units; `units` states K.
 
     Raises:
       InputError: there are fewer than two images, the threshold is not positive, or q(z|x) has no
@@ -42,7 +42,7 @@ def active_units(model: Any, images: Any, threshold: float = THRESHOLD) -> Measu
     means = [np.asarray(mean, np.float64) for mean in of_batches]
     n = sum(map(len, means))
     if n < 2:
-        raise InputError(f"Active units were asked of {n} images: give two or more.")
+        raise InputError(f"There are {n} images for active units: give two or more.")
     mean = np.concatenate(means).reshape(n, -1)
     # A_k = Var_x( E[z_k|x] )
     variance = mean.var(axis=0, ddof=1)

@@ -16,29 +16,29 @@ from zoo.metrics.annealing import Annealed, Annealing, Bracket
 from zoo.metrics.batches import in_full_batches
 from zoo.metrics.log_joint import check_continuous, check_densities, log_joint
 
-_BATCH = 16  # images that are looked at together
-_WARM_UP = 40  # moves that the first step size is found with
+_BATCH = 16  # images per batch
+_WARM_UP = 40  # moves for the first step size
 
 
 def annealed_importance_sampling(
     model: Any, images: Any, annealing: Annealing | None = None, seed: int = 0
 ) -> Annealed:
-    """Estimates log p(x) of each image with chains that are led from q(z|x) to p(z|x).
+    """Estimates log p(x) of each image with chains annealed from q(z|x) to p(z|x).
 
         f_t(z) = f_0(z)^(1 - beta_t) f_1(z)^beta_t,   f_1 = p(x|z) p(z),  f_0 = q(z|x) or p(z)
         log w  = sum_t (beta_t - beta_{t-1}) (log f_1 - log f_0)(z_{t-1})
         log p(x) ~= log 1/C sum_c w_c
 
-    Neal "Annealed importance sampling." 2001; z_t is moved by Hamiltonian Monte Carlo that leaves
-    f_t as it is, with step sizes found in a run of their own, so that w is unbiased: log p(x) is
-    underestimated in expectation, by what `zoo.metrics.log_mean.bias` estimates from 64 chains or
-    more. Steps have the shape of the posterior's standard deviations.
+    Neal "Annealed importance sampling." 2001; z_t is moved by Hamiltonian Monte Carlo with
+    invariant density f_t. Step sizes come from a separate run, so that w is unbiased: log p(x) is
+    underestimated in expectation, by an amount that `zoo.metrics.log_mean.bias` estimates from 64
+    chains or more. Steps are scaled by the posterior's standard deviations.
 
     Args:
       model: has `encode(x)` and `decode(z)`, tfd distributions, and a `prior` on all of R^K.
       images: [N, ...], or batches [B, ...] of them.
       annealing: the options; `Annealing()` if None.
-      seed: of all noise.
+      seed: seed of all noise.
 
     Raises:
       InputError: there are no images, a density is missing, or codes are discrete or bounded.
@@ -54,18 +54,18 @@ def annealed_importance_sampling(
 
 
 def bracket(model: Any, n: int = 64, annealing: Annealing | None = None, seed: int = 0) -> Bracket:
-    """Brackets log p(x) of images that the model makes itself: bidirectional Monte Carlo.
+    """Brackets log p(x) of the model's samples: bidirectional Monte Carlo.
 
         z* ~ p(z), x ~ p(x|z*):  E forwards  <=  E_p(x) log p(x)  <=  E reverse
 
-    In reverse the chains go from z*, which is an exact draw of p(z|x), to f_0: their weights are
-    unbiased for 1/p(x). Where the two are near each other annealing is long enough, for simulated
-    images at least. Grosse et al. "Sandwiching the marginal likelihood using bidirectional Monte
-    Carlo." 2015; Wu et al. "On the Quantitative Analysis of Decoder-Based Generative Models." 2017.
+    Reverse chains go from z*, an exact draw of p(z|x), to f_0: their weights are unbiased for
+    1/p(x). If both ends are close, annealing is long enough, at least for simulated images. Grosse
+    et al. "Sandwiching the marginal likelihood using bidirectional Monte Carlo." 2015; Wu et al.
+    "On the Quantitative Analysis of Decoder-Based Generative Models." 2017.
 
     Args:
       model: as in `annealed_importance_sampling`.
-      n: how many images are simulated.
+      n: the number of simulated images.
       annealing: the options; `Annealing()` if None.
       seed: of all noise.
 
@@ -73,7 +73,7 @@ def bracket(model: Any, n: int = 64, annealing: Annealing | None = None, seed: i
       InputError: n is not positive, or as in `annealed_importance_sampling`.
     """
     if n < 1:
-        raise InputError(f"A bracket was asked of {n} images: give 1 or more.")
+        raise InputError(f"The number of images for a bracket is {n}: give 1 or more.")
     annealing = annealing or Annealing()
     z = model.prior.sample(n, seed=stateless_seed([seed, 1]))
     x = np.asarray(model.decode(z).sample(seed=stateless_seed([seed, 2])))
@@ -92,7 +92,7 @@ def bracket(model: Any, n: int = 64, annealing: Annealing | None = None, seed: i
 
 def _annealed(found: list[np.ndarray], annealing: Annealing) -> Annealed:
     if not found:
-        raise InputError("Annealed importance sampling was asked of no images: give some.")
+        raise InputError("There are no images for annealed importance sampling: give some.")
     log_likelihood, effective, acceptance, *rises = np.concatenate(found, axis=1)
     mean = float(acceptance.mean())
     return Annealed(log_likelihood, effective, mean, annealing, np.stack(rises))
@@ -104,9 +104,9 @@ def _check(model: Any, x: tf.Tensor) -> None:
 
 
 class _Program:
-    """Takes x [B, ...], exact z [B, K] or None, and a seed to the annealed chains' answers.
+    """Maps x [B, ...], exact z [B, K] or None, and a seed to the results of annealed chains.
 
-    They are, in rows [6, B], log p(x), the effective number of chains, the acceptance, and three
+    The results are rows [6, B]: log p(x), the effective number of chains, the acceptance, and three
     rises as in `Annealed`.
     """
 
@@ -136,7 +136,7 @@ class _Program:
         return np.stack([estimate, effective, np.asarray(acceptance, np.float64), *rises])
 
     def _ends(self, x: Any) -> tuple[Any, Any]:
-        """Returns what chains start from, and log f_0 and log f_1 as one function of z."""
+        """Returns the starting distribution, and log f_0 and log f_1 as one function of z."""
         posterior = self.model.encode(x)
 
         def both(z: Any) -> tuple[Any, Any]:
@@ -153,7 +153,7 @@ class _Program:
         return self.model.prior.sample([c, x.shape[0]], seed=seed)
 
     def _move(self, both: Any, posterior: Any, z: Any, beta: Any, log_step: Any, seed: Any) -> Any:
-        """Moves z once under f_beta."""
+        """Returns z after one move with invariant density f_beta."""
 
         def log_f(z: Any) -> Any:
             log_f0, log_f1 = both(z)
@@ -165,13 +165,13 @@ class _Program:
             if self.annealing.start == "posterior"
             else hamiltonian.stddev(self.model.prior, z[0])
         )
-        # the standard deviations of f_beta, were f_0 and f_1 normal
+        # the standard deviations of f_beta if f_0 and f_1 are normal
         scale = ((1.0 - beta) / s0**2 + beta / s1**2) ** -0.5
         step_size = tf.exp(log_step)[:, tf.newaxis] * scale
         return hamiltonian.move(log_f, z, step_size, self.annealing.leapfrog, seed)
 
     def _find_steps(self, x: Any, seed: Any) -> Any:
-        """Returns log step sizes [T + 1, B] that suit f_0 ... f_T, found on the way."""
+        """Returns log step sizes [T + 1, B] for f_0 ... f_T, adapted in one annealing run."""
         betas = tf.concat([tf.zeros(_WARM_UP), self.annealing.betas], axis=0)
         total = int(betas.shape[0])
         posterior, both = self._ends(x)

@@ -1,4 +1,4 @@
-"""How chains are annealed, and what they say about log p(x)."""
+"""Options and results of annealed importance sampling."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from zoo.metrics.measured import Measured
 
 @dataclasses.dataclass(frozen=True)
 class Annealing:
-    """How the chains go from where they start to the posterior.
+    """The options of chains that are annealed to the posterior.
 
     Attributes:
-      chains: for each image.
+      chains: the number of chains for each image.
       temperatures: T, steps from beta = 0 to 1: sigmoidal, as in Wu et al. 2017, appendix.
-      leapfrog: steps of each Hamiltonian move.
-      start: "posterior", q(z|x), which is near the goal, or "prior", p(z), which knows nothing of
-        an encoder.
-      jit_compile: by XLA.
+      leapfrog: leapfrog steps of each Hamiltonian move.
+      start: "posterior", q(z|x), which is close to p(z|x), or "prior", p(z), which needs no
+        encoder.
+      jit_compile: whether XLA compiles the chains.
     """
 
     chains: int = 8
@@ -40,22 +40,22 @@ class Annealing:
 
     @property
     def betas(self) -> np.ndarray:
-        """0 = beta_0 < ... < beta_T = 1."""
+        """The inverse temperatures 0 = beta_0 < ... < beta_T = 1."""
         s = 1.0 / (1.0 + np.exp(-4.0 * np.linspace(-1.0, 1.0, self.temperatures + 1)))
         return ((s - s[0]) / (s[-1] - s[0])).astype(np.float32)
 
 
 @dataclasses.dataclass(frozen=True)
 class Annealed:
-    """What annealed chains say about each of N examples, in nats.
+    """The results of annealed chains for each of N examples, in nats.
 
     Attributes:
       log_likelihood: [N]; in expectation at most log p(x) forwards, at least log p(x) in reverse.
       effective: [N], the effective number of chains.
       acceptance: the mean over all moves.
       annealing: the options.
-      rises: [3, N], by how much log_likelihood rose with the last doublings of the chains, as
-        `zoo.metrics.log_mean.rises` returns them; in reverse, of -log_likelihood.
+      rises: [3, N], the increases of log_likelihood (in reverse, of -log_likelihood) with the last
+        doublings of the chains, from `zoo.metrics.log_mean.rises`.
     """
 
     log_likelihood: np.ndarray
@@ -66,17 +66,17 @@ class Annealed:
 
     @functools.cached_property
     def bias(self) -> log_mean.Bias:
-        """How far the mean of log_likelihood is too low, forwards."""
+        """The downward bias of the mean of log_likelihood, forwards."""
         return log_mean.bias(self.rises, self.effective, self.annealing.chains, "chain")
 
     @property
     def measured(self) -> Measured:
-        """The mean log likelihood, forwards; with fewer than 64 chains a bound from below."""
+        """The mean log likelihood, forwards; a lower bound with fewer than 64 chains."""
         return self.bias.measured(self.log_likelihood, self._kind, self._notes)
 
     @property
     def mean(self) -> Measured:
-        """The mean of `log_likelihood`, whose interval allows for noise alone."""
+        """The mean of `log_likelihood`, with an interval for noise but not for bias."""
         return Measured.of_mean(self.log_likelihood, self._kind, self._notes)
 
     @property
@@ -103,12 +103,12 @@ class Annealed:
 
 @dataclasses.dataclass(frozen=True)
 class Bracket:
-    """E_p(x) log p(x) of simulated images, from below and from above.
+    """A lower and an upper bound on E_p(x) log p(x) of simulated images.
 
     Attributes:
-      lower: forwards, to the posterior; a bound from below, its interval has no upper end.
-      upper: in reverse, from the z that each image was made of, an exact draw of its posterior; a
-        bound from above, its interval has no lower end.
+      lower: forwards, to the posterior; a lower bound, so its interval has no upper end.
+      upper: in reverse, from the z that each image was decoded from, an exact draw of its
+        posterior; an upper bound, so its interval has no lower end.
     """
 
     lower: Measured
@@ -116,5 +116,5 @@ class Bracket:
 
     @property
     def gap(self) -> float:
-        """upper - lower: neither is further from the truth."""
+        """upper - lower, the largest possible error of each bound."""
         return self.upper.value - self.lower.value

@@ -1,4 +1,4 @@
-"""Whether samples are of the classes that data are of, in the shares that data are."""
+"""The divergence between the class distributions of samples and of data."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from zoo.metrics.measured import Measured
 
 
 def class_mismatch(predicted: Any, labels: Any, seed: int = 0) -> Measured:
-    """Measures the distance of the samples' class distribution from the data's.
+    """Measures the divergence of the samples' class distribution from that of the data.
 
         l_ce(c, c') = -c^T (log c' - log c) = KL(c || c')          [V] section 5.2, figure 6 (C)
 
-    c are the shares of the labels; c' those of a classifier's decisions about samples, with half
-    a sample added to each class, so that a class that is never generated costs much but not
-    infinitely much. Of M samples in K classes the estimate is too large by about (K - 1) / 2M
-    where c' is c; the interval is for infinitely many samples.
+    c are the shares of the labels, c' those of a classifier's decisions on samples. c' has half a
+    sample added to each class, so that a class without samples gives a large but finite value. If
+    c' = c, the estimate from M samples in K classes is too large by about (K - 1) / 2M; the
+    interval is for infinitely many samples.
 
     Args:
-      predicted: [M], the classes that a classifier finds in samples.
+      predicted: [M], the classes of samples by a classifier.
       labels: [N], the classes of data.
-      seed: of the bootstrap over samples; the labels are taken as they are.
+      seed: seed of the bootstrap over samples; labels are not resampled.
 
     Returns:
       The mismatch in nats, 0 if the shares agree.
 
     Raises:
-      InputError: there are no samples or labels, or a sample is of a class no label has.
+      InputError: there are no samples or labels, or a sample has a class without labels.
     """
     predicted, labels = np.asarray(predicted).ravel(), np.asarray(labels).ravel()
     if not len(predicted) or not len(labels):
         raise InputError(
-            f"Class shares were asked of {len(predicted)} samples and {len(labels)} labels: "
+            f"There are {len(predicted)} samples and {len(labels)} labels for class shares: "
             "give some of both."
         )
     classes, of_labels = np.unique(labels, return_counts=True)

@@ -1,4 +1,4 @@
-"""Functions of the shares of classes, and how far they can be trusted."""
+"""Shares of classes, and intervals of functions of them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ RESAMPLES = 2000
 
 
 def shares(counts: np.ndarray) -> np.ndarray:
-    """Returns the shares of classes with half an example added to each, so that none is zero.
+    """Returns the shares of classes, with half an example added to each so that none is 0.
 
         s_k = (n_k + 1/2) / (n + K/2)
 
     Args:
-      counts: [..., K], how many examples are of each class.
+      counts: [..., K], the number of examples of each class.
     """
     counts = np.asarray(counts, np.float64) + 0.5
     return counts / counts.sum(axis=-1, keepdims=True)
@@ -28,14 +28,14 @@ def interval(
 
         [2 f(n) - f*_97.5%,  2 f(n) - f*_2.5%],   n* ~ Multinomial(n, shares(n))
 
-    Reflected, the quantiles undo the bias of a curved f, which percentiles would double: where f
-    is at its least (or greatest), as a divergence between equal shares is, they reach it. Where
-    few classes are seen they may leave out f(n) itself, and are then extended to it.
+    The reflected quantiles remove the bias of a nonlinear f, which percentiles would double: at a
+    minimum or maximum of f, such as a divergence between equal shares, the interval reaches it. If
+    few classes occur the interval may exclude f(n), and is then extended to it.
 
     Args:
-      statistic: takes counts [..., K] to values [...].
+      statistic: maps counts [..., K] to values [...].
       counts: [K].
-      seed: of the resampling.
+      seed: seed of the resampling.
     """
     counts = np.asarray(counts)
     rng = np.random.default_rng(seed)

@@ -1,4 +1,4 @@
-"""A small classifier of labelled images, whose decisions and features judge samples."""
+"""A small classifier of labelled images, for measures of samples by classes and features."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from zoo.metrics.measured import Measured
 FEATURES = 64
 STEPS = 1500
 _BATCH = 128
-_BLOCK = 500  # images that are classified at once
-_VERSION = 1  # of the network and its training, in the names of saved ones
+_BLOCK = 500  # images per batch
+_VERSION = 1  # of the network and its training, in file names of the cache
 
 
 @dataclasses.dataclass(frozen=True)
 class Classifier:
-    """A convolutional classifier, and how often it is right about images it was not trained on.
+    """A convolutional classifier with its held-out accuracy.
 
     Attributes:
       network: [B, H, W, C] -> (features [B, 64], logits [B, K]).
       classes: [K], the labels in the order of the logits.
-      accuracy: on the held-out labelled images.
-      fingerprint: of the data, seed and length of its training: equal ones, equal weights.
+      accuracy: the accuracy on held-out labelled images.
+      fingerprint: hash of data, seed and length of training, which determine the weights.
     """
 
     network: Callable[[Any], Any]
@@ -42,7 +42,7 @@ class Classifier:
 
     @property
     def name(self) -> str:
-        """What features of this network are called where values are reported."""
+        """The name of its features in reports."""
         return (
             f"{FEATURES} features of the project's classifier {self.fingerprint[:8]}, test "
             f"accuracy {self.accuracy.value:.3f}"
@@ -62,20 +62,20 @@ def train_classifier(
     steps: int = STEPS,
     cache: str | os.PathLike[str] | None = None,
 ) -> Classifier:
-    """Trains a classifier on labelled images, or reads it where it was trained before.
+    """Trains a classifier on labelled images, or reads it from the cache.
 
-    Convolutions of 5x5 and 3x3 that halve the sides down to 7 or less, a dense layer of 64
-    rectified features, softmax; Adam on batches of 128, each shifted by up to a fourteenth of the
-    side, with a learning rate that falls from 1e-3 to 0 as a cosine. Weights, order and so the
-    result depend on the seed alone. On 28 x 28 images it takes 10 to 30 seconds on two cores.
+    It has convolutions of 5x5 and 3x3 that halve the sides down to 7 or less, a dense layer of 64
+    ReLU features, and softmax. It is trained by Adam on batches of 128 with shifts of up to a
+    fourteenth of the side, and a learning rate with cosine decay from 1e-3 to 0. The result depends
+    only on the data and the seed. On 28 x 28 images it takes 10 to 30 seconds on two cores.
 
     Args:
       images: [N, H, W, C] in [0, 1].
       labels: [N], whole numbers.
-      held_out, held_out_labels: what its accuracy is measured on.
-      seed: of weights and order.
-      steps: batches of training.
-      cache: a folder of classifiers, read if this one is there and written if it is not.
+      held_out, held_out_labels: images and labels for the accuracy.
+      seed: seed of weights and order.
+      steps: the number of training batches.
+      cache: a folder of trained classifiers, which is read, and written if this one is missing.
 
     Raises:
       InputError: images and labels differ in number, or all labels are equal.
@@ -106,7 +106,7 @@ def train_classifier(
 
 
 def _read(path: Path, image_shape: tuple[int, ...], classes: int, seed: int) -> Any:
-    """Returns the classifier with the weights in a file, None if it does not hold them."""
+    """Returns the classifier with the weights in a file; None if the file is not valid."""
     if not path.is_file():
         return None
     network = _network(image_shape, classes, seed)
@@ -151,7 +151,7 @@ def _trained(
         return tf.ensure_shape(shifted, (batch, *images.shape[1:])), tf.gather(y, index)
 
     batches = tf.data.Dataset.from_tensor_slices((order, corners)).map(one)
-    # Another name for the network's variables: the loss is of the logits alone.
+    # Shares the network's variables; the loss needs only the logits.
     classifier = keras.Model(network.inputs, network.outputs[1])
     classifier.compile(
         keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(1e-3, steps)),

@@ -1,4 +1,4 @@
-"""Whether a categorical code agrees with labels it has never seen."""
+"""The agreement of a categorical code with labels that were not used in training."""
 
 from __future__ import annotations
 
@@ -13,21 +13,22 @@ from zoo.metrics.measured import Measured
 
 
 def cluster_accuracy(codes: Any, labels: Any) -> Measured:
-    """Measures how many examples a categorical code puts into the class it stands for.
+    """Measures the accuracy of a categorical code under the best matching of codes and classes.
 
         max over one-to-one matchings m of codes and classes   1/N sum_i 1[ m(c_i) = y_i ]
 
-    The best matching is found exactly (Kuhn 1955). As in Yang et al. "Image clustering using
-    local discriminant models." 2010: a code or class without a partner is wrong throughout.
-    Of few examples the best matching is too good in expectation. Chosen on one half of them and
-    read on the other, it is not good enough: the interval spans both.
+    The best matching is found exactly (Kuhn 1955). As in Yang et al. "Image clustering using local
+    discriminant models." 2010, all examples of a code or class without a partner are wrong.
+    With few examples the accuracy of the best matching is too high in expectation. A matching
+    chosen on one half and evaluated on the other gives a value that is too low: the interval spans
+    both.
 
     Args:
-      codes: [N] code values, or [N, K] their probabilities, whose largest counts.
+      codes: [N] code values, or [N, K] probabilities, of which the largest counts.
       labels: [N].
 
     Returns:
-      The share, 1 if every class has a value of its own.
+      The accuracy, a share; 1 if every class has one code value.
 
     Raises:
       InputError: there are no examples, or codes and labels differ in number.
@@ -42,7 +43,7 @@ def cluster_accuracy(codes: Any, labels: Any) -> Measured:
     classes, columns = np.unique(labels, return_inverse=True)
     best = _matched(rows, columns, len(used), len(classes))
     hits = best[rows, columns].astype(np.float64)
-    # each half under the best matching of the other; in random halves, as examples may be sorted
+    # each half under the best matching of the other; random halves, because examples may be sorted
     half = np.random.default_rng(0).permutation(len(rows)) % 2
     others = np.stack(
         [_matched(rows[half != h], columns[half != h], len(used), len(classes)) for h in (0, 1)]
@@ -66,7 +67,7 @@ def cluster_accuracy(codes: Any, labels: Any) -> Measured:
 
 
 def _matched(rows: np.ndarray, columns: np.ndarray, codes: int, classes: int) -> np.ndarray:
-    """Returns the best matching, bool [codes, classes]: its cells hold the most examples."""
+    """Returns the matching with the most examples, bool [codes, classes]."""
     table = np.zeros((codes, classes), np.int64)
     np.add.at(table, (rows, columns), 1)
     matched = np.zeros(table.shape, bool)

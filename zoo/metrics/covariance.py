@@ -1,4 +1,4 @@
-"""How much of its space q(z) fills: the log determinant of its covariance."""
+"""The log determinant of the covariance of q(z), which shows unused dimensions."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class LogDeterminant:
     Attributes:
       total: the sum of the logarithms of the covariance's eigenvalues.
       per_dimension: their mean, total / K.
-      log_variances: log Var[z_k], [K]; they sum to the total where codes are uncorrelated, and to
-        more elsewhere.
+      log_variances: log Var[z_k], [K]; their sum is the total if codes are uncorrelated, otherwise
+        it is larger.
     """
 
     total: Measured
@@ -30,19 +30,19 @@ class LogDeterminant:
 
 
 def log_det_covariance(z: Any) -> LogDeterminant:
-    """Measures how much of its space q(z) fills, from its samples.
+    """Measures the log determinant of the covariance of q(z), from samples.
 
         log det Cov[q(z)],   Cov = 1/(N-1) sum_i (z_i - m)(z_i - m)^T         [V] section 5
 
-    Less the bias of normal samples, K log(2/(N-1)) + sum_k digamma((N-k)/2), about -K (K+1) / 2N.
-    The interval comes from the derivative, d log det C = tr(C^-1 dC), to which z_i adds
+    The bias of normal samples, K log(2/(N-1)) + sum_k digamma((N-k)/2), about -K (K+1) / 2N, is
+    subtracted. The interval uses the derivative d log det C = tr(C^-1 dC), to which z_i contributes
     (z_i - m)^T C^-1 (z_i - m) - K.
 
     Args:
       z: [N, K], one sample of q(z|x) for each x; N above K + 3.
 
     Raises:
-      InputError: there are too few codes, or they lie in a subspace, where the value is -inf.
+      InputError: there are too few codes, or they lie in a subspace, so that the value is -inf.
     """
     z = np.asarray(z, np.float64)
     n, k = z.reshape(len(z), -1).shape

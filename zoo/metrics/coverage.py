@@ -1,4 +1,4 @@
-"""Whether samples have collapsed: the classes they reach and how much they differ."""
+"""Mode collapse: the classes that samples reach, and the diversity of samples."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from zoo.metrics import class_shares
 from zoo.metrics.measured import Measured, around
 
 REACHED = 0.1
-_BLOCK = 500  # rows of distances that are in memory at once
+_BLOCK = 500  # rows of distances in memory
 
 
 @dataclasses.dataclass(frozen=True)
 class Coverage:
-    """What of the data samples cover, and whether they have collapsed.
+    """How much of the data samples cover, and whether the model has collapsed.
 
-    A model has collapsed when its samples are of few classes, or hardly differ:
+    A model has collapsed if its samples have few classes or little diversity:
 
         H(c') < H(c) / 2   or   diversity < 1/2
 
-    H(c) / 2 is log(10) / 2 = 1.15 nats for digits: the entropy of three equal classes of ten, and
-    a little. Half the data's diversity is more than blur takes and less than repetition does.
+    For digits H(c) / 2 is log(10) / 2 = 1.15 nats, slightly above the entropy of three equal
+    classes. Blurred samples keep more than half of the data's diversity, repeated samples less.
 
     Attributes:
-      reached: the share of classes to which samples come at least a tenth as often as data do.
+      reached: the share of classes that samples have at least a tenth as often as data.
       entropy: H(c') of the classes of samples, in nats.
       data_entropy: H(c) of the classes of data.
-      diversity: mean distance of two samples' features, over that of two data's.
-      within: the same of two of one class, the mean over the classes that samples reach; it finds
-        a model with one image to each class. None if no class has two samples and two data.
+      diversity: the mean distance between features of two samples, divided by that of two data.
+      within: the same within classes, averaged over the classes that samples reach; it detects a
+        model with one image per class. None if no class has two samples and two data.
     """
 
     reached: float
@@ -49,7 +49,7 @@ class Coverage:
 
     @property
     def verdict(self) -> str:
-        """Whether it has collapsed, in words."""
+        """A sentence on whether the model has collapsed."""
         return (
             f"{'collapsed' if self.collapsed else 'not collapsed'}: class entropy "
             f"{self.entropy.value:.3g} of {self.data_entropy:.3g} nats, diversity "
@@ -64,21 +64,21 @@ def coverage(
     data_classes: Any,
     seed: int = 0,
 ) -> Coverage:
-    """Measures what of the data samples cover.
+    """Measures how much of the data samples cover.
 
         diversity = mean_{i<j} |f(x_i) - f(x_j)| of samples / the same of data
         H(c')     = - sum_k c'_k log c'_k
 
     Args:
-      sample_features: [N, F], of a network that knows the classes.
-      sample_classes: [N], a classifier's decisions about the samples.
+      sample_features: [N, F], features of a classifier.
+      sample_classes: [N], a classifier's decisions on samples.
       data_features: [M, F].
-      data_classes: [M], the same classifier's decisions about data, or labels.
-      seed: of the bootstrap of the entropy.
+      data_classes: [M], the same classifier's decisions on data, or labels.
+      seed: seed of the bootstrap of the entropy.
 
     Raises:
-      InputError: shapes that do not fit, features that are not finite or all equal in the data,
-        or fewer than 4 examples.
+      InputError: shapes do not fit, features are not finite or all equal in the data, or there are
+        fewer than 4 examples.
     """
     f, g = np.asarray(sample_features, np.float64), np.asarray(data_features, np.float64)
     c, d = np.asarray(sample_classes), np.asarray(data_classes)

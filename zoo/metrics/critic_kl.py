@@ -1,4 +1,4 @@
-"""KL(q(z)||p(z)) from samples alone, by a critic trained for the purpose."""
+"""KL(q(z)||p(z)) from samples, by a fresh critic."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from zoo.metrics.measured import Measured, around
 from zoo.terms import density_ratio
 
 _BATCH = 256
-_STEPS = 50  # between two looks at the codes that choose when to stop
-_FRESH = 100_000  # samples of p(z) that the answer rests on
-_SHARE = 0.01  # the most that one of them has of E_p[e^T]
+_STEPS = 50  # between two checks for early stopping
+_FRESH = 100_000  # samples of p(z) for the final estimate
+_SHARE = 0.01  # the largest share of one sample in E_p[e^T]
 
 
 def marginal_kl_by_critic(z: Any, prior: Any, seed: int = 0, rounds: int = 20) -> Measured:
@@ -25,21 +25,21 @@ def marginal_kl_by_critic(z: Any, prior: Any, seed: int = 0, rounds: int = 20) -
 
         KL(q(z)||p(z)) >= E_q[T] - log E_p[e^T]           Donsker and Varadhan 1983
 
-    with equality at T = log q/p, where logistic regression takes it: a network of z and z^2, whose
-    linear part is all that two diagonal normals need. It is trained on half of the codes, stopped
-    where the loss on a quarter is least, and read on the last quarter, beside 100,000 fresh samples
-    of the prior: so the value is in expectation too low, by KL(q||p e^T / E_p e^T). T is cut where
-    one sample of the prior would have more than a hundredth of E_p[e^T], as of larger terms, which
-    no sample shows, the log would be too low and the value too high (Ionides "Truncated Importance
-    Sampling." 2008): so it never exceeds log 1000. What the critic misses nothing tells: where q(z)
-    lies in thin parts of the space it is nats, and the critic reads as little on the codes it was
-    fitted to. So the interval has no upper end.
+    with equality at T = log q/p, the optimum of logistic regression. T is a network of z and z^2,
+    in which the log ratio of two diagonal normals is linear. It is trained on half of the codes,
+    with early stopping on a quarter, and evaluated on the last quarter with 100,000 fresh samples
+    of the prior. So the value is too low in expectation, by KL(q||p e^T / E_p e^T). T is clipped
+    where one sample of the prior would have more than a hundredth of E_p[e^T]: samples miss larger
+    terms, so that the log would be too low and the value too high (Ionides "Truncated Importance
+    Sampling." 2008). So the value never exceeds log 1000. The error of the critic is unknown: if
+    q(z) lies in thin parts of the space it can be several nats, and is not visible on the training
+    codes either. So the interval has no upper end.
 
     Args:
       z: [N, K], one sample of q(z|x) for each x, N at least 40.
-      prior: p(z), a tfd distribution; its samples are all that is used.
-      seed: of the critic, its batches and the prior's samples.
-      rounds: of 50 steps of training, each with 256 codes.
+      prior: p(z), a tfd distribution; only its samples are used.
+      seed: seed of the critic, its batches and the prior's samples.
+      rounds: rounds of 50 training steps, each with 256 codes.
 
     Raises:
       InputError: there are too few codes.
@@ -85,10 +85,10 @@ def marginal_kl_by_critic(z: Any, prior: Any, seed: int = 0, rounds: int = 20) -
 
 
 def _cut(t: np.ndarray) -> float:
-    """Returns the c where e^c is a hundredth of sum_i min(e^t_i, e^c)."""
+    """Returns the c for which e^c is a hundredth of sum_i min(e^t_i, e^c)."""
     t = np.sort(t)[::-1]
     rest = np.logaddexp.accumulate(t[::-1])[::-1]
-    # With the m largest cut: e^c = s (m e^c + sum of the others)
+    # With the m largest clipped: e^c = s (m e^c + sum of the others)
     cuts = (
         math.log(_SHARE) + float(rest[m]) - math.log(1.0 - _SHARE * m)
         for m in range(round(1.0 / _SHARE))
@@ -121,7 +121,7 @@ def _apply(network: keras.Model, z: np.ndarray) -> np.ndarray:
 def _train(
     network: keras.Model, train: np.ndarray, choose: np.ndarray, prior: Any, seed: int, rounds: int
 ) -> None:
-    """Leaves the network with the weights whose loss on `choose` was least."""
+    """Trains the network, and keeps the weights with the smallest loss on `choose`."""
     decay = keras.optimizers.schedules.CosineDecay(3e-3, rounds * _STEPS)
     optimizer = keras.optimizers.Adam(decay)
     optimizer.build(network.trainable_variables)

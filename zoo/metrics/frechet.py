@@ -10,24 +10,24 @@ from zoo.errors import InputError
 from zoo.metrics.measured import Measured
 
 RESAMPLES = 200
-_MOST_RESAMPLED = 256  # features; the time of each resampling grows as their cube
+_MOST_RESAMPLED = 256  # features; the time of a resampling is cubic in them
 
 
 def frechet_distance(samples: Any, data: Any, seed: int = 0) -> Measured:
-    """Measures the squared Frechet distance between normals of the features' moments.
+    """Measures the squared Frechet distance between normals with the moments of the features.
 
         |m - m'|^2 + tr( S + S' - 2 (S S')^(1/2) )
 
     Heusel et al. "GANs Trained by a Two Time-Scale Update Rule." NeurIPS 2017, eq. 6. With the
-    features of Inception it is FID; with others its values compare to those of the same features
-    only. The value, as usual, is of the moments as they are, too large by O(1/N); the interval, a
-    basic bootstrap of both sets, is of the distance between infinitely many, and so lower. More
-    than 256 features have none.
+    features of Inception it is FID; with other features, values are comparable only for the same
+    features. The value uses sample moments, as usual, and is too large by O(1/N). The interval, a
+    basic bootstrap of both sets, is for infinitely many examples, and so lower. With more than 256
+    features there is no interval.
 
     Args:
-      samples: [N, F], features of samples; 2 F or more of them.
+      samples: [N, F], features of samples, with N at least 2 F.
       data: [M, F], features of data.
-      seed: of the bootstrap.
+      seed: seed of the bootstrap.
 
     Returns:
       The squared distance, in the features' units squared.
@@ -81,7 +81,7 @@ def _checked(samples: Any, data: Any) -> tuple[np.ndarray, np.ndarray]:
         raise InputError("A feature is not finite: the model has diverged, train it again.")
     if min(len(a), len(b)) < 2 * a.shape[1]:
         raise InputError(
-            f"Covariances of {a.shape[1]} features were asked of {min(len(a), len(b))} examples: "
+            f"There are {min(len(a), len(b))} examples for a covariance of {a.shape[1]} features: "
             f"give {2 * a.shape[1]} or more."
         )
     return a, b

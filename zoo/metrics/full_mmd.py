@@ -17,9 +17,9 @@ from zoo.metrics.measured import NORMAL_95, Measured
 from zoo.terms import kernels
 from zoo.terms.diagonal_normal import diagonal_normal
 
-_MEDIAN_OF = 1000  # examples of each side that a median bandwidth is over
-_VARIANCE_OF = 1000  # examples that the largest variance is over
-_NORMAL_FROM = 1e5  # degrees or noncentrality, from which chi square is as good as normal
+_MEDIAN_OF = 1000  # examples of each side for a median bandwidth
+_VARIANCE_OF = 1000  # examples for the largest variance
+_NORMAL_FROM = 1e5  # degrees or noncentrality above which chi square is practically normal
 
 
 def full_mmd(
@@ -31,35 +31,35 @@ def full_mmd(
     seed: int = 0,
     block: int = 1024,
 ) -> Measured:
-    """The squared maximum mean discrepancy of all samples at once, by the U-statistic.
+    """The squared maximum mean discrepancy over all samples, by the U-statistic.
 
         MMD^2 = 1/(N (N-1)) sum_{i != j} h_ij                    Gretton et al. 2012, eq. 4
         h_ij  = k(z_i, z_j) + k(y_i, y_j) - k(z_i, y_j) - k(z_j, y_i)
 
-    Where p is a diagonal normal and the kernel an RBF the mean over y is exact, as in
+    If p is a diagonal normal and the kernel an RBF, the mean over y is in closed form, as in
     `zoo.terms.mmd_to_normal`: h_ij = k(z_i, z_j) - mu(z_i) - mu(z_j) + c.
 
-    MMD^2 is the squared length of a mean of N features, h_ij their inner products. Where noise
-    makes the value low it makes a plain standard error small too: near q = p the truth would then
-    lie above one interval in five. So the ends are the D at which 2.5% lie beyond the value, by a
-    noncentral chi square of the same mean and variance,
+    MMD^2 is the squared length of a mean of N features, with inner products h_ij. Noise that lowers
+    the value also lowers a plain standard error: near q = p, one interval in five would then lie
+    below the truth. So the ends are the D at which 2.5% lie beyond the value, by a noncentral chi
+    square with the same mean and variance,
 
         N MMD^2 / rho + nu ~ chi^2_nu(N D / rho),   nu = Var h / rho^2
         Var MMD^2 = 4 rho D / N + 2 Var h / N^2
 
-    where rho is the variance of the features along their mean, Var_i[E_j h_ij] / MMD^2. Near q = p,
-    where noise hides that mean, rho is their largest variance in any direction. For the upper end
-    a value below the median expected at q = p is replaced by that median.
+    where rho is the variance of the features along their mean, Var_i[E_j h_ij] / MMD^2. Near q = p
+    noise hides that mean, and rho is the largest variance of the features in any direction. For the
+    upper end, a value below the median expected at q = p is replaced by that median.
 
-    The N x N kernels are taken in blocks of block x block, each pair once; a few of these are all
-    the memory that is used (17 MB for 1024).
+    The N x N kernels are computed in blocks of block x block, each pair once; memory is that of a
+    few blocks (17 MB for 1024).
 
     Args:
-      q: [N, ...], samples of q, all of the data set's codes or images.
-      p: [N, ...], as many samples of p; or p itself, a tfd distribution.
+      q: [N, ...], samples of q: the codes or images of a whole data set.
+      p: [N, ...], the same number of samples of p; or p, a tfd distribution.
       kernel, bandwidth, scales: as in `zoo.terms.mmd`; "median" is over 1000 samples of each.
-      seed: of the samples of p, where it is a distribution that is not a diagonal normal.
-      block: how many examples are compared with as many others at once.
+      seed: seed of the samples of p, if p is a distribution but not a diagonal normal.
+      block: the number of rows and columns of a block.
 
     Raises:
       InputError: an option is unknown, the samples differ in number or size, or there are fewer
@@ -69,7 +69,7 @@ def full_mmd(
     z = kernels.flatten(q)
     n = int(z.shape[0])
     if n < 4:
-        raise InputError(f"MMD over a data set was asked of {n} examples: give four or more.")
+        raise InputError(f"There are {n} examples for MMD over a data set: give four or more.")
     normal = None
     if hasattr(p, "log_prob"):
         normal = diagonal_normal(p) if k.profile is kernels.rbf else None
@@ -96,10 +96,10 @@ def full_mmd(
 
 
 def full_mmd_of(term: Any, q: Any, p: Any, seed: int = 0) -> Measured:
-    """The squared maximum mean discrepancy that an MMD term estimates, by `full_mmd`.
+    """The squared maximum mean discrepancy of an MMD term, by `full_mmd`.
 
-    The term's kernel, bandwidth and scales are kept. Its estimator is not: "u" and "linear" have
-    the same mean as `full_mmd`, and the bias of "v" is in a note.
+    It uses the term's kernel, bandwidth and scales, but not its estimator: "u" and "linear" have
+    the same mean as `full_mmd`, and a note states the bias of "v".
 
     Args:
       term: a `zoo.terms.MMD`.
@@ -124,7 +124,7 @@ def full_mmd_of(term: Any, q: Any, p: Any, seed: int = 0) -> Measured:
 
 
 def _of_samples(k: kernels.Kernel, s2: Any, z: tf.Tensor, y: tf.Tensor) -> Any:
-    """Returns a function of two slices that gives h, [rows, columns]."""
+    """Returns a function from two slices to h, [rows, columns]."""
 
     def h(z_i: Any, y_i: Any, z_j: Any, y_j: Any) -> Any:
         def gram(a: Any, b: Any) -> Any:
@@ -137,7 +137,7 @@ def _of_samples(k: kernels.Kernel, s2: Any, z: tf.Tensor, y: tf.Tensor) -> Any:
 
 
 def _to_normal(k: kernels.Kernel, s2: Any, z: tf.Tensor, normal: Any) -> Any:
-    """Returns a function of two slices that gives h, [rows, columns], y averaged out."""
+    """Returns a function from two slices to h, [rows, columns], averaged over y."""
     m, v = normal.mean(), normal.variance()
     mu, c = [], []
     for scale in k.scales:
@@ -185,19 +185,19 @@ def _pairs(h: Any, n: int, block: int) -> _Pairs:
     means = rows / (n - 1)
     value = float(means.mean())
     of_pairs = max(squares / (n * (n - 1)) - value**2, 0.0)
-    # Var r holds Var h / (N - 1) of noise.
+    # Var r includes Var h / (N - 1) of noise.
     of_means = max(float(means.var(ddof=1)) - of_pairs / (n - 1), 0.0)
     return _Pairs(value, of_means, of_pairs, n)
 
 
 def _largest_variance(h: Any, n: int) -> float:
-    """Returns the features' largest variance in any direction, over some of the examples."""
+    """Returns the largest variance of the features in any direction, over some examples."""
     some = slice(0, n, -(-n // _VARIANCE_OF))
     inner = h(some, some).numpy().astype(np.float64)
     # (f_i - m).(f_j - m), whose largest eigenvalue is N - 1 times that of the covariance
     inner += inner.mean() - inner.mean(axis=0) - inner.mean(axis=1)[:, np.newaxis]
     v, largest = np.random.default_rng(0).normal(size=len(inner)), 0.0
-    # Power iteration, for within a few per cent of it.
+    # Power iteration, accurate to a few per cent.
     for _ in range(30):
         v = inner @ v
         largest = float(np.linalg.norm(v))
@@ -211,7 +211,7 @@ def _interval(found: _Pairs, largest: float) -> tuple[float, float]:
     """Returns the ends of the 95% interval."""
     value, n = found.value, found.n
     at_null = math.sqrt(2.0 * found.of_pairs) / n  # the standard error at q = p
-    # 3 of them decide how far the direction of the mean is trusted.
+    # The direction of the mean counts as known if the value exceeds 3 of them.
     trusted = max(value, 0.0) + 3.0 * at_null
     if trusted == 0.0 or largest == 0.0:
         half = NORMAL_95 * math.sqrt(4.0 * found.of_means / n + at_null**2)

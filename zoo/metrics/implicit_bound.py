@@ -1,4 +1,4 @@
-"""Rate and -ELBO of posteriors known by their samples alone, and how far they are from normal."""
+"""Rate and -ELBO of implicit posteriors, and their divergence from normals."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from zoo.metrics.batches import in_batches
 from zoo.metrics.kernel_density import blur, log_kernel_density, whitened, width
 from zoo.metrics.measured import Measured
 
-IMAGES = 64  # each has a kernel density of its own
+IMAGES = 64  # each has a kernel density
 
 
 @dataclasses.dataclass(frozen=True)
 class ImplicitBound:
-    """A model's rate, distortion and -ELBO, where q(z|x) need not have a density.
+    """A model's rate, distortion and -ELBO; q(z|x) needs no density.
 
     rate        RATE  = E_q(x) KL(q(z|x)||p(z))
     distortion  REC_x = -E_q(x,z) log p(x|z)
     bound       their sum, -ELBO
-    negentropy  E_q(x) KL(q(z|x)||N(m(x), C(x))), m and C the mean and covariance of q(z|x): what a
-                normal posterior, of any covariance, misses
+    negentropy  E_q(x) KL(q(z|x)||N(m(x), C(x))), m and C the mean and covariance of q(z|x): the
+                divergence from the closest normal
     """
 
     rate: Measured
@@ -36,28 +36,27 @@ class ImplicitBound:
 
 
 def implicit_bound(model: Any, images: Any, draws: int = 2000, seed: int = 0) -> ImplicitBound:
-    """Measures them with a kernel density of many draws of each posterior.
+    """Measures rate, distortion, -ELBO and negentropy with kernel densities of posterior draws.
 
         log q(z_i|x) ~= log 1/(M-1) sum_{j != i} N(z_i | z_j, h^2 C(x)),   z_j ~ q(z|x)
 
-    As no kernel sits on the draw itself, -E log q(z|x) is in expectation at least the entropy: rate
-    and negentropy, and with them the bound, are too low by what the kernels blur, which grows fast
-    with the dimension. It is estimated as in `mutual_information_by_kernels`, but for a smooth
-    posterior: of one with edges or narrow parts kernels lose many times that. So their intervals
-    have no upper end.
+    The kernel of the draw itself is left out, so that -E log q(z|x) is in expectation at least the
+    entropy: rate, negentropy and bound are too low because kernels blur, which grows fast with the
+    dimension. The loss is estimated as in `mutual_information_by_kernels`, for a smooth posterior;
+    with edges or narrow parts it is many times larger. So their intervals have no upper end.
 
     Args:
       model: has `encode(x)` and `decode(z)`, and a `prior`; only p(x|z) and p(z) need densities.
-      images: [N, ...], or batches [B, ...] of them; the first 64 are looked at.
-      draws: M, of each posterior.
-      seed: of the draws.
+      images: [N, ...], or batches [B, ...] of them; only the first 64 are used.
+      draws: M, the number of draws of each posterior.
+      seed: seed of the draws.
 
     Raises:
       InputError: there are no images, fewer than ten draws, codes are discrete, or the draws of a
         posterior lie in a subspace.
     """
     if draws < 10:
-        raise InputError(f"A kernel density was asked of {draws} draws: give ten or more.")
+        raise InputError(f"There are {draws} draws for a kernel density: give ten or more.")
     rates, distortions, beyond, blurred = [], [], [], []
     for index, x in enumerate(_first(images)):
         posterior = model.encode(np.repeat(x[None], draws, axis=0))
@@ -75,7 +74,7 @@ def implicit_bound(model: Any, images: Any, draws: int = 2000, seed: int = 0) ->
         distortions.append(-np.mean(model.decode(z).log_prob(x[None]).numpy(), dtype=np.float64))
         blurred.append(blur(e, h, float(log_e.mean())))
     if not rates:
-        raise InputError("A bound was asked of no images: give some.")
+        raise InputError("There are no images for a bound: give some.")
     lost = float(np.mean(blurred))
     by = f"kernel densities of {draws} draws of each posterior"
     note = (

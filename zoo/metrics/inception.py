@@ -1,4 +1,4 @@
-"""Features of Inception V3, for whoever has its weights: this package ships none."""
+"""Features of Inception V3, from a user's file of weights."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from zoo.errors import InputError
 
 FEATURES = 2048
 _SIDE = 299
-_BLOCK = 32  # images that are looked at together
+_BLOCK = 32  # images per batch
 
 
 def inception_features(weights: str | os.PathLike[str]) -> Callable[[Any], np.ndarray]:
     """Returns a function from images [N, H, W, C] in [0, 1] to features [N, 2048].
 
-    The averages of the last convolutions of Szegedy et al. 2016, of images resized bilinearly to
-    299 x 299 and scaled to [-1, 1]; grey ones stand in all three channels. Values of FID from it
-    compare to others of the same weights and resizing only.
+    Features are the averages of the last convolutions of Szegedy et al. 2016, for images resized
+    bilinearly to 299 x 299 and scaled to [-1, 1]; grey images are repeated in three channels.
+    Values of FID are comparable only for the same weights and resizing.
 
     Args:
       weights: a `.weights.h5` or `.h5` file of keras.applications.InceptionV3 without its top.
 
     Raises:
-      InputError: there is no such file, or it holds other weights.
+      InputError: the file does not exist, or has other weights.
     """
     path = Path(weights)
     if not path.is_file():

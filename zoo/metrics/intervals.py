@@ -1,4 +1,4 @@
-"""How far a mean, or a sum of means, can be trusted."""
+"""Confidence intervals of a mean, or of a sum of means."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 
 from zoo.errors import InputError
 
-# From 7 values on, neither end misses the mean of an exponential in more than 5% of repeats
-# (`tests/interval_ends.py`); one more is a margin.
+# With 7 or more values each end misses the mean of an exponential in at most 5% of repeats
+# (`tests/interval_ends.py`); 8 leaves a margin.
 MIN_VALUES = 8
 
 
@@ -20,15 +20,15 @@ def mean_interval(values: np.ndarray, confidence: float = 0.95) -> tuple[float, 
 
         mean +- s (t + max(0, +-c)) / sqrt(n),   c = G (1 + 6 / sqrt(n)) (1 + 2 t^2) / (6 sqrt(n))
 
-    t is Student's quantile, G = k_3 / k_2^1.5 the skewness by unbiased cumulants. This is
-    `sum_interval` of one sample, which says how often each end misses.
+    t is Student's quantile, G = k_3 / k_2^1.5 the skewness by unbiased cumulants. It is
+    `sum_interval` for one sample; see there how often each end misses.
 
     Args:
       values: [n], n at least MIN_VALUES.
-      confidence: of the interval; each end misses the mean with half of what is left of 1.
+      confidence: of the interval; each end misses the mean with probability (1 - confidence) / 2.
 
     Returns:
-      (low, high) in the values' units; equal if all values are.
+      (low, high) in the values' units; equal if all values are equal.
 
     Raises:
       InputError: there are too few values, or one is not finite.
@@ -51,35 +51,36 @@ def sum_interval(
     The degrees are of Welch "The Generalization of 'Student's' Problem when Several Different
     Population Variances Are Involved." Biometrika 34, 1947. Without 6 / N_k, c is the skewness
     term in the modified t of Johnson "Modified t Tests and Confidence Intervals for Asymmetrical
-    Populations." JASA 73, 1978, eq. 2.5, of the summed third cumulants. Two things are ours, chosen
-    with `tests/interval_ends.py`: 6 / N_k, because a few values are less skewed than what they are
-    drawn from; and the end on the side of the shorter tail, which stays where Student's is.
+    Populations." JASA 73, 1978, eq. 2.5, of the summed third cumulants. Two changes were chosen
+    with `tests/interval_ends.py`: 6 / N_k, because few values are less skewed than their
+    distribution; and the end on the side of the shorter tail, which is not moved from Student's.
 
-    No interval of a mean holds for every distribution (Bahadur & Savage 1956). At 95%, 2.5% is
-    meant to be missed at each end. Beyond the longer tail more is, in percent of repeats, with
-    Student's interval in brackets:
+    No interval of a mean is valid for every distribution (Bahadur & Savage 1956). At 95%, each end
+    should miss in 2.5% of repeats. The end on the side of the longer tail misses more often, in
+    percent of repeats, with Student's interval in brackets:
 
         n                      8            16           100
         exponential        4.2  (9.9)   3.1  (8.0)   2.5  (4.7)
         lognormal(1)       7.2 (16.5)   5.9 (13.7)   3.7  (7.4)
         lognormal(1.5)    13.6 (29.5)  11.6 (25.1)   7.5 (14.5)
 
-    The sum of lognormal(1.5) and normal samples of 1000 each is missed by 4.5 (7.5), of 20000 by
-    2.9 (3.7). The end on the side of the shorter tail is missed by less than 2.5%.
+    For the sum of a lognormal(1.5) and a normal sample it misses in 4.5 (7.5) with 1000 values
+    each, and in 2.9 (3.7) with 20000. The end on the side of the shorter tail misses in less than
+    2.5%.
 
-    An event so rare that no value shows it is not allowed for: equal values have no spread.
+    The interval cannot account for rare events that no value shows: it is empty for equal values.
 
     Args:
       samples: [N_k] each, N_k at least MIN_VALUES.
       weights: w_k; 1 each if None.
-      confidence: of the interval; each end misses the sum with half of what is left of 1.
+      confidence: of the interval; each end misses the sum with probability (1 - confidence) / 2.
 
     Returns:
-      (low, high) in the values' units; equal if every sample's values are.
+      (low, high) in the values' units; equal if the values of every sample are equal.
 
     Raises:
-      InputError: a sample has too few values or one that is not finite, there is no sample, or
-        the weights are not as many as the samples.
+      InputError: a sample has too few values or a value that is not finite, there is no sample, or
+        the numbers of weights and samples differ.
     """
     samples = [np.asarray(values, np.float64) for values in samples]
     weights = [1.0] * len(samples) if weights is None else [float(w) for w in weights]
@@ -103,9 +104,9 @@ def sum_interval(
 
 
 def student(x: float, n: float) -> float:
-    """Returns Student's quantile with n degrees, to 1% from n = 3 on, where the normal's is x.
+    """Returns Student's quantile with n degrees for the probability of the normal quantile x.
 
-    Abramowitz & Stegun 1964, 26.7.5.
+    The error is below 1% for n >= 3. Abramowitz & Stegun 1964, 26.7.5.
     """
     return (
         x
@@ -131,15 +132,15 @@ def _check(values: np.ndarray) -> None:
 
 
 def _moments(values: np.ndarray) -> tuple[float, float, int]:
-    """Returns a mean's standard error, its skewness with what few values hide, and the degrees.
+    """Returns a mean's standard error, its corrected skewness, and the degrees of freedom.
 
     s / sqrt(N),   G (1 / sqrt(N) + 6 / N),   N - 1
     """
     n = len(values)
-    if values.min() == values.max():  # their mean may differ from them by a rounding
+    if values.min() == values.max():  # rounding may make their mean differ
         return 0.0, 0.0, n - 1
     deviations = values - values.mean()
     s = float(deviations.std(ddof=1))
-    scaled = deviations / s  # before the cube, which from 1e103 on is infinite
+    scaled = deviations / s  # before the cube, which overflows from 1e103 on
     skewness = n / ((n - 1) * (n - 2)) * float(np.sum(scaled**2 * scaled))
     return s / math.sqrt(n), skewness * (1 / math.sqrt(n) + 6 / n), n - 1

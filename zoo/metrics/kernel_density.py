@@ -17,36 +17,34 @@ from zoo.metrics.measured import Measured
 from zoo.terms import kernels
 
 _FACTORS = tuple(2.0**power for power in np.arange(-3.0, 1.5, 0.5))
-_TRIED = 2000  # codes that the width of the kernels is chosen on
+_TRIED = 2000  # codes for the choice of the kernel width
 
 
 def mutual_information_by_kernels(
     model: Any, images: Any, seed: int = 0, factor: float | None = None
 ) -> Measured:
-    """Estimates the information between data and codes, with kernels on the codes of N points.
+    """Estimates the information between data and codes, with kernels on N codes.
 
         I_q(x;z) = E_q(x,z)[ log q(z|x) - log q(z) ]                       [U] eq. 21
         q(z_i)  ~= 1/(N-1) sum_{j != i} N(z_i | z_j, h^2 Cov),   z_j ~ q(z|x_j)
 
-    Cov is the codes' covariance, and h is chosen where the log density of half of the codes under
-    kernels on the other half is highest. As no kernel sits on the code itself, -E log q(z) is at
-    least the entropy, and the estimate in expectation at least I_q(x;z): too high by what the
-    kernels blur, which grows fast with the dimension. The blur falls as N^-r, r = 4 / (K + 4), so
-    kernels on half of the codes tell it:
+    Cov is the codes' covariance; h maximises the log density of half of the codes under kernels on
+    the other half. The kernel of the code itself is left out, so that -E log q(z) is in expectation
+    at least the entropy, and the estimate at least I_q(x;z). It is too high because kernels blur,
+    which grows fast with the dimension. The blur decreases as N^-r, r = 4 / (K + 4), so that
+    kernels on half of the codes give an estimate of it:
 
         blur ~= (E log q_N(z) - E log q_{N/2}(z)) / (2^r - 1)
 
-    For normal codes in 5 and in 10 dimensions that came out at three quarters of what 1000 codes
-    are too high; of codes in narrow clusters, at a third. So the interval has no lower end.
-
-    `mutual_information`, which uses q(z|x_j) in place of kernels, is the one to trust; this one is
-    [U]'s.
+    With 1000 normal codes in 5 and in 10 dimensions this was three quarters of the true blur; with
+    codes in narrow clusters, a third. So the interval has no lower end. Prefer
+    `mutual_information`, which uses q(z|x_j) in place of kernels; this estimator is that of [U].
 
     Args:
       model: has `encode(x)`, a tfd distribution.
       images: [N, ...], or batches [B, ...] of them.
-      seed: of the codes.
-      factor: h, if it is not to be chosen.
+      seed: seed of the codes.
+      factor: h; chosen from the codes if None.
 
     Raises:
       InputError: there are fewer than ten images, codes are discrete, lie in a subspace, or h is
@@ -66,7 +64,7 @@ def mutual_information_by_kernels(
         log_own.append(posterior.log_prob(z).numpy())
     n = sum(map(len, codes))
     if n < 10:
-        raise InputError(f"A kernel density was asked of {n} images: give ten or more.")
+        raise InputError(f"There are {n} images for a kernel density: give ten or more.")
     z = np.concatenate(codes).astype(np.float64)
     e, log_det = whitened(z)
     order = np.random.default_rng(seed).permutation(n)
@@ -87,7 +85,7 @@ def mutual_information_by_kernels(
 
 
 def log_kernel_density(z: Any, points: Any, h: float, without_own: bool = False) -> np.ndarray:
-    """Returns the log of a density made of normal kernels.
+    """Returns the log of a density of normal kernels.
 
         log q(z_i) = log 1/M sum_j N(z_i | points_j, h^2 I)
 
@@ -95,7 +93,7 @@ def log_kernel_density(z: Any, points: Any, h: float, without_own: bool = False)
       z: [N, K].
       points: [M, K].
       h: the kernels' standard deviation.
-      without_own: leave out the i-th point for the i-th z, and divide by M - 1.
+      without_own: whether to leave out the i-th point for the i-th z, and divide by M - 1.
 
     Returns:
       log q(z_i), float64 [N], nats.
@@ -133,7 +131,7 @@ def whitened(z: np.ndarray) -> tuple[np.ndarray, float]:
 
 
 def width(e: np.ndarray, n: int) -> float:
-    """Returns h for n points: the multiple of the usual one with which one half fits the other."""
+    """Returns h for n points: the best multiple of Silverman's, by cross-validation of halves."""
     half, k = len(e) // 2, e.shape[1]
 
     def usual(points: int) -> float:
@@ -145,9 +143,9 @@ def width(e: np.ndarray, n: int) -> float:
 
 
 def blur(e: np.ndarray, h: float, whole: float) -> float:
-    """Returns how much too low E log q(e) is with kernels on all codes: `whole` is its value."""
+    """Returns the downward bias of `whole`, the value of E log q(e) with kernels on all codes."""
     half, rate = len(e) // 2, 4.0 / (e.shape[1] + 4)
-    # the best width grows as the points get fewer: N^(-1 / (K + 4)), and K + 4 = 4 / rate
+    # the best width is larger for fewer points: N^(-1 / (K + 4)), and K + 4 = 4 / rate
     wider = h * 2.0 ** (rate / 4)
     one, other = e[:half], e[half:]
     halved = [log_kernel_density(one, other, wider), log_kernel_density(other, one, wider)]

@@ -10,7 +10,7 @@ import numpy as np
 from zoo.errors import InputError
 from zoo.metrics.measured import Measured, around
 
-_BLOCK = 1000  # rows whose kernels are in memory at once: 1000 N numbers
+_BLOCK = 1000  # rows of kernels in memory: 1000 N numbers
 
 
 def kernel_distance(samples: Any, data: Any) -> Measured:
@@ -20,20 +20,20 @@ def kernel_distance(samples: Any, data: Any) -> Measured:
         h_ij  = k(x_i, x_j) + k(y_i, y_j) - k(x_i, y_j) - k(y_i, x_j),   k(x, y) = (x.y / F + 1)^3
 
     Binkowski et al. "Demystifying MMD GANs." ICLR 2018. With the features of Inception it is KID;
-    all pairs are taken where that paper averages subsets. It can be negative. Its variance is that
-    of a U-statistic (Hoeffding 1948),
+    it uses all pairs, while that paper averages over subsets. It can be negative. Its variance is
+    that of a U-statistic (Hoeffding 1948),
 
         4 Var_i[ E_j h_ij ] / N + 2 Var[ h_ij ] / N^2
 
     Args:
       samples: [N, F], features of samples.
-      data: [N, F], features of as many data.
+      data: [N, F], features of the same number of data.
 
     Returns:
       The squared distance, without unit.
 
     Raises:
-      InputError: the shapes differ, a feature is not finite, or there are fewer than 4.
+      InputError: the shapes differ, a feature is not finite, or there are fewer than 4 examples.
     """
     x, y = np.asarray(samples, np.float64), np.asarray(data, np.float64)
     if x.ndim != 2 or x.shape != y.shape or len(x) < 4:
@@ -54,7 +54,7 @@ def kernel_distance(samples: Any, data: Any) -> Measured:
         squares += float(np.square(h).sum())
     value = float(rows.mean())
     whole = squares / (n * (n - 1)) - value**2
-    # Var_i of means over n - 1 others has Var[h_ij] / (n - 1) of theirs in it
+    # Var_i of means over n - 1 others includes Var[h_ij] / (n - 1) of noise
     first = max(float(rows.var(ddof=1)) - whole / (n - 1), 0.0)
     error = math.sqrt(4 * first / n + 2 * max(whole, 0.0) / n**2)
     return Measured(

@@ -1,4 +1,4 @@
-"""The unnormalised posterior p(x|z) p(z), which samplers follow and log p(x) is the integral of."""
+"""The unnormalised posterior p(x|z) p(z), for samplers and estimates of log p(x)."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ def check_densities(model: Any, x: Any) -> None:
 
 
 def check_continuous(model: Any, x: Any) -> None:
-    """Raises InputError unless p(z) is a density on all of R^K, where a gradient can be followed.
+    """Raises InputError unless p(z) is a density on all of R^K, as Hamiltonian Monte Carlo needs.
 
     Args:
-      x: [B, ...], any images; their codes are looked at.
+      x: [B, ...], any images; the check uses their codes.
     """
     posterior = model.encode(x)
     far = 4.0 + tf.zeros_like(posterior.sample(seed=tf.constant([0, 0])))

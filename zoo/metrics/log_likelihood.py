@@ -1,4 +1,4 @@
-"""log p(x) by importance sampling from the encoder, and what the encoder's posterior misses."""
+"""log p(x) by importance sampling from the encoder, and the error of the encoder's posterior."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from zoo.metrics.batches import in_full_batches
 from zoo.metrics.log_joint import check_densities, log_joint
 from zoo.metrics.measured import Measured
 
-_BATCH = 32  # images that are looked at together
+_BATCH = 32  # images per batch
 
 
 @dataclasses.dataclass(frozen=True)
 class ImportanceSampling:
-    """What S draws from q(z|x) say about each of N examples, in nats.
+    """The results of S draws from q(z|x) for each of N examples, in nats.
 
     Attributes:
       log_likelihood: log 1/S sum_s w_s, [N]; in expectation at most log p(x).
-      elbo: 1/S sum_s log w_s, [N]; of the same draws, so never above log_likelihood.
+      elbo: 1/S sum_s log w_s, [N], with the same draws, so never above log_likelihood.
       effective: (sum w)^2 / sum w^2, [N], between 1 and S.
       samples: S.
-      rises: [3, N], by how much log_likelihood rose with the last doublings of the draws, as
-        `zoo.metrics.log_mean.rises` returns them.
+      rises: [3, N], the increases of log_likelihood with the last doublings of the draws, from
+        `zoo.metrics.log_mean.rises`.
     """
 
     log_likelihood: np.ndarray
@@ -41,12 +41,12 @@ class ImportanceSampling:
 
     @functools.cached_property
     def bias(self) -> log_mean.Bias:
-        """How far the mean of log_likelihood is too low, and how far the interval reaches."""
+        """The downward bias of the mean of log_likelihood, and the reach of the interval."""
         return log_mean.bias(self.rises, self.effective, self.samples)
 
     @property
     def measured(self) -> Measured:
-        """The mean log likelihood; only a bound from below where its bias is unknown."""
+        """The mean log likelihood; a lower bound if its bias is unknown."""
         kind = f"importance sampling, {self.samples} draws from q(z|x)"
         return self.bias.measured(self.log_likelihood, kind)
 
@@ -54,7 +54,7 @@ class ImportanceSampling:
     def posterior_accuracy(self) -> Measured:
         """E_q(x) KL(q(z|x)||p(z|x)) = E_q(x)[ log p(x) - ELBO(x) ]; 0 for the true posterior.
 
-        As the mean of `elbo` is unbiased, it is too low by what `log_likelihood` is.
+        The mean of `elbo` is unbiased, so that this value has the bias of `log_likelihood`.
         """
         kind = f"log p(x) - ELBO(x), both of {self.samples} draws from q(z|x)"
         return self.bias.measured(self.log_likelihood - self.elbo, kind)
@@ -73,17 +73,18 @@ def importance_sampling(
         log p(x) = log E_q(z|x)[ w ],   w = p(x|z) p(z) / q(z|x)
                 ~= log 1/S sum_s w_s                              Burda et al. 2016, eq. 8
 
-    In expectation it is too low, by what `zoo.metrics.log_mean.bias` estimates where the weights
-    tell; where they do not, the result is a bound from below. Weights are summed in log space as
-    they come: no more than `rows` codes and their decoded images are in memory. For grey images and
-    a Bernoulli decoder p(x|z) is no density of x.
+    It is too low in expectation. `zoo.metrics.log_mean.bias` estimates the bias if the weights
+    allow it; otherwise the result is a lower bound. Weights are summed in log space block by block:
+    at most `rows` codes and their decoded images are in memory. For grey images and a Bernoulli
+    decoder, p(x|z) is not a density of x.
 
     Args:
       model: has `encode(x)` and `decode(z)`, tfd distributions, and a `prior`.
       images: [N, ...], or batches [B, ...] of them.
       samples: S; rounded up to a multiple of rows / 32.
-      rows: codes that are decoded at once, 32 or more.
-      jit_compile: by XLA, which is several times as fast; for models XLA does not know, False.
+      rows: the number of codes per block, 32 or more.
+      jit_compile: whether XLA compiles it, several times faster; use False for models that XLA
+        cannot compile.
 
     Raises:
       InputError: there are no images, a number is too small, or a density is missing.
@@ -105,7 +106,7 @@ def importance_sampling(
         of_batch = np.concatenate([np.stack(means), log_mean.rises(log_sums, total)])
         found.append(of_batch[:, :count].astype(np.float64))
     if not found:
-        raise InputError("Importance sampling was asked of no images: give some.")
+        raise InputError("There are no images for importance sampling: give some.")
     log_likelihood, elbo, log_squares, *rises = np.concatenate(found, axis=1)
     # ESS = (sum w)^2 / sum w^2
     effective = np.clip(total * np.exp(2 * log_likelihood - log_squares), 1.0, total)
@@ -113,9 +114,10 @@ def importance_sampling(
 
 
 def _program(model: Any, draws: int, steps: int, jit_compile: bool) -> Any:
-    """Returns a compiled function: x, seed -> log mean w, mean log w, log mean w^2, [B] each, ...
+    """Returns a compiled function from x and seed to statistics of the weights.
 
-    ... and the log of the sum of w in each block of draws, [8, B].
+    They are log mean w, mean log w and log mean w^2, [B] each, and the log of the sum of w in each
+    block of draws, [8, B].
     """
 
     @tf.function(jit_compile=jit_compile)
@@ -153,17 +155,17 @@ def _program(model: Any, draws: int, steps: int, jit_compile: bool) -> Any:
 
 
 def _log_add(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
-    """Returns log(e^a + e^b), also where both are -inf."""
+    """Returns log(e^a + e^b), also if both are -inf."""
     return tf.reduce_logsumexp(tf.stack([a, b]), axis=0)
 
 
 def log_likelihood(model: Any, images: Any, **options: Any) -> Measured:
-    """Returns E_q(x) log p(x) by `importance_sampling`, whose options these are."""
+    """Returns E_q(x) log p(x) by `importance_sampling`, with its options."""
     return importance_sampling(model, images, **options).measured
 
 
 def posterior_accuracy(model: Any, images: Any, **options: Any) -> Measured:
-    """Returns E_q(x) KL(q(z|x)||p(z|x)) by `importance_sampling`, whose options these are.
+    """Returns E_q(x) KL(q(z|x)||p(z|x)) by `importance_sampling`, with its options.
 
     KL(q(z|x)||p(z|x)) = log p(x) - ELBO(x)
     """

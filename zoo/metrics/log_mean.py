@@ -1,4 +1,4 @@
-"""How far the log of a mean of importance weights is below the log of their expectation."""
+"""The bias of the log of a mean of importance weights."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import numpy as np
 
 from zoo.metrics.measured import Measured
 
-BLOCKS = 8  # of draws, whose sums of weights are kept
+BLOCKS = 8  # of draws, for which sums of weights are stored
 # Below any of these the bias is not estimated.
-FEW = 10  # effective draws: fewer are a handful of large weights
-DRAWS = 64  # fewer seldom contain a weight that is rare and large
-IMAGES = 30  # fewer leave too much noise in the rate
-RATE = 0.6  # r of a bias S^-r; without noise 0.5 would suffice
-_ROUNDING = 1e-4  # nats: smaller rises are float32's
+FEW = 10  # effective draws: with fewer, a few large weights dominate
+DRAWS = 64  # fewer seldom include rare large weights
+IMAGES = 30  # with fewer, the rate is too noisy
+RATE = 0.6  # r of a bias S^-r; without noise 0.5 would be enough
+_ROUNDING = 1e-4  # nats: smaller rises are float32 rounding
 _WORTH_A_NOTE = 1e-3  # nats
 _ADVICE = {
     "draw": "take more draws, or annealed importance sampling",
@@ -27,13 +27,13 @@ _ADVICE = {
 
 @dataclasses.dataclass(frozen=True)
 class Bias:
-    """How much too low the mean over N examples of log 1/S sum_s w_s is, in expectation.
+    """The expected downward bias of the mean over N examples of log 1/S sum_s w_s.
 
     Attributes:
-      value: nats; None where it cannot be estimated.
-      reach: [N], twice the bias of each example, at the slowest rate that noise allows: the upper
-        end of the interval is that of the estimates + reach. None where `value` is.
-      why: why `value` is None, in words.
+      value: nats; None if it cannot be estimated.
+      reach: [N], twice the bias of each example, at the slowest rate that the noise allows; the
+        interval's upper end is computed from the estimates + reach. None if `value` is.
+      why: the reason if `value` is None, in words.
     """
 
     value: float | None
@@ -42,7 +42,7 @@ class Bias:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader must know; nothing if the bias is below a thousandth of a nat."""
+        """Caveats for the reader; none if the bias is below a thousandth of a nat."""
         if self.value is None:
             return (f"log p(x) is underestimated, by an unknown amount: {self.why}",)
         if self.value < _WORTH_A_NOTE:
@@ -53,12 +53,12 @@ class Bias:
         )
 
     def measured(self, values: np.ndarray, estimator: str, notes: tuple[str, ...] = ()) -> Measured:
-        """Returns the mean of values that have this bias; a bound from below if it is unknown.
+        """Returns the mean of values with this bias; a lower bound if the bias is unknown.
 
         Args:
-          values: [N], the estimates, or the estimates less something unbiased.
-          estimator: what was computed, in words.
-          notes: what there is to say beside the bias.
+          values: [N], the estimates, or the estimates minus unbiased values.
+          estimator: a description of the estimator.
+          notes: caveats other than the bias.
         """
         found = Measured.of_mean(values, estimator, (*self.notes, *notes))
         if found.interval is None:
@@ -72,12 +72,12 @@ class Bias:
 
 
 def counts(draws: int) -> np.ndarray:
-    """Returns how many of the draws are in each block, [8]: draw s is in block s mod 8."""
+    """Returns the number of draws in each block, [8]: draw s is in block s mod 8."""
     return np.array([len(range(block, draws, BLOCKS)) for block in range(BLOCKS)])
 
 
 def block_sums(log_w: np.ndarray) -> np.ndarray:
-    """Returns the log of the sum of the weights in each block, [8, N], of all weights [S, N]."""
+    """Returns the log of the sum of weights in each block, [8, N], for weights [S, N]."""
     nothing = np.full((1, log_w.shape[1]), -np.inf)
     return np.stack(
         [
@@ -88,14 +88,14 @@ def block_sums(log_w: np.ndarray) -> np.ndarray:
 
 
 def rises(log_sums: Any, draws: int) -> np.ndarray:
-    """Returns how much the estimate rises with each of the last three doublings of the draws.
+    """Returns the increase of the estimate with each of the last three doublings of the draws.
 
         L(S) - L(S/2),  L(S/2) - L(S/4),  L(S/4) - L(S/8),   L(S) = log 1/S sum_s w_s
 
     where L(S/m) is the mean over all choices of 8/m of the 8 blocks.
 
     Args:
-      log_sums: [8, N], as `block_sums` returns them.
+      log_sums: [8, N], from `block_sums`.
       draws: S.
 
     Returns:
@@ -110,34 +110,34 @@ def rises(log_sums: Any, draws: int) -> np.ndarray:
         log_sum = np.logaddexp.reduce(log_sums[chosen], axis=1)
         log_means = log_sum - np.log(sizes[chosen].sum(axis=1))[:, None]
         levels.append(log_means.mean(axis=0))
-    # Weights that are all 0 leave -inf on both sides.
+    # If all weights are 0 both sides are -inf.
     with np.errstate(invalid="ignore"):
         return -np.diff(levels, axis=0)
 
 
 def bias(found: np.ndarray, effective: np.ndarray, draws: int, unit: str = "draw") -> Bias:
-    """Estimates the bias from how the estimate rises with the draws: a generalised jackknife.
+    """Estimates the bias from the growth of the estimate with the draws: a generalised jackknife.
 
         E L(S) ~= log p(x) - c S^-r
         bias   ~= (L(S) - L(S/2)) / (2^r - 1),   2^r = (L(S/2) - L(S/4)) / (L(S) - L(S/2))
 
-    Schucany, Gray & Owen "On bias reduction in estimation." JASA 66, 1971; r is 1 where the
-    weights have a variance and S is large, and 1/k - 1 where they have a Pareto tail of index k in
-    (1/2, 1): r = 0.43 at k = 0.7, above which Vehtari et al. "Pareto smoothed importance sampling."
-    JMLR 2024 call estimates unreliable. An encoder that is too narrow has such weights, and r shows
-    it where the effective sample size does not.
+    Schucany, Gray & Owen "On bias reduction in estimation." JASA 66, 1971. r is 1 if the weights
+    have a variance and S is large, and 1/k - 1 if they have a Pareto tail of index k in (1/2, 1):
+    r = 0.43 at k = 0.7, above which Vehtari et al. "Pareto smoothed importance sampling." JMLR 2024
+    call estimates unreliable. A too narrow encoder has such weights; r shows it, while the
+    effective sample size may not.
 
-    Rises are means over the examples; of the two rates that three rises give, the lower is taken.
-    The bias is estimated where the harmonic mean of the effective sample sizes is at least 10 and
-    the rate, less two standard errors, at least 0.6. `python tests/interval_coverage.py weights`
-    prints what is wrong below these numbers, on linear Gaussian models. A part of p(z|x) that no
-    draw reached, such as a second mode, leaves no trace: then the bias is larger than estimated.
+    Rises are means over the examples; three rises give two rates, of which the lower is used. The
+    bias is estimated only if the harmonic mean of the effective sample sizes is at least 10 and the
+    rate, minus two standard errors, at least 0.6. `python tests/interval_coverage.py weights`
+    prints the errors below these limits, on linear Gaussian models. If no draw reaches a part of
+    p(z|x), such as a second mode, the bias is larger than estimated.
 
     Args:
-      found: [3, N], as `rises` returns them.
+      found: [3, N], from `rises`.
       effective: [N], the effective sample sizes.
       draws: S.
-      unit: what a draw is called in notes: "draw" or "chain".
+      unit: the word for a draw in notes: "draw" or "chain".
     """
     n = found.shape[1]
     means = found.mean(axis=1)
@@ -169,7 +169,7 @@ def bias(found: np.ndarray, effective: np.ndarray, draws: int, unit: str = "draw
 
 
 def _rate(found: np.ndarray) -> tuple[float, float]:
-    """Returns r, and r less two standard errors; both of the lower where two doublings differ."""
+    """Returns r, and r minus two standard errors; for the slower of the two doublings."""
     means = np.maximum(found.mean(axis=1), 1e-12)
     rates, ends = [], []
     for later, earlier in ((0, 1), (1, 2)):

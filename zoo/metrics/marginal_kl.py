@@ -1,4 +1,4 @@
-"""KL(q(z)||p(z)): how far codes are, all together, from the prior."""
+"""KL(q(z)||p(z)), the divergence of the aggregate posterior from the prior."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ def marginal_kl(model: Any, images: Any, seed: int = 0) -> Measured:
 
         KL(q(z)||p(z)) = E_q(z)[ log q(z) - log p(z) ],   log q(z_i) ~= log 1/N sum_j q(z_i|x_j)
 
-    It is RATE less the information that `mutual_information` estimates, and where that is at most
-    log N, this is too high in expectation. With x_i left out of its own mixture it is too low. The
-    interval spans both: from the lower end of the one, or 0, to the upper end of the other.
+    It is RATE minus the information that `mutual_information` estimates. That estimate is at most
+    log N, so this value is too high in expectation. With each x_i left out of its mixture it is too
+    low. The interval spans both: from the lower end of the one, or 0, to the upper end of the
+    other.
 
     Args:
       model: has `encode(x)`, a tfd distribution, and a `prior` with a density.
       images: [N, ...], or batches [B, ...] of them.
-      seed: of the codes, one for each image.
+      seed: seed of the codes, one for each image.
 
     Raises:
       InputError: there are fewer than four images, or the encoder or the prior has no density.
@@ -41,7 +42,7 @@ def marginal_kl(model: Any, images: Any, seed: int = 0) -> Measured:
         log_prior.append(model.prior.log_prob(z).numpy())
     n = sum(map(len, codes))
     if n < 4:
-        raise InputError(f"A marginal KL was asked of {n} images: give four or more.")
+        raise InputError(f"There are {n} images for a marginal KL: give four or more.")
     own, prior = (np.concatenate(parts).astype(np.float64) for parts in (log_own, log_prior))
     log_others = log_aggregate_posterior(posteriors, np.concatenate(codes), without_own=True)
     # 1/N sum_j q(z_i|x_j) = (N-1)/N 1/(N-1) sum_{j != i} q(z_i|x_j) + 1/N q(z_i|x_i)
@@ -57,7 +58,7 @@ def marginal_kl(model: Any, images: Any, seed: int = 0) -> Measured:
         f"too high in expectation; with each code's own posterior left out, too low, it is "
         f"{below.mean():.2f}"
     ]
-    # exp(log N - I): of how many points a code may come
+    # exp(log N - I): the number of posteriors that overlap at a code
     if math.exp(math.log(n) - float((own - log_mixture).mean())) < 2:
         notes.append("the codes of so few points do not overlap: the value may be far too high")
     return Measured(

@@ -1,4 +1,4 @@
-"""What a measure returns: a value, how far it can be trusted, and what it was made of."""
+"""The result of a measure: a value, its confidence interval and caveats."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ NORMAL_95 = 1.959963984540054  # the normal's 97.5% quantile
 class Measured:
     """A measure's value with its 95% interval.
 
-    The interval allows for the noise of the sample. `notes` tell what bias the estimator has, and
-    whether the interval allows for it. A value that is only a bound has an interval with one end.
+    The interval accounts for sampling noise. `notes` state the bias of the estimator, and whether
+    the interval includes it. If the value is only a bound, the interval has one finite end.
 
     Attributes:
       value: in `units`.
-      interval: where 95 of 100 repeats contain what the estimator estimates, None if unknown. An
-        end is infinite where nothing bounds the truth on that side; the other misses it in 2.5 of
-        100 repeats, as each of two ends does.
+      interval: contains the estimated quantity in 95 of 100 repeats, None if unknown. An end is
+        infinite if nothing bounds the truth on that side; each finite end misses it in 2.5 of 100
+        repeats.
       size: N, the number of examples.
-      estimator: what was computed, in words.
-      notes: what a reader must know before trusting the value; a sentence each.
-      ceiling: what no estimate of this kind exceeds, where there is such a number.
-      units: nats per example unless it says otherwise.
+      estimator: a description of the estimator.
+      notes: caveats for the reader; a sentence each.
+      ceiling: the largest value that such an estimate can have, if there is one.
+      units: the units, by default nats per example.
     """
 
     value: float
@@ -42,11 +42,11 @@ class Measured:
     units: str = "nats per example"
 
     def at_least(self) -> Measured:
-        """Returns this value as a bound from below: an interval without an upper end."""
+        """Returns this value as a lower bound: an interval without an upper end."""
         return self._with_ends(lambda low, high: (low, math.inf))
 
     def at_most(self) -> Measured:
-        """Returns this value as a bound from above: an interval without a lower end."""
+        """Returns this value as an upper bound: an interval without a lower end."""
         return self._with_ends(lambda low, high: (-math.inf, high))
 
     def _with_ends(self, change: Callable[[float, float], tuple[float, float]]) -> Measured:
@@ -82,6 +82,6 @@ class Measured:
 
 
 def around(value: float, error: float, degrees: float = math.inf) -> tuple[float, float]:
-    """Returns the 95% interval value +- t error, for a standard error of so many degrees."""
+    """Returns the 95% interval value +- t error, for a standard error with these degrees."""
     half = error * (NORMAL_95 if math.isinf(degrees) else student(NORMAL_95, degrees))
     return value - half, value + half

@@ -1,4 +1,4 @@
-"""The information I_q(x;z) that codes carry about the data: an estimate and its bounds."""
+"""The mutual information I_q(x;z) of data and codes: an estimate and bounds."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ class MutualInformation:
         E estimate         <=  I_q(x;z)  <=  E leave_one_out      Poole et al. 2019
 
     Attributes:
-      estimate: at most `ceiling`, and in expectation at most I_q(x;z); cut at 0 and at `rate`.
-      standard_error: of the estimate, by the spread over examples; its bias is not in it.
+      estimate: at most `ceiling`, and in expectation at most I_q(x;z); clipped to [0, `rate`].
+      standard_error: of the estimate, by the spread over examples; without bias.
       points: N, the number of examples.
       rate: RATE = E_q(x) KL(q(z|x)||p(z)), over the same examples.
       rate_error: its standard error.
-      rec_x: REC_x = -E_q(x,z) log p(x|z), likewise.
-      leave_one_out: the estimate with each code's own posterior left out of the mixture: no log N
-        stops it, and it is far too high where the codes of N points do not overlap.
+      rec_x: REC_x = -E_q(x,z) log p(x|z), over the same examples.
+      leave_one_out: the estimate without each code's posterior in the mixture: it may exceed log N,
+        and is far too high if the codes of N points do not overlap.
       leave_one_out_error: its standard error.
-      entropy_x: H_q(x) where it was given; for data it is unknown.
+      entropy_x: H_q(x) if given; for data it is unknown.
     """
 
     estimate: float
@@ -49,34 +49,34 @@ class MutualInformation:
 
     @property
     def ceiling(self) -> float:
-        """log N, which no estimate from N points exceeds."""
+        """log N, the largest possible estimate from N points."""
         return math.log(self.points)
 
     def within(self, value: float) -> float:
-        """Returns `value` cut at what information can be: from 0 to `rate`."""
+        """Returns `value` clipped to the range of the information, [0, `rate`]."""
         return min(max(value, 0.0), self.rate) if self.rate > 0.0 else 0.0
 
     @property
     def sharing(self) -> float:
-        """Of how many of the N points a code may come, on (geometric) average: exp(log N - I).
+        """The (geometric) mean number of points whose posteriors overlap at a code: exp(log N - I).
 
-        Below 2 the estimate is about its ceiling, and the information may be far above it.
+        Below 2 the estimate is close to its ceiling, and the information may be far above it.
         """
         return math.exp(self.ceiling - self.estimate)
 
     @property
     def lower_bound(self) -> float | None:
-        """H_q(x) - REC_x, where H_q(x) was given; REC_x moves it nat for nat."""
+        """H_q(x) - REC_x if H_q(x) is given, else None; every nat of REC_x lowers it by one."""
         return None if self.entropy_x is None else self.entropy_x - self.rec_x
 
     @property
     def upper_bound(self) -> float:
-        """The lower of the two bounds from above, rate and leave_one_out."""
+        """The smaller of the two upper bounds, rate and leave_one_out."""
         return min(self.rate, self.leave_one_out)
 
     @property
     def measured(self) -> Measured:
-        """The estimate; its interval spans both biases: from the estimate's to the bound's end."""
+        """The estimate, with an interval from its lower end to the upper end of the upper bound."""
         low = self.within(around(self.estimate, self.standard_error)[0])
         ends = (
             around(self.leave_one_out, self.leave_one_out_error)[1],
@@ -102,21 +102,21 @@ class MutualInformation:
 def mutual_information(
     model: Any, images: Any, seed: int = 0, entropy_x: float | None = None
 ) -> MutualInformation:
-    """Estimates the information between data and codes, with the aggregate posterior of N points.
+    """Estimates the information of data and codes, with the aggregate posterior of N points.
 
         I_q(x;z) = E_q(x,z)[ log q(z|x) - log q(z) ]                       [U] eq. 21
                 ~= 1/N sum_i [ log q(z_i|x_i) - log 1/N sum_j q(z_i|x_j) ]
 
-    q(z) is the mixture of the N posteriors, with no kernel added. As x_i is among the x_j, the
-    estimate is at most log N, and unbiased for the information about which of the N points was
-    encoded. Each image is encoded once; the N x N densities are taken in blocks.
+    q(z) is the mixture of the N posteriors, without kernels. Because x_i is among the x_j, the
+    estimate is at most log N, and unbiased for the information on which of the N points was
+    encoded. Each image is encoded once; the N x N densities are computed in blocks.
 
     Args:
       model: has `encode(x)` and `decode(z)`, tfd distributions, and a `prior`.
       images: [N, ...], or batches [B, ...] of them.
-      seed: of the codes, one for each image.
-      entropy_x: H_q(x) in nats for the lower bound, where it is known: log N if the data are N
-        distinct points and p(x|z) gives probabilities; differential if it gives densities.
+      seed: seed of the codes, one for each image.
+      entropy_x: H_q(x) in nats for the lower bound, if known: log N if the data are N distinct
+        points and p(x|z) are probabilities; the differential entropy if p(x|z) are densities.
 
     Raises:
       InputError: there are fewer than two images.
@@ -132,7 +132,7 @@ def mutual_information(
         distortions.append(-model.decode(z).log_prob(x).numpy())
     n = sum(map(len, codes))
     if n < 2:
-        raise InputError(f"Information was asked of {n} images: give two or more.")
+        raise InputError(f"There are {n} images for mutual information: give two or more.")
     own = np.concatenate(log_own).astype(np.float64)
     log_others = log_aggregate_posterior(posteriors, np.concatenate(codes), without_own=True)
     # 1/N sum_j q(z_i|x_j) = (N-1)/N 1/(N-1) sum_{j != i} q(z_i|x_j) + 1/N q(z_i|x_i)
@@ -151,12 +151,12 @@ def mutual_information(
         leave_one_out_error=_error(left_out),
         entropy_x=entropy_x,
     )
-    # Its noise may take the estimate out of [0, RATE], where the information is.
+    # Noise may move the estimate out of [0, RATE], the range of the information.
     return dataclasses.replace(found, estimate=found.within(found.estimate))
 
 
 def _error(values: np.ndarray) -> float:
-    """Returns the standard error of the mean, infinite where a value is."""
+    """Returns the standard error of the mean; infinite if a value is infinite."""
     finite = bool(np.all(np.isfinite(values)))
     return float(values.std(ddof=1) / math.sqrt(len(values))) if finite else math.inf
 
@@ -172,7 +172,8 @@ def log_aggregate_posterior(
     Args:
       posteriors: tfd distributions q(z|x_j) of batch shapes [B_1], [B_2], ...; N is their sum.
       z: [M, K], the codes.
-      without_own: leave out the i-th posterior for the i-th code, which was drawn from it; M is N.
+      without_own: whether to leave out the i-th posterior, from which the i-th code was drawn; M
+        is N.
 
     Returns:
       log q(z_i), float64 [M], nats.

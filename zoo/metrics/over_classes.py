@@ -1,4 +1,4 @@
-"""What a measure says of a conditional model: its mean over classes of what it says given each."""
+"""Measures of conditional models: means over classes."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ def of_classes(model: Any, images: Any, classes: Any) -> Iterator[tuple[float, A
     """Yields q(c), `model.given(c)` and the images [N_c, ...] of each class c.
 
     Args:
-      model: a LagrangianModel whose condition are classes.
+      model: a LagrangianModel with a condition of classes.
       images: [N, ...].
       classes: [N], whole numbers.
 
     Raises:
-      InputError: the condition is another, or there is not one class for each image.
+      InputError: the condition is not classes, or images and classes differ in number.
     """
     if model.condition is None or model.condition.classes is None:
         raise InputError("This measure is a mean over classes: condition the model on classes.")
@@ -41,18 +41,19 @@ def of_classes(model: Any, images: Any, classes: Any) -> Iterator[tuple[float, A
 def over_classes(
     measure: Callable[[Any, np.ndarray], Measured], model: Any, images: Any, classes: Any
 ) -> Measured:
-    """Returns the mean over c of a measure of the model given c on the images of class c.
+    """Returns the mean over classes c of a measure of the model given c on the images of c.
 
         value = sum_c q(c) value_c,   (value - low)^2 = sum_c q(c)^2 (value_c - low_c)^2
 
-    The other end likewise, as classes are independent. The ceiling is the mean of ceilings.
+    The upper end is analogous, because classes are independent. The ceiling is the mean of
+    ceilings.
 
     Args:
-      measure: takes `model.given(c)` and images [N_c, ...] to a Measured.
+      measure: maps `model.given(c)` and images [N_c, ...] to a Measured.
       model, images, classes: as for `of_classes`.
 
     Raises:
-      InputError: as `of_classes`, and where a class has too few images for the measure.
+      InputError: as `of_classes`, or a class has too few images for the measure.
     """
     shares, rows = [], []
     for share, given, chosen in of_classes(model, images, classes):
@@ -62,7 +63,7 @@ def over_classes(
 
 
 def averaged(shares: Sequence[float], rows: Sequence[Measured]) -> Measured:
-    """Returns the mean over classes of shares q(c), as `over_classes` describes it."""
+    """Returns the mean over classes with shares q(c), as in `over_classes`."""
     value = _mean(shares, [row.value for row in rows])
     intervals = [row.interval for row in rows if row.interval is not None]
     interval = None
@@ -94,10 +95,10 @@ def averaged(shares: Sequence[float], rows: Sequence[Measured]) -> Measured:
 def information_given_classes(
     measure: Callable[[Any, np.ndarray], MutualInformation], model: Any, images: Any, classes: Any
 ) -> MutualInformation:
-    """Returns I_q(x;z|c), the mean over classes of I_q(x;z) given each, and its bounds.
+    """Returns I_q(x;z|c), the mean over classes of I_q(x;z) given c, and its bounds.
 
-    Standard errors add in squares. `points` is the number of images whose logarithm is the mean of
-    the classes' ceilings, sum_c q(c) log N_c.
+    Squares of standard errors add. log `points` is the mean of the classes' ceilings,
+    sum_c q(c) log N_c.
 
     Raises:
       InputError: as `over_classes`.

@@ -1,4 +1,4 @@
-"""Whether translated images are like their true partners, where those are known."""
+"""The distance of translated images from their known partners."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import numpy as np
 
 from zoo.errors import InputError
 
-_BLOCK = 256  # images that are translated at once
+_BLOCK = 256  # images per batch
 
 
 @dataclasses.dataclass(frozen=True)
 class Pairing:
-    """How near translated images are to their partners, per pixel in units of the pixels'.
+    """Errors of translated images against their partners, per pixel.
 
     Attributes:
       true_error: mean absolute error against the true partner.
-      random_error: against the partner of another image.
-      retrieval: how often the nearest of all partners is the true one.
-      chance: what retrieval is by chance, 1 / N.
+      random_error: mean absolute error against the partner of another image.
+      retrieval: the share of images whose nearest partner is the true one.
+      chance: the retrieval of random guesses, 1 / N.
       points: N, the number of pairs.
     """
 
@@ -32,7 +32,7 @@ class Pairing:
 
     @property
     def ratio(self) -> float:
-        """true_error / random_error: 0 where partners are found exactly, about 1 by chance."""
+        """true_error / random_error: 0 for exact translations, about 1 for random ones."""
         if self.random_error == 0.0:
             return 1.0
         return self.true_error / self.random_error
@@ -43,24 +43,24 @@ class Pairing:
 
 
 def pairing(translate: Callable[[Any], Any], x: Any, partners: Any, seed: int = 0) -> Pairing:
-    """Compares translations with the images they should, and should not, be like.
+    """Compares translations with their true partners and with other partners.
 
         e(i, j) = mean over pixels |t(x_i) - z_j|
         true_error   = 1/N sum_i e(i, i)
         random_error = 1/N sum_i e(i, s(i)),   s a random cycle through all N: s(i) is never i
         retrieval    = 1/N sum_i 1[ i = argmin_j e(i, j) ]
 
-    Of k partners equally near, such as equal ones, each counts 1/k as the nearest. All N x N errors
-    are taken: a thousand pairs of digits are a second or two.
+    If k partners are equally near, each counts as 1/k. All N x N errors are computed: a thousand
+    pairs of digits take a second or two.
 
-    For a model with images on both sides, `lambda x: model.encode(x).mean()` and images z measure
-    one direction; `lambda z: model.decode(z).mean()` on z with images x the other.
+    For a model with images on both sides, `lambda x: model.encode(x).mean()` with partners z
+    measures one direction, and `lambda z: model.decode(z).mean()` with partners x the other.
 
     Args:
-      translate: takes images [B, ...] to images [B, ...] of the partners' shape.
+      translate: maps images [B, ...] to images [B, ...] with the partners' shape.
       x: [N, ...], or batches [B, ...] of them.
       partners: [N, ...], or batches; the i-th is the true partner of the i-th x.
-      seed: of the random cycle.
+      seed: seed of the random cycle.
 
     Raises:
       InputError: there are fewer than two pairs, or translations and partners differ in number
@@ -75,7 +75,7 @@ def pairing(translate: Callable[[Any], Any], x: Any, partners: Any, seed: int = 
         )
     n = len(partners)
     if n < 2:
-        raise InputError(f"A pairing was asked of {n} pairs: give two or more.")
+        raise InputError(f"There are {n} pairs for a pairing: give two or more.")
     translated, partners = translated.reshape(n, -1), partners.reshape(n, -1)
     others = _random_cycle(n, seed)
     true_errors, random_errors, hits = np.empty(n), np.empty(n), np.empty(n)
@@ -94,7 +94,7 @@ def pairing(translate: Callable[[Any], Any], x: Any, partners: Any, seed: int = 
 
 
 def _random_cycle(n: int, seed: int) -> np.ndarray:
-    """Returns s(0), ..., s(n - 1), where s(i) follows i in a random order of all."""
+    """Returns s(0), ..., s(n - 1), where s(i) follows i in a random cyclic order."""
     order = np.random.default_rng(seed).permutation(n)
     successors = np.empty(n, np.int64)
     successors[order] = np.roll(order, -1)
@@ -107,7 +107,7 @@ def _joined(batches: Iterable[Any]) -> np.ndarray:
 
 
 def _batches(images: Any) -> Iterable[Any]:
-    """Returns batches of images, given as such or as one array."""
+    """Returns batches of images, from batches or one array."""
     if not hasattr(images, "shape"):
         return images
     return (images[start : start + _BLOCK] for start in range(0, len(images), _BLOCK))

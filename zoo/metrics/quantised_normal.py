@@ -1,4 +1,4 @@
-"""Reconstruction likelihoods that models of any scale can be compared by, [G] appendix D."""
+"""Reconstruction likelihoods that are comparable between models of any scale, [G] appendix D."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from zoo.metrics.measured import Measured
 
 
 def sigma_opt(model: Any, images: Any, seed: int = 0) -> float:
-    """Returns the one standard deviation under which reconstructions are most likely.
+    """Returns the maximum-likelihood standard deviation of reconstructions, one for all elements.
 
         sigma_opt^2 = 1/(M D) sum_i |x_i - g(z_i)|^2,   z_i ~ q(z|x_i),  g(z) = E[x|z]
 
-    [G] eq. 26, which leaves out D, the number of elements of x: with it this is the maximum of the
-    likelihood of N(x | g(z), sigma^2 I).
+    [G] eq. 26 omits D, the number of elements of x; with D it maximises the likelihood of
+    N(x | g(z), sigma^2 I).
 
     Args:
       model: has `encode(x)` and `decode(z)`, tfd distributions, the latter with a mean.
-      images: the training set's, [M, ...], or batches [B, ...] of them.
-      seed: of the codes.
+      images: the training set, [M, ...], or batches [B, ...] of it.
+      seed: seed of the codes.
 
     Raises:
       InputError: there are no images, they are all reconstructed exactly, or p(x|z) has no mean.
@@ -37,14 +37,17 @@ def sigma_opt(model: Any, images: Any, seed: int = 0) -> float:
     for x, g in _reconstructions(model, images, seed):
         total, count = total + float(np.sum((x - g) ** 2)), count + x.size
     if not count:
-        raise InputError("sigma_opt was asked of no images: give some of the training set.")
+        raise InputError("There are no images for sigma_opt: give some of the training set.")
     if total == 0.0:
-        raise InputError("Every image is reconstructed exactly: sigma_opt is 0, a density is none.")
+        raise InputError(
+            "Every image is reconstructed exactly, so that sigma_opt is 0 and no density exists: "
+            "leave this measure out."
+        )
     return math.sqrt(total / count)
 
 
 def sigma_opt_distortion(model: Any, images: Any, sigma: float, seed: int = 0) -> Measured:
-    """Measures the distortion with one standard deviation for all elements, as a density.
+    """Measures the distortion by a normal density with one standard deviation for all elements.
 
         -log N(x | g(z), sigma^2 I) = |x - g(z)|^2 / (2 sigma^2) + D log sigma + D/2 log 2 pi
 
@@ -74,13 +77,13 @@ def quantised_distortion(
 
         P(x) = Phi((x + w/2 - g(z)) / sigma) - Phi((x - w/2 - g(z)) / sigma),   w = 1/(levels - 1)
 
-    where the lowest level has all that lies below it, and the highest all above: the levels'
-    probabilities sum to 1, so this is a code length, never negative, and comparable between models.
-    It is -log2 P(x) over the number of elements, [G] appendix D.
+    where the lowest level includes all probability below it, and the highest all above: the levels'
+    probabilities sum to 1, so that it is a code length, never negative, and comparable between
+    models. It is -log2 P(x) divided by the number of elements, [G] appendix D.
 
     Args:
       model: as in `sigma_opt`.
-      images: held-out, with values k/(levels - 1) from 0 to 1, as image files have them.
+      images: held-out, with values k/(levels - 1) from 0 to 1, as in image files.
       sigma: `sigma_opt` of the training set.
       levels: 256 for 8 bits, 2 for binary images.
       seed: of the codes.
@@ -113,8 +116,8 @@ def quantised_distortion(
 
 
 def _log_probability(low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Returns log(Phi(high) - Phi(low)), exact far out too."""
-    # On the right of 0 both are nearly 1: Phi(h) - Phi(l) = Phi(-l) - Phi(-h)
+    """Returns log(Phi(high) - Phi(low)), accurate in the tails too."""
+    # To the right of 0 both are nearly 1: Phi(h) - Phi(l) = Phi(-l) - Phi(-h)
     right = low > 0
     low, high = np.where(right, -high, low), np.where(right, -low, high)
     normal = tfp.distributions.Normal(tf.constant(0.0, tf.float64), tf.constant(1.0, tf.float64))
@@ -132,7 +135,7 @@ def _reconstructions(model: Any, images: Any, seed: int) -> Iterator[tuple[np.nd
 
 def _joined(values: list[np.ndarray]) -> np.ndarray:
     if not values:
-        raise InputError("A distortion was asked of no images: give some.")
+        raise InputError("There are no images for a distortion: give some.")
     return np.concatenate(values)
 
 

@@ -1,4 +1,4 @@
-"""What codes cost and what they leave unsaid: rate, distortion and their sum, -ELBO."""
+"""Rate, distortion and their sum, -ELBO."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from zoo.terms import rate
 
 @dataclasses.dataclass(frozen=True)
 class RateDistortion:
-    """A model's place in the rate-distortion plane, Alemi et al. "Fixing a Broken ELBO." 2018.
+    """A model's rate and distortion, Alemi et al. "Fixing a Broken ELBO." 2018.
 
     distortion  REC_x = -E_q(x,z) log p(x|z)
     rate        RATE  = E_q(x) KL(q(z|x)||p(z))
@@ -48,7 +48,7 @@ def rate_distortion(model: Any, images: Any, seed: int = 0) -> RateDistortion:
         # REC_x = -log p(x|z)
         distortions.append(-model.decode(z).log_prob(x).numpy())
     if not rates:
-        raise InputError("Rate and distortion were asked of no images: give some.")
+        raise InputError("There are no images for rate and distortion: give some.")
     r = np.concatenate(rates).astype(np.float64)
     d = np.concatenate(distortions).astype(np.float64)
     return RateDistortion(

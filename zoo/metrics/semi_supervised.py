@@ -1,4 +1,4 @@
-"""What codes tell a classifier that sees few labels."""
+"""Semi-supervised classification error from codes with few labels."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def semi_supervised_error(
     repeats: int = 5,
     seed: int = 0,
 ) -> Measured:
-    """Measures the test error of a support vector machine that is given few labelled codes.
+    """Measures the test error of a support vector machine with few labelled codes.
 
-    As the M1 + SVM of Kingma et al. 2014 and [V] section 5.2: codes are learned without labels; an
-    SVM with the kernel exp(-g |z - z'|^2) is then trained on `labelled` of them, as many of each
-    class. Its cost and g are chosen by 5-fold cross-validation among these alone; the test codes
-    are classified once, at the end. Repeated with other labelled examples; the value is the mean
-    error, and its standard error
+    It is the M1 + SVM of Kingma et al. 2014 and [V] section 5.2: codes are learned without labels;
+    then an SVM with the kernel exp(-g |z - z'|^2) is trained on `labelled` of them, equally many of
+    each class. Its cost and g are chosen by 5-fold cross-validation on these codes; the test codes
+    are classified once, at the end. This is repeated with other labelled examples; the value is the
+    mean error, with the standard error
 
         sqrt( s^2 / R + e (1 - e) / N_test ),   s the spread of the R errors
 
@@ -40,15 +40,15 @@ def semi_supervised_error(
       codes: [N, K], such as means of q(z|x), of training images.
       labels: [N].
       test_codes, test_labels: [N_test, K], [N_test].
-      labelled: how many labels the SVM sees, divisible by the number of classes.
+      labelled: the number of labels for the SVM, divisible by the number of classes.
       repeats: R, 2 or more.
-      seed: of the choice of labelled examples.
+      seed: seed of the choice of labelled examples.
 
     Returns:
       The error, a share.
 
     Raises:
-      InputError: there are not as many labelled examples in each class, or codes are not finite.
+      InputError: a class has too few labelled examples, or codes are not finite.
     """
     codes, test_codes = np.asarray(codes, np.float64), np.asarray(test_codes, np.float64)
     labels, test_labels = np.asarray(labels), np.asarray(test_labels)
@@ -66,8 +66,8 @@ def semi_supervised_error(
     each = labelled // len(classes)
     if len(classes) < 2 or each < 2 or each > counts.min():
         raise InputError(
-            f"{labelled} labels were asked of {len(classes)} classes, the smallest of "
-            f"{counts.min()} examples: each class gives {each}, and must have them and 2 or more."
+            f"{labelled} labels in {len(classes)} classes are {each} for each, and the smallest "
+            f"class has {counts.min()}: give 2 or more for each class, and no more than it has."
         )
     rng = np.random.default_rng(seed)
     errors, chosen = [], []
@@ -94,7 +94,7 @@ def semi_supervised_error(
 
 
 def _machine(codes: np.ndarray, labels: np.ndarray, seed: int) -> Any:
-    """Returns an SVM fitted with the cost and width that cross-validation finds best."""
+    """Returns an SVM fitted with the best cost and width by cross-validation."""
     variance = codes.var()
     width = 1.0 / (codes.shape[1] * variance) if variance > 0 else 1.0
     folds = min(_FOLDS, int(np.unique(labels, return_counts=True)[1].min()))

@@ -1,4 +1,4 @@
-"""How far reconstructions are from the images."""
+"""The squared error of reconstructions."""
 
 from __future__ import annotations
 
@@ -31,5 +31,5 @@ def squared_error(model: Any, images: Any) -> Measured:
         errors.append(np.mean(difference.reshape(len(difference), -1).astype(float) ** 2, axis=1))
     values = np.concatenate(errors) if errors else np.empty(0)
     if not len(values):
-        raise InputError("The squared error was asked of no images: give some.")
+        raise InputError("There are no images for the squared error: give some.")
     return Measured.of_mean(values, "reconstruction at the posterior mean", units="per element")

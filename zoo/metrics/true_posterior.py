@@ -18,13 +18,13 @@ from zoo.metrics.log_mean import FEW
 
 @dataclasses.dataclass(frozen=True)
 class PosteriorSamples:
-    """Samples of p(z|x) and how far they can be trusted.
+    """Samples of p(z|x) with diagnostics.
 
     Attributes:
       z: [S, B, K], S samples for each of B images.
-      effective: [B], the effective sample size of the draws they were chosen from.
-      acceptance: [B], the share of Hamiltonian moves that were accepted; None without any.
-      notes: what a reader must know; a sentence each.
+      effective: [B], the effective sample size of the draws that were resampled.
+      acceptance: [B], the share of accepted Hamiltonian moves; None without moves.
+      notes: caveats for the reader; a sentence each.
     """
 
     z: np.ndarray
@@ -36,12 +36,12 @@ class PosteriorSamples:
 def posterior_by_resampling(
     model: Any, x: Any, samples: int = 100, draws: int = 1000, seed: int = 0
 ) -> PosteriorSamples:
-    """Draws from p(z|x) by choosing among draws of the encoder, with their weights.
+    """Draws from p(z|x) by resampling draws of the encoder with importance weights.
 
         z_1, ..., z_D ~ q(z|x);   z = z_d with probability w_d / sum w,   w = p(x,z) / q(z|x)
 
-    Exact as D grows. Samples repeat each other where the effective sample size of the weights is
-    not far above S.
+    It is exact as D goes to infinity. Samples repeat each other unless the effective sample size of
+    the weights is far above S.
 
     Args:
       model: has `encode(x)` and `decode(z)`, tfd distributions, and a `prior`.
@@ -87,21 +87,21 @@ def posterior_by_hmc(
     draws: int = 1000,
     jit_compile: bool = True,
 ) -> PosteriorSamples:
-    """Draws from p(z|x) with chains of Hamiltonian Monte Carlo, started by resampling.
+    """Draws from p(z|x) by Hamiltonian Monte Carlo, with chains started by resampling.
 
-    Every sample is the end of a chain of its own: they are as independent as `moves` makes them
-    of where they start. Step sizes are found in the first half of the moves and stay, in the shape
-    of q(z|x)'s standard deviations.
+    Every sample is the end of a separate chain; more `moves` make it less dependent on its start.
+    Step sizes are adapted in the first half of the moves, then fixed, and scaled by the standard
+    deviations of q(z|x).
 
     Args:
       model: has `encode(x)` and `decode(z)`, tfd distributions, and a `prior` on all of R^K.
       x: [B, ...]; S x B images are decoded at once.
       samples: S.
-      moves: of each chain.
-      leapfrog: steps of each move.
-      seed: of all noise.
-      draws: of the encoder, that chains start from.
-      jit_compile: by XLA.
+      moves: the number of moves of each chain.
+      leapfrog: the number of leapfrog steps of each move.
+      seed: seed of all noise.
+      draws: the number of draws of the encoder for the starts of chains.
+      jit_compile: whether XLA compiles the chains.
 
     Raises:
       InputError: a number is not positive, a density is missing, or codes are discrete or bounded.
@@ -153,6 +153,6 @@ def _checked(model: Any, x: Any, **numbers: int) -> tf.Tensor:
             raise InputError(f"{name} is {number!r}: give 1 or more.")
     x = tf.cast(tf.convert_to_tensor(x), tf.float32)
     if not x.shape[0]:
-        raise InputError("Posterior samples were asked for no images: give some.")
+        raise InputError("There are no images for posterior samples: give some.")
     check_densities(model, x[:1])
     return x

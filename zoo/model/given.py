@@ -64,7 +64,7 @@ def require_read(
 ) -> None:
     """Raises InputError if a part of a model, or a term, would ignore the condition."""
     if model.prior_layer.is_data:
-        raise InputError("Where z is a data set there is no condition: leave out condition.")
+        raise InputError("A model whose z is a data set takes no condition: leave out condition.")
     if history:
         raise InputError(
             "A history keeps images without their condition, which critics read: leave out history."

@@ -42,7 +42,7 @@ class Parts:
             own.model(model, f"The {name} given to build" if part else f"The critic of {name!r}")
         if len({id(model) for model in given.values()}) < len(given):
             raise InputError(
-                f"One model was given for two of {', '.join(given)}: give each a model of its own."
+                f"One model was given for two of {', '.join(given)}: give each a separate model."
             )
         known = {name: set(role.options) - _DECIDED for name, role in self._roles.items()}
         names = set().union(*known.values())

@@ -62,7 +62,7 @@ class Objective(Declaration):
         term = kl.term
         if term is None or kl.expression not in _WITH_A_TERM:
             raise InputError(
-                f"{kl.expression} is not a term of its own: substitute one of "
+                f"{kl.expression} is not a term of the form: substitute one of "
                 f"{', '.join(_WITH_A_TERM)}."
             )
         form = algebra.tractable(self)

@@ -209,14 +209,13 @@ def check_learned(prior: Prior, terms: Mapping[str, Any]) -> None:
     for name, how in reads.items():
         if how == "fixed":
             raise InputError(
-                f"{name} leaves out the entropy of p(z), which is no constant where the prior is "
-                f"learned, and this one is a {kind}: use a fixed prior, or an objective without "
-                f"{name}."
+                f"{name} leaves out the entropy of p(z), which is not constant for a learned prior "
+                f"such as this {kind}: use a fixed prior, or an objective without {name}."
             )
         if how == "samples" and not prior.pathwise:
             raise InputError(
-                f"{name} follows samples of the prior, and those of this {kind} do not carry the "
-                f"gradient in all its weights: {prior.remedy}."
+                f"{name} needs gradients through samples of the prior, which this {kind} does not "
+                f"have in all its weights: {prior.remedy}."
             )
     if not {"density", "samples"} & set(reads.values()):
         raise InputError(

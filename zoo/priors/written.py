@@ -51,7 +51,7 @@ def template(prior: Any) -> tuple[dict[str, Any], list[Any]]:
     config = _serialise_distribution(prior, "prior", variables)
     if len(variables) != len(variables_of(prior)):
         raise errors.InputError(
-            f"Some variables of the prior, a {type(prior).__name__}, are none of its parameters: "
+            f"Some variables of the prior, a {type(prior).__name__}, are not parameters of it: "
             "write it as a subclass of zoo.priors.Prior, whose weights are trained."
         )
     return config, variables
@@ -95,7 +95,7 @@ def _serialise_distribution(
     class_name = "zoo.Empirical" if kind is Empirical else kind.__name__
     if _public_classes().get(class_name) is not kind:
         raise errors.InputError(
-            f"{where} is a {kind.__name__}, which is no class of tfp.distributions: build the "
+            f"{where} is a {kind.__name__}, which is not a class of tfp.distributions: build the "
             "prior from those."
         )
     signature = inspect.signature(kind.__init__).parameters

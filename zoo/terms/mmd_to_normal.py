@@ -61,7 +61,8 @@ def mmd_to_normal(
     if isinstance(bandwidth, str) and bandwidth == "median":
         # A collapsing posterior would also shrink the median of its samples, and look correct.
         raise errors.InputError(
-            "The median of z alone is no bandwidth: pass kernels.median_bandwidth(z, prior_sample)."
+            "The median of z alone is not a valid bandwidth: pass "
+            "kernels.median_bandwidth(z, prior_sample)."
         )
     s2 = kernels.bandwidth(bandwidth, q)
     m, v = _row(loc, q), _row(scale, q) ** 2

@@ -183,5 +183,5 @@ def test_options_and_priors_that_say_nothing():
         mmd_power(prior, bandwidth=-1)
     with pytest.raises(InputError, match="draws nothing"):
         mmd_power(priors.Empirical((2,)))
-    with pytest.raises(InputError, match="of 3 samples"):
+    with pytest.raises(InputError, match="are 3 samples"):
         mmd_power(np.zeros((3, 2)))

@@ -211,7 +211,7 @@ X = np.zeros((40, 2))
 @pytest.mark.parametrize(
     ("q", "p", "message"),
     [
-        (X[:31], X, r"of shapes \(31, 2\) and \(40, 2\): give 32"),
+        (X[:31], X, r"have shapes \(31, 2\) and \(40, 2\): give 32"),
         (X, np.zeros(()), r"and \(\): give 32"),
         (X, X[:, :1], "2 and 1 numbers each"),
         (X, np.full((40, 2), np.nan), "not finite"),

@@ -73,7 +73,7 @@ def test_spaces_and_default_names_are_normalised():
         ("code: categorial(10)", "Unknown kind of latents 'categorial': did you mean"),
         ("categorical(1)", "too small: categorical takes 2 or more"),
         ("uniform(0)", "too small: uniform takes 1 or more"),
-        ("a: normal(1), a: uniform(1)", "called 'a': give each its own name"),
+        ("a: normal(1), a: uniform(1)", "called 'a': give each another name"),
         ("normal_2: normal(1), normal(1)", "called 'normal_2'"),
     ],
 )

@@ -199,7 +199,7 @@ def test_the_median_bandwidth_and_images():
 @pytest.mark.parametrize(
     ("q", "p", "message"),
     [
-        (draws(3), draws(3), "of 3 examples: give four"),
+        (draws(3), draws(3), "3 examples for MMD over a data set: give four"),
         (draws(5), draws(6), r"\(5, 2\) of q and \(6, 2\) of p"),
         (draws(5), draws(5, 3), r"\(5, 2\) of q and \(5, 3\) of p"),
     ],

@@ -82,7 +82,7 @@ def test_what_kernels_miss_is_not_bounded(kind):
 def test_what_has_no_bound():
     model = LinearGaussian(k=2)
     x = model.data(3)
-    with pytest.raises(InputError, match="of 9 draws: give ten"):
+    with pytest.raises(InputError, match="are 9 draws for a kernel density: give ten"):
         implicit_bound(model, x, draws=9)
     with pytest.raises(InputError, match="of no images"):
         implicit_bound(model, x[:0])

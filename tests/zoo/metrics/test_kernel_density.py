@@ -76,7 +76,7 @@ def test_the_width_that_is_chosen_is_the_likeliest():
 def test_what_has_no_kernel_density():
     model = LinearGaussian(k=2)
     x = model.data(12)
-    with pytest.raises(InputError, match="of 9 images: give ten"):
+    with pytest.raises(InputError, match="are 9 images for a kernel density: give ten"):
         mutual_information_by_kernels(model, x[:9])
     with pytest.raises(InputError, match="factor is -1"):
         mutual_information_by_kernels(model, x, factor=-1)

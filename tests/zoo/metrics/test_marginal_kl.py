@@ -45,6 +45,6 @@ def test_codes_that_do_not_overlap():
 
 def test_what_has_no_marginal():
     model = LinearGaussian()
-    with pytest.raises(InputError, match="of 3 images: give four"):
+    with pytest.raises(InputError, match="are 3 images for a marginal KL: give four"):
         marginal_kl(model, model.data(3))
     assert np.isfinite(marginal_kl(model, model.data(4)).value)

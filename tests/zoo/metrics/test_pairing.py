@@ -99,8 +99,8 @@ def test_batches_are_as_good_as_an_array():
 @pytest.mark.parametrize(
     ("x", "z", "message"),
     [
-        (images(1), images(1), "asked of 1 pairs: give two"),
-        ([], [], "asked of 0 pairs: give two"),
+        (images(1), images(1), "are 1 pairs for a pairing: give two"),
+        ([], [], "are 0 pairs for a pairing: give two"),
         (images(3), images(4), r"shape \(3, 6, 6, 1\) and their partners \(4, 6, 6, 1\)"),
         (images(3), images(3, shape=(6, 6, 3)), r"partners \(3, 6, 6, 3\): give as many"),
     ],
