@@ -166,7 +166,7 @@ def _numbers(name: str, value: Any, dtype: np.dtype) -> np.ndarray:
         converted = array.astype(dtype)
     same = np.isfinite(converted) if dtype.kind == "f" else converted == array
     if not np.all(same):
-        raise InvalidError(f"{name!r} has a number that is out of the range of {dtype.name}.")
+        raise InvalidError(f"{name!r} has a number out of the range of {dtype.name}.")
     return converted
 
 
@@ -174,7 +174,7 @@ def _bytes(name: str, value: Any, rank: int) -> np.ndarray:
     flat, shape = [value], []
     for _ in range(rank):
         if not all(isinstance(part, list) for part in flat) or len({*map(len, flat)}) > 1:
-            raise InvalidError(f"{name!r} must be {rank} levels of lists, of equal lengths.")
+            raise InvalidError(f"{name!r} must be lists nested {rank} deep, of equal lengths.")
         shape.append(len(flat[0]) if flat else 0)
         flat = [item for part in flat for item in part]
     array = np.empty(len(flat), object)

@@ -189,7 +189,7 @@ def test_no_image_is_taken(server, folder):
     [
         ("encod", "did you mean 'encode'"),
         ("encode_sample", r"takes images .*noise .*: name one of anomaly_score, encode"),
-        ("decode", r"takes z \[B, 3\], not images alone"),
+        ("decode", r"takes z \[B, 3\], not images only"),
     ],
 )
 def test_a_signature_that_takes_no_images(server, folder, signature, message):
@@ -377,5 +377,5 @@ def test_a_condition_is_given_with_the_images(folder):
         codes.codes(server(condition=classes), "encode", files, 2)
     with pytest.raises(InputError, match="takes no condition: leave out --condition"):
         codes.codes(server(), "encode", files, 2, condition=3)
-    with pytest.raises(InputError, match="not images alone"):
+    with pytest.raises(InputError, match="not images only"):
         codes.codes(server(condition=pixels), "encode", files, 2, condition=3)

@@ -213,7 +213,7 @@ def test_an_estimate_that_cannot_be_is_named(registries):
     images = np.random.default_rng(0).random((120, 4, 4, 1), dtype=np.float32)
     (c,) = certify(model, [images[i : i + 6] for i in range(0, 120, 6)])["constraints"]
     assert c["faults"] == (
-        "The estimator in play reads 0.5 for PLAIN(q(z)||p(z)), which is between 0 and 0.4: the "
+        "The training estimator gives 0.5 for PLAIN(q(z)||p(z)), which is between 0 and 0.4: the "
         "estimator is at fault"
     )
 

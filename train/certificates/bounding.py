@@ -130,7 +130,7 @@ def _faults(model: Any, index: int, c: Mapping[str, Any]) -> str | None:
             allowed = f"between {least:.3g} and {largest:.3g}"
         reader = "critic" if critic else "estimator"
         return (
-            f"The {reader} in play reads {c['value']:.3g} for {constraint.expression}, which is "
+            f"The training {reader} gives {c['value']:.3g} for {constraint.expression}, which is "
             f"{allowed}: the {reader} is at fault"
         )
     return None

@@ -101,7 +101,7 @@ def complaint(c: Mapping[str, Any]) -> str:
         return f"{found} It is {number(training)} in training: it does not generalise."
     if c["side"] != "exact" and c["value"] <= c["tolerance"]:
         return (
-            f"{found} The critic in play reads {number(c['value'])}: the encoder or decoder has "
+            f"{found} The training critic gives {number(c['value'])}: the encoder or decoder has "
             "beaten it. A stronger critic or more steps may help: raise --critic_steps."
         )
     if path and not path["settled"] and path["change"] > 0:

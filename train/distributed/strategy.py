@@ -207,8 +207,8 @@ def task_of(name: str) -> Task | None:
     task = tf_config.read() if name in ("auto", "multiworker") else None
     if name == "multiworker" and task is None:
         raise InputError(
-            "--strategy=multiworker needs the variable TF_CONFIG, which names the workers: set it, "
-            "or use --strategy=mirrored on one machine."
+            "--strategy=multiworker needs TF_CONFIG, which names the workers: set it, or use "
+            "--strategy=mirrored on one machine."
         )
     return task if task is not None and len(task.addresses) > 1 else None
 

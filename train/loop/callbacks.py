@@ -212,8 +212,8 @@ class Recorder(keras.callbacks.Callback):
             self._cluster.wait()
         raise Interrupted(
             number,
-            f"{signal.Signals(number).name} at step {self._step}, where the run is saved: run the "
-            "same command again to continue.",
+            f"{signal.Signals(number).name} at step {self._step}, which is saved: run the same "
+            "command again to continue.",
         )
 
     def _stop_unless_finite(self, record: Mapping[str, Any]) -> None:

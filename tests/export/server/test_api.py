@@ -146,7 +146,7 @@ def test_bad_bodies(address, body, status, message):
     [
         ("GET", "/v1/models/nothing", 404, "no model 'nothing': use model, other"),
         ("POST", "/v1/models/nothing:predict", 404, "no model 'nothing'"),
-        ("GET", "/v1/models/model/versions/2", 404, "no version 2 of model: take 1, 3"),
+        ("GET", "/v1/models/model/versions/2", 404, "no version 2 of model: use 1, 3"),
         ("POST", "/v1/models/model/versions/2:predict", 404, "no version 2"),
         ("GET", "/v1/models/model/versions/2/metadata", 404, "no version 2"),
         ("GET", "/v1/models/model/versions/x", 404, "nothing at"),

@@ -50,7 +50,7 @@ def test_a_damaged_model(tmp_path):
 
 def test_the_graph_may_refuse(out):
     servable = models.load("model", 10, out / "model" / "10")
-    with pytest.raises(NotFoundError, match="no signature 'nothing': take anomaly_score"):
+    with pytest.raises(NotFoundError, match="no signature 'nothing': use anomaly_score"):
         servable.signature("nothing")
     with pytest.raises(InvalidError, match="images has a number that is not finite"):
         servable.predict("encode", {"images": np.full((1, *served.SHAPE), np.nan, np.float32)})

@@ -110,7 +110,7 @@ def test_planted(data, constraint, mean, scale, reads, status, verdict):
 
 def test_a_beaten_critic_is_named(data):
     found = certified(planted(f"{JS} <= 0.02", 1.5), data)
-    assert "The critic in play reads 0: the encoder or decoder has beaten it" in found["reason"]
+    assert "The training critic gives 0: the encoder or decoder has beaten it" in found["reason"]
 
 
 def test_blind_kernel(data):

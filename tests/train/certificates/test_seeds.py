@@ -106,7 +106,7 @@ def test_one_seed_twice_is_no_repeat():
     (group,) = found["groups"]
     assert (group["runs"], group["seeds"]) == (["a", "b", "c"], [0, 1])
     assert group["constraints"][0]["value"]["mean"] == 101.0
-    assert "no independent repeats" in group["notes"][0]
+    assert "are not independent" in group["notes"][0]
 
 
 def test_what_is_null_is_left_out():
@@ -226,7 +226,7 @@ def test_information_at_its_ceiling_is_left_out():
     runs[1][2]["information"]["sharing"] = 1.1
     (slope,) = seeds.aggregate(runs)["slopes"]
     assert slope["information"] is None
-    assert "at the ceiling" in envelope.sentence(slope)
+    assert "at its ceiling" in envelope.sentence(slope)
     assert slope["agrees"] is True
 
 

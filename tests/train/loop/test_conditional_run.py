@@ -128,7 +128,7 @@ def test_what_is_exported_takes_it(workdir, tmp_path):
     z = np.ones((3, 2), np.float32)
     found = served["generate"](noise=tf.constant(z), **given)["images"]
     np.testing.assert_allclose(found, model.decode(z, c).mean(), atol=1e-5)
-    with pytest.raises(tf.errors.InvalidArgumentError, match="classes from 0 to 3 where this"):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="classes from 0 to 3, but this"):
         served["decode"](z=tf.constant(z), condition=tf.constant([0, 1, 3], tf.int64))
     card = json.loads((folder / "assets.extra" / "model.json").read_text())
     assert card["condition"] == {"shape": [3], "classes": 3}
