@@ -163,5 +163,5 @@ def test_reasons():
 
 def test_inputs_are_the_tables():
     found = Signatures(questions.build("infogan")).of("model")
-    for row in table.SIGNATURES.values():
+    for row in (row for row in table.SIGNATURES.values() if not row.rows):
         assert [spec.name for spec in found[row.name].inputs] == list(row.inputs)
