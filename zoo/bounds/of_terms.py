@@ -221,7 +221,9 @@ def mmd_of_codes(model: Any, examples: Examples, seed: int, term: MMD) -> Measur
     """Returns MMD_z by the U-statistic of all codes; None if z is a data set.
 
     For a model with a condition it is the mean of MMD within classes; None if a class has fewer
-    than 4 examples. Batches of n out of N codes have sqrt(N / n) times its noise.
+    than 4 examples.
+
+    Batches of n out of N codes have sqrt(N / n) times its noise.
     """
     if priors.is_data(model.prior) or len(examples) < 4:
         return None

@@ -45,8 +45,7 @@ def sw_upper(q: Any, p: Any, projections: int = 50, blocks: int = 16, seed: int 
     Args:
       q: [N, ...], samples of q.
       p: [M, ...], samples of p.
-      projections: directions of each block; the samples are compared in the directions of all
-        blocks.
+      projections: directions of each block; the samples are compared in those of all blocks.
       blocks: B.
       seed: seed of the directions and of the blocks.
 

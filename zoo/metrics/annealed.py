@@ -67,7 +67,7 @@ def bracket(model: Any, n: int = 64, annealing: Annealing | None = None, seed: i
       model: as in `annealed_importance_sampling`.
       n: the number of simulated images.
       annealing: the options; `Annealing()` if None.
-      seed: of all noise.
+      seed: seed of all noise.
 
     Raises:
       InputError: n is not positive, or as in `annealed_importance_sampling`.

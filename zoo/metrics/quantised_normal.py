@@ -55,7 +55,7 @@ def sigma_opt_distortion(model: Any, images: Any, sigma: float, seed: int = 0) -
       model: as in `sigma_opt`.
       images: held-out, [N, ...], or batches [B, ...] of them.
       sigma: `sigma_opt` of the training set.
-      seed: of the codes.
+      seed: seed of the codes.
 
     Raises:
       InputError: there are no images, sigma is not positive, or p(x|z) has no mean.
@@ -86,7 +86,7 @@ def quantised_distortion(
       images: held-out, with values k/(levels - 1) from 0 to 1, as in image files.
       sigma: `sigma_opt` of the training set.
       levels: 256 for 8 bits, 2 for binary images.
-      seed: of the codes.
+      seed: seed of the codes.
 
     Raises:
       InputError: there are no images, sigma is not positive, there are fewer than two levels,

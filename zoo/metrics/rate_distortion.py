@@ -35,7 +35,7 @@ def rate_distortion(model: Any, images: Any, seed: int = 0) -> RateDistortion:
     Args:
       model: has `encode(x)` and `decode(z)`, tfd distributions, and a `prior`.
       images: [N, ...], or batches [B, ...] of them.
-      seed: of the codes.
+      seed: seed of the codes.
 
     Raises:
       InputError: there are no images, or a density is missing.

@@ -48,7 +48,7 @@ def posterior_by_resampling(
       x: [B, ...]; D x B images are decoded at once.
       samples: S.
       draws: D.
-      seed: of all noise.
+      seed: seed of all noise.
 
     Raises:
       InputError: a number is not positive, or a density is missing.

@@ -50,6 +50,7 @@ def constrains_codes(objective: Declaration) -> bool:
     normalised, has R1 or takes one step per encoder step falls behind, and the run violates its
     constraint: with JS(q(z)||p(z)) <= 0.02 such a critic estimated 0.01 where a freshly trained
     classifier estimated 0.60.
+
     Such objectives have critics without regularisation, with `critic_steps` steps per encoder step,
     `critic_options` and a learning rate of `CRITIC_LEARNING_RATE`. In a run the encoder's learning
     rate decays along a cosine, so that critics catch up by the end: with 16 codes and JS <= 0.02

@@ -30,6 +30,7 @@ class MixturePrior(Prior):
         s = floor + softplus(r),   w = softmax(a)
 
     It starts near N(0, I): means from N(0, 1/2) by the seed, scales sqrt(1/2), equal weights.
+
     Samples are reparameterised in m and s, because E_p f(z) = sum_k w_k E f(m_k + s_k e), but not
     in w. So terms that differentiate samples of the prior, such as JS_z, are refused if weights are
     learned; equal weights are fixed at 1/K.

@@ -88,9 +88,11 @@ def f_divergence(
     with equality at V = log q/p; for TV, as V goes to +infinity where q/p > 1 and to -infinity
     where q/p < 1. With T written by V, T is always in the domain of f*, every bound is 0 at V = 0,
     and all divergences have the same critic: FKL here and KL by density ratio differ only in how it
-    is trained. The value is the bound, the critic's loss is minus the bound. Means of exponentials
-    depend on rare samples: the variance of e^V under p is the chi-squared divergence of q from p,
-    and a lower bound from n samples is not reliable above log n nats of KL.
+    is trained.
+
+    The value is the bound, and the critic's loss is minus the bound. Means of exponentials depend
+    on rare samples: the variance of e^V under p is the chi-squared divergence of q from p, and a
+    lower bound from n samples is not reliable above log n nats of KL.
 
     If the critic attains the bound, bound and surrogate have the gradient of the divergence, in
     both arguments. But a decoder or encoder that moves towards larger V could lower the bound

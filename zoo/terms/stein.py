@@ -34,6 +34,7 @@ def stein(
     Among directions of unit norm in the kernel's space, KL(q||p) decreases fastest along phi, and
     descending the surrogate moves z along phi. [V] appendix B prints it without the minus, which
     raises the KL. phi is the gradient of KL smoothed by k: a descent direction of another size.
+
     The value is not the KL, which this method never computes. It is the squared kernelised Stein
     discrepancy (KSD), the speed at which KL decreases when z moves along phi, in nats per unit
     step. It is 0 if q = p and positive otherwise; a tolerance on it is not a tolerance on KL.

@@ -48,7 +48,7 @@ def test_the_variance_is_of_all_batches():
 
 
 def test_what_has_no_units():
-    with pytest.raises(InputError, match="of 1 images"):
+    with pytest.raises(InputError, match="are 1 images for active units"):
         active_units(Encoder([1.0]), draws(1, 1))
     with pytest.raises(InputError, match="threshold of active units is 0"):
         active_units(Encoder([1.0]), draws(3, 1), threshold=0)

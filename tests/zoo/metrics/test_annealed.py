@@ -108,9 +108,9 @@ def test_what_is_refused(small, images):
         Annealing(start="post")
     with pytest.raises(InputError, match="temperatures is 0"):
         Annealing(temperatures=0)
-    with pytest.raises(InputError, match="of no images"):
+    with pytest.raises(InputError, match="are no images for"):
         annealed_importance_sampling(model, [])
-    with pytest.raises(InputError, match="of 0 images"):
+    with pytest.raises(InputError, match="images for a bracket is 0"):
         bracket(model, 0)
     bounded = small("vae", compiled=False, latents="uniform(3)")
     with pytest.raises(InputError, match="discrete or bounded"):

@@ -84,7 +84,7 @@ def test_what_has_no_bound():
     x = model.data(3)
     with pytest.raises(InputError, match="are 9 draws for a kernel density: give ten"):
         implicit_bound(model, x, draws=9)
-    with pytest.raises(InputError, match="of no images"):
+    with pytest.raises(InputError, match="are no images for"):
         implicit_bound(model, x[:0])
     with pytest.raises(InputError, match="lie in a subspace"):
         implicit_bound(implicit(model, lambda e: 0.0 * e), x)

@@ -172,7 +172,7 @@ def test_of_a_model(small, images):
 
 def test_what_has_no_likelihood(small, images):
     model = LinearGaussian()
-    with pytest.raises(InputError, match="of no images"):
+    with pytest.raises(InputError, match="are no images for"):
         importance_sampling(model, [], **SLOW)
     with pytest.raises(InputError, match="of 0 draws in blocks of 4096 rows"):
         importance_sampling(model, model.data(3), samples=0)

@@ -101,9 +101,9 @@ def test_limits():
 
 def test_what_is_refused():
     model = Constant(0.5)
-    with pytest.raises(InputError, match="of no images"):
+    with pytest.raises(InputError, match="are no images for"):
         sigma_opt(model, [])
-    with pytest.raises(InputError, match="of no images"):
+    with pytest.raises(InputError, match="are no images for"):
         quantised_distortion(model, [], 0.1)
     with pytest.raises(InputError, match="reconstructed exactly"):
         sigma_opt(model, np.full((3, 6), 0.5, np.float32))

@@ -35,5 +35,5 @@ def test_of_a_model(small, images):
 
 
 def test_no_images():
-    with pytest.raises(InputError, match="of no images"):
+    with pytest.raises(InputError, match="are no images for"):
         rate_distortion(LinearGaussian(), [])

@@ -58,7 +58,7 @@ def test_what_is_refused():
     model = LinearGaussian()
     with pytest.raises(InputError, match="samples is 0"):
         posterior_by_resampling(model, model.data(2), samples=0)
-    with pytest.raises(InputError, match="for no images"):
+    with pytest.raises(InputError, match="are no images for"):
         posterior_by_resampling(model, model.data(2)[:0])
     with pytest.raises(InputError, match="moves is 0"):
         posterior_by_hmc(model, model.data(2), moves=0)

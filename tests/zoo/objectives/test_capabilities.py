@@ -187,9 +187,9 @@ def test_a_stand_in_trains_what_has_no_gradient():
         (
             "vae_gan",
             "gradient",
-            "JS_x passes gradients through samples of p(x|z), but samples of without_gradient have "
-            "no gradient and no stand-in: use an objective whose form is REC_x and RATE, or give the "
-            "family a stand_in.",
+            "JS_x passes gradients through samples of p(x|z), but samples of without_gradient "
+            "have no gradient and no stand-in: use an objective whose form is REC_x and RATE, or "
+            "give the family a stand_in.",
         ),
         (
             "vae",
