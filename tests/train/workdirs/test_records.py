@@ -27,7 +27,7 @@ def test_a_last_line_cut_short_is_left_out(tmp_path):
         (b'{"step": 1, "split": "other"}', "other"),
         (
             b'{"step": 1, "split": "train", "terms": {"RATE": "x"}}',
-            r"it\['terms'\]\['a'\] is 'x'",
+            r"it\['terms'\]\['RATE'\] is 'x'",
         ),
         (b'{"step": 1, "split": "train", "multipliers": []}', r"it\['multipliers'\] is"),
         (b"\xff", "utf-8"),
