@@ -113,8 +113,8 @@ def check(
             part = parts[subject]
             if part.trained and not part.differentiable:
                 raise InputError(
-                    f"{term.name} passes gradients through samples of {subject}, and those of "
-                    f"{part.name} have none and no stand-in: {_WITHOUT_SAMPLES[subject]}."
+                    f"{term.name} passes gradients through samples of {subject}, but samples of "
+                    f"{part.name} have no gradient and no stand-in: {_WITHOUT_SAMPLES[subject]}."
                 )
 
 

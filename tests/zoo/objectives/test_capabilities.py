@@ -187,9 +187,9 @@ def test_a_stand_in_trains_what_has_no_gradient():
         (
             "vae_gan",
             "gradient",
-            "JS_x passes gradients through samples of p(x|z), and those of without_gradient have "
-            "none and no stand-in: use an objective whose form is REC_x and RATE, or give the "
-            "family a stand_in.",
+            "JS_x passes gradients through samples of p(x|z), but samples of without_gradient "
+            "have no gradient and no stand-in: use an objective whose form is REC_x and RATE, or "
+            "give the family a stand_in.",
         ),
         (
             "vae",
@@ -303,5 +303,5 @@ def test_a_term_of_ones_own_differentiates_what_its_space_compares():
     with pytest.raises(InputError, match="ENERGY_xz passes gradients through samples of p"):
         capabilities.check([Energy("xz")], parts, None, None)
     learned = parts | {capabilities.PRIOR: capabilities.Capabilities("r", reparameterised=False)}
-    with pytest.raises(InputError, match=r"samples of p\(z\), and those of r have none"):
+    with pytest.raises(InputError, match=r"samples of p\(z\), but samples of r have no gradient"):
         capabilities.check([Energy("z")], learned, None, None)
