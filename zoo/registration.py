@@ -21,7 +21,7 @@ def follow_keras() -> None:
 
     Without Keras nothing is imported, so that objectives still need no TensorFlow.
     """
-    if any(name in sys.modules for name in _WAITED_FOR):
+    if any(sys.modules.get(name) is not None for name in _WAITED_FOR):
         _define()
     else:
         sys.meta_path.insert(0, _Follower())
