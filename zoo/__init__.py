@@ -18,7 +18,7 @@ from zoo.registration import follow_keras
 from zoo.version import __version__
 
 if TYPE_CHECKING:
-    from zoo import metrics, tables, terms
+    from zoo import distributions, metrics, priors, tables, terms
     from zoo.model.builder import build
     from zoo.model.lagrangian_model import LagrangianModel
 
@@ -29,9 +29,11 @@ __all__ = [
     "Objective",
     "__version__",
     "build",
+    "distributions",
     "metrics",
     "names",
     "objective",
+    "priors",
     "tables",
     "terms",
 ]
@@ -39,7 +41,7 @@ _LAZY = {"build": "zoo.model.builder", "LagrangianModel": "zoo.model.lagrangian_
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("metrics", "tables", "terms"):
+    if name in ("distributions", "metrics", "priors", "tables", "terms"):
         return importlib.import_module(f"zoo.{name}")
     if name in _LAZY:
         return getattr(importlib.import_module(_LAZY[name]), name)
