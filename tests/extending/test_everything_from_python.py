@@ -1,5 +1,6 @@
 """What `train.run` does, by users' files: two phases, margins, a certificate, an export."""
 
+import dataclasses
 import inspect
 import json
 
@@ -99,7 +100,7 @@ def test_phases_are_built_as_those_of_a_run(objective):
     ours = first_phase(objective, **SMALL, **EAGER)
     best = measure_best(declared, ours, VALIDATION)
     told = two_phase.measured(config, ours, [VALIDATION], "a checkpoint")
-    config = RunConfig(**{**vars(config), "best": told})
+    config = dataclasses.replace(config, best=told)
     second = assembly.build_model(config, (6, 6, 1), 70)
     for one, other in ((ours, theirs), (second_phase(best, 70, **SMALL, **EAGER), second)):
         assert without_rule(one) == without_rule(other)
@@ -188,7 +189,7 @@ def test_no_margins_without_learned_constraints():
         (iter([TEST]), "only once"),
         (tf.data.Dataset.from_tensor_slices(TEST), "is not batched"),
         (tf.data.Dataset.from_tensor_slices(TEST).batch(4).repeat(), "is infinite"),
-        ((255 * TEST).astype(np.uint8), "are uint8"),
+        ((255 * TEST).astype(np.int32), "are int32"),
         (TEST[..., 0], r"have shape \(batch, 6, 6\)|have shape \(1, 6, 6\)"),
         ((TEST, np.zeros(3)), r"have \[128, 3\] rows"),
         ([], "There are no held-out images"),
