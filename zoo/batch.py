@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from zoo.errors import InputError
+
 
 class Batch(NamedTuple):
     """A batch: images x, samples z if the prior is a data set, and the condition c.
@@ -23,11 +25,16 @@ class Batch(NamedTuple):
         x              images alone
         (x, second)    second is z if `paired`, c if `conditional`; else labels, which are ignored
         Batch          a batch, unchanged
+
+        Raises:
+          InputError: a third part, sample weights or class weights, is given.
         """
         if isinstance(data, cls):
             return data
         if not isinstance(data, tuple | list):
             return cls(data)
+        if len(data) > 2 and data[2] is not None:
+            raise InputError("Sample weights and class weights are not used: leave them out.")
         x, second = data[0], data[1] if len(data) > 1 else None
         if second is None or not (paired or conditional):
             return cls(x)
