@@ -30,6 +30,7 @@ FLAGS = (
     # Steps as small as the comparison allows for
     "--critic_steps=1",
     "--critic_learning_rate=0.0002",
+    "--learning_rate=0.0002",
     "--steps=24",
     "--log_every=6",
     "--checkpoint_every=12",
