@@ -127,5 +127,5 @@ def test_an_export_has_columns_and_a_condition(workdir, tmp_path):
 def test_what_does_not_go_together(config):
     with pytest.raises(InputError, match="are: none, as a table has one by --label_column"):
         assembly.load_dataset(dataclasses.replace(config, label_column=None))
-    with pytest.raises(InputError, match="--condition=label does not go with --prior=vamp:5"):
+    with pytest.raises(InputError, match="label cannot be combined with --prior=vamp:5"):
         dataclasses.replace(config, prior="vamp:5")
