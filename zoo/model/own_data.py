@@ -35,6 +35,7 @@ class TakesOwnData(keras.Model):
 
     decoder: BaseConditional
     feed: Any
+    on_nan: str
     _looked: bool = False
     _said: bool = False
 
@@ -97,7 +98,12 @@ class TakesOwnData(keras.Model):
             return
         low, high = float(np.min(x)), float(np.max(x))
         if not (np.isfinite(low) and np.isfinite(high)):
-            raise InputError("x holds numbers that are not finite: correct or leave out those.")
+            if self.on_nan == "skip":  # as it skips their batches
+                return
+            raise InputError(
+                "x holds numbers that are not finite: correct or leave them out, or skip their "
+                "batches by compile(on_nan='skip')."
+            )
         family = getattr(self.decoder, "family", None)
         if isinstance(family, Bernoulli) and not (low >= 0.0 and high <= 1.0):
             raise InputError(
