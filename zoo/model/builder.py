@@ -59,56 +59,58 @@ def build(
     """Builds a model of the family, ready to `compile` and `fit`.
 
     Args:
-      model: a name of `zoo.names()`, or any admissible `zoo.Objective`.
-      image_shape: [H, W, C]; (28, 28, 1) if neither it nor x_shape is given.
+      model: a name in `zoo.names()`, or any admissible `zoo.Objective`.
+      image_shape: [H, W, C] of an image; (28, 28, 1) if neither it nor x_shape is given.
       latent_dim: K, the length of z.
-      network: "mlp" or "dcgan"; "resnet", "unet", "similarity" or "mlp" where z is images; or your
+      network: "mlp" or "dcgan"; "resnet", "unet", "similarity" or "mlp" if z is an image; or your
         own, "my_parts:name", see `zoo.networks.get`.
-      x_shape: of x that is no image, such as (13,) for vectors. A table's likelihood knows it.
-      encoder, decoder: your own Keras models in place of the network's, Functional or subclassed:
-        [B, *image_shape] -> the parameters of q(z|x), 2 * latent_dim for a normal one, and
-        [B, K] -> [B, H, W, C * the parameters of an element of p(x|z)]. An implicit encoder takes
-        [x, noise] and returns z [B, K]. Where z is images, [B, *latent_shape] stands for [B, K].
-      critics: term name -> your own Keras model, {"JS_xz": model}: x, z or the list [x, z] to one
-        logit per example, [B] or [B, 1].
-      condition: the number of classes K of a condition c, given as whole numbers from 0 to K - 1,
-        which q(z|x,c), p(x|z,c) and critics read as one-hot vectors; see `LagrangianModel`. Your
-        own networks then take one more input, the last: [x, c], [z, c], or [x, z, c].
-      condition_shape: in its place, the shape of one example of a condition of floats.
-      latents: z as named blocks, "categorical(10), uniform(2), noise(62)", in place of latent_dim,
-        posterior and prior; see `zoo.distributions.latents`.
-      latent_shape: [H', W', C'] where z is images of a second data set, and batches are pairs
-        (x, z) of both. Then q(z|x) is of the family of p(x|z), and a translation, as others see
-        it, is its mean.
-      likelihood: the family of p(x|z): "bernoulli", "normal", "laplace", one with options, or one
-        of your own; see `zoo.distributions.likelihoods.register`. Or a table, `zoo.tables.fit(
-        frame)`; `zoo.distributions.tables.TableLikelihood` is the same with options.
+      x_shape: the shape of x if it is not an image, such as (13,) for vectors. A table's
+        likelihood has it already.
+      encoder, decoder: your own Keras models, Functional or subclassed, instead of the network's.
+        Encoder: [B, *image_shape] -> the parameters of q(z|x), 2 * latent_dim of them for a normal
+        distribution. Decoder: [B, K] -> [B, H, W, C * P], with P parameters for each element of
+        p(x|z). An implicit encoder takes [x, noise] and returns z [B, K]. If z is an image,
+        replace [B, K] by [B, *latent_shape].
+      critics: term name -> your own Keras model, {"JS_xz": model}. It takes x, z or the list
+        [x, z], and returns one logit per example, [B] or [B, 1].
+      condition: the number of classes K of a condition c. c is a whole number from 0 to K - 1 for
+        each example; q(z|x,c), p(x|z,c) and critics read it as a one-hot vector. Your own networks
+        take it as their last input: [x, c], [z, c] or [x, z, c]. See `LagrangianModel`.
+      condition_shape: the shape of one example of a condition of floats; replaces condition.
+      latents: z as named blocks, "categorical(10), uniform(2), noise(62)"; replaces latent_dim,
+        posterior and prior. See `zoo.distributions.latents`.
+      latent_shape: [H', W', C'] if z is an image from a second data set, and batches are pairs
+        (x, z). Then q(z|x) has the family of p(x|z). Critics receive the mean of a translation.
+      likelihood: the family of p(x|z): "bernoulli", "normal", "laplace", one of these with options,
+        your own (see `zoo.distributions.likelihoods.register`), or a table made by
+        `zoo.tables.fit(frame)`. `zoo.distributions.tables.TableLikelihood` is a table with options.
       posterior: the family of q(z|x); "normal" has a scale for every element.
-      prior: p(z), any tfd distribution over [latent_dim], whose trainable variables are trained;
-        a layer that learns, such as `zoo.priors.MixturePrior(50)`, or its text, "mixture:50",
-        "vamp:500"; standard normal if None.
-      noise_dim: the length of the noise that an implicit encoder turns into z.
-      precision: of the products in training, "float32" or "bfloat16"; sums, weights and log
+      prior: p(z). A tfd distribution over [latent_dim], whose trainable variables are trained; a
+        learned prior such as `zoo.priors.MixturePrior(50)`; or its text, "mixture:50" or
+        "vamp:500". None is the standard normal.
+      noise_dim: the length of the noise that an implicit encoder reads.
+      precision: of matrix products in training, "float32" or "bfloat16". Sums, weights and log
         densities are float32.
-      spectral_norm: whether the network's critics are spectrally normalised; None:
-        `zoo.objectives.critic_defaults` says so, or, of critics without company, that they pay R1.
-        Your own are as you make them.
+      spectral_norm: whether the network's critics are spectrally normalised. None follows
+        `zoo.objectives.critic_defaults`, which may choose R1 instead. Your own critics are not
+        changed.
       share_features: whether the encoder reads the features of the critic of images and trains
-        its own last layers alone, as in InfoGAN; see `zoo.critics.features`.
-      network_options: the network's own options, e.g. {"hidden": (512, 512)}; each part takes
-        those it has, and {"critic_x.hidden": (256,)} is for one part. Critics of codes under a
-        learned constraint have sizes of their own: `zoo.objectives.critic_defaults.critic_options`.
-      term_options: term name -> its estimator's options, e.g. {"JS_xz": {"r1_gamma": 1.0}}.
-      multiplier_rule: how learned multipliers move: "projected", "geco", "pi", "augmented", or
-        one with options; by the sign of alpha if None.
-      slacks: the slack of each learned constraint; `zoo.objectives.tolerances.slacks` if None.
+        only its last layers, as in InfoGAN; see `zoo.critics.features`.
+      network_options: options of the network, such as {"hidden": (512, 512)}. Each part takes those
+        that it has; {"critic_x.hidden": (256,)} is for one part. Critics of codes under a learned
+        constraint have other default sizes: `zoo.objectives.critic_defaults.critic_options`.
+      term_options: term name -> options of its estimator, such as {"JS_xz": {"r1_gamma": 1.0}}.
+      multiplier_rule: how learned multipliers move: "projected", "geco", "pi", "augmented", or one
+        of these with options. None chooses by the sign of alpha.
+      slacks: the slack of each learned constraint, the unit in which its violation is counted;
+        `zoo.objectives.tolerances.slacks` if None.
       ema, history: see `LagrangianModel`.
-      seed: of the initial weights and of all noise.
-      **parameters: the named model's own parameters, e.g. beta=4.
+      seed: the seed of initial weights and of all noise.
+      **parameters: parameters of the named model, such as beta=4.
 
     Raises:
-      InputError: an unknown name, parameter or option, an objective that is not admissible, or
-        parts that do not fit together, or that a term needs more of than they can do.
+      InputError: a name, parameter or option is unknown, the objective is not admissible, parts do
+        not fit together, or a part lacks what a term needs.
     """
     if isinstance(model, Objective):
         if parameters:

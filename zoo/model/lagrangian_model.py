@@ -36,48 +36,46 @@ from zoo.objectives.objective import Objective
 class LagrangianModel(Queries, LagrangianStep):
     """Encoder, decoder, prior and critics, trained on the tractable form of one objective.
 
-    The step is `LagrangianStep`'s; players without variables are dropped. `fit` and `evaluate`
-    take batches of x, or of (x, labels), whose labels are ignored; `zoo.model.own_data` says
-    what x may be.
+    `LagrangianStep` has the step. `fit` and `evaluate` take batches of x, or of (x, labels), whose
+    labels are ignored; `zoo.model.own_data` says what x may be.
 
-    With a condition they take (x, c), or `zoo.batch.Batch`. Every joint is then one for each c,
+    A model with a condition c takes (x, c) or `zoo.batch.Batch`. Its joints are given c,
 
         q(x,z|c) = q(x|c) q(z|x,c),   p(x,z|c) = p(z) p(x|z,c),   c ~ q(c)
 
-    and every term the mean of those given c, such as I_q(x;z|c) and E_q(c) KL(q(z|c)||p(z)), which
-    is KL(q(z,c)||p(z)q(c)). p(z) reads no condition. The algebra holds for each c, so it holds for
-    the mean.
+    and every term is the mean over c of its value given c, such as I_q(x;z|c) and
+    E_q(c) KL(q(z|c)||p(z)) = KL(q(z,c)||p(z)q(c)). p(z) does not depend on c. The algebra holds for
+    each c, and therefore for the mean.
 
-    Logs: `loss`, the Lagrangian
-    sum_i c_i term_i - sum_j lambda_j eps_j without constants; each term by name; each learned
-    constraint as "D: EXPRESSION" and its multiplier as "lambda: EXPRESSION". `evaluate` adds
-    REC_x, RATE and `mse`, the squared error per element of reconstructions at the posterior mean,
-    where q(z|x) and p(x|z) have the densities and means. All in nats per example but `mse`.
+    Logs, in nats per example: `loss`, the Lagrangian sum_i c_i term_i - sum_j lambda_j eps_j
+    without constants; each term by name; each learned constraint as "D: EXPRESSION" and its
+    multiplier as "lambda: EXPRESSION". `evaluate` adds REC_x and RATE if q(z|x) and p(x|z) have
+    densities, and `mse`, the squared error per element of reconstructions from the posterior mean,
+    if they have means.
 
     Args:
-      objective: what is trained, or its config.
-      encoder: q(z|x), a Conditional, or an ImplicitConditional where no term needs its density,
-        or a FeatureConditional of one of the critics.
+      objective: the objective, or its config.
+      encoder: q(z|x): a Conditional; an ImplicitConditional if no term needs its density; or a
+        FeatureConditional of one of the critics.
       decoder: p(x|z).
-      prior: p(z), any tfd distribution over vectors [K], whose trainable variables are trained; a
-        layer that learns, `priors.Prior`; or `priors.Empirical` where z is a data set, and batches
-        are (x, z).
-      critics: term name -> Keras model giving one logit per example, for terms that need one.
+      prior: p(z): a tfd distribution over vectors [K], whose trainable variables are trained; a
+        `priors.Prior` layer; or `priors.Empirical` if z is a data set and batches are (x, z).
+      critics: term name -> Keras model that returns one logit per example, for terms that need one.
       term_options: term name -> options of its estimator.
       multiplier_rule: how learned multipliers move; `zoo.multipliers.default` if None.
-      slacks: the slack of each learned constraint, the unit of its violation.
-      ema: decay of moving averages of encoder, decoder and prior, which `sample` uses; None for
-        none.
-      history: how many generated images critics are shown again, 0 for none; see `SampleHistory`.
+      slacks: the slack of each learned constraint, the unit in which its violation is counted.
+      ema: decay of moving averages of encoder, decoder and prior, used by `sample`; None for none.
+      history: the number of generated images in the replay buffer of each critic of images, 0 for
+        none; see `SampleHistory`.
       seed: all noise is a function of it and the step.
-      precision: of the parts' products in training, as `zoo.build` made them; for the record.
-      condition: what c is, or its config; None for an unconditional model. Encoder and decoder
-        have its `c_shape`, and critics read it as a last input.
+      precision: of matrix products in training, as `zoo.build` set it; recorded only.
+      condition: the condition or its config; None for an unconditional model. Encoder and decoder
+        have its shape as `c_shape`, and it is the last input of critics.
 
     Raises:
-      InputError: the objective is not admissible, a critic is missing, the parts' shapes do not
-        fit, a term needs what a part cannot do (`zoo.objectives.capabilities`), or one does not
-        give a prior that learns its gradient (`priors.check_learned`).
+      InputError: the objective is not admissible, a critic is missing, the shapes of parts do not
+        fit, a part lacks what a term needs (`zoo.objectives.capabilities`), or a term gives a
+        learned prior no gradient (`priors.check_learned`).
     """
 
     def __init__(
