@@ -37,7 +37,7 @@ def with_held_out(
     if model.feed is None:
         training, steps = dataset.batches("train", config.batch_size, config.seed), case.every
     else:
-        training, steps = model.feed.blocks(0, at_once), case.every // at_once
+        training, steps = model.feed.chunks(0, at_once), case.every // at_once
     uses = {
         "data": "streamed" if model.feed is None else "resident",
         "jit": bool(model.jit_compile),

@@ -173,12 +173,12 @@ class ResidentPairs:
     def __init__(self, x: Resident, z: Resident):
         self._x, self._z = x, z
 
-    def blocks(self, start_step: int, size: int) -> tf.data.Dataset:
-        """Returns blocks of `size` steps: the results of `Resident.blocks` under "x" and "z"."""
+    def chunks(self, start_step: int, size: int) -> tf.data.Dataset:
+        """Returns chunks of `size` steps: the results of `Resident.chunks` under "x" and "z"."""
         import tensorflow as tf
 
         return tf.data.Dataset.zip(
-            {"x": self._x.blocks(start_step, size), "z": self._z.blocks(start_step, size)}
+            {"x": self._x.chunks(start_step, size), "z": self._z.chunks(start_step, size)}
         )
 
     def __call__(self, numbers: dict[str, Any]) -> tuple[tf.Tensor, tf.Tensor]:

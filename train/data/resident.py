@@ -28,8 +28,8 @@ class Resident:
         self._binarization = binarization
         self._plan = plan
 
-    def blocks(self, start_step: int, size: int) -> tf.data.Dataset:
-        """Returns an infinite dataset of blocks, {"step": [size], "examples": [size, B]}."""
+    def chunks(self, start_step: int, size: int) -> tf.data.Dataset:
+        """Returns an infinite dataset of chunks, {"step": [size], "examples": [size, B]}."""
         numbers = tf.data.Dataset.counter(start=start_step, dtype=tf.int64)
 
         @as_written

@@ -80,7 +80,7 @@ def fit(
             else:
                 size = math.gcd(at_once, steps)
                 steps //= size
-                training = model.feed.blocks(step, size).take(epochs * steps)
+                training = model.feed.chunks(step, size).take(epochs * steps)
             model.fit(
                 training,
                 epochs=epochs,

@@ -16,7 +16,7 @@ from zoo.critics.sample_history import SampleHistory
 from zoo.distributions.conditionals import BaseConditional
 from zoo.distributions.replicas import ReplicatedModel
 from zoo.errors import InputError, unknown
-from zoo.model import blocks
+from zoo.model import chunks
 from zoo.model.lagrangian import Lagrangian
 from zoo.model.optimizers import FusedAdam, adam
 from zoo.model.weight_averages import WeightAverages
@@ -72,8 +72,8 @@ class Players(ReplicatedModel):
             restores nothing.
           margins: how far below each learned tolerance the dual step aims, [m], in the
             constraints' units; None keeps the present ones, initially 0. See `aim`.
-          feed: makes the batch of one step on the model's device. `fit` then takes blocks of
-            steps, each leaf [steps, ...], and runs a block as one program: no step waits for the
+          feed: makes the batch of one step on the model's device. `fit` then takes chunks of
+            steps, each leaf [steps, ...], and runs a chunk as one program: no step waits for the
             host.
 
         Raises:
@@ -91,8 +91,8 @@ class Players(ReplicatedModel):
             raise InputError(f"{what} needs one replica and there are {self.replicas}: drop it.")
         if feed is not None and steps_per_execution != 1:
             raise InputError(
-                f"steps_per_execution is {steps_per_execution} where feed takes blocks of steps: "
-                "leave it out, and give larger blocks."
+                f"steps_per_execution is {steps_per_execution} where feed takes chunks of steps: "
+                "leave it out, and give larger chunks."
             )
         if margins is not None:
             self.aim(margins)
@@ -112,8 +112,8 @@ class Players(ReplicatedModel):
         if self.feed is None:
             return super().make_train_function(force)
         if self.train_function is None or force:
-            block = functools.partial(blocks.train_block, self, self.feed)
-            run = self._on_replicas(block, bool(self.jit_compile))
+            chunk = functools.partial(chunks.train_chunk, self, self.feed)
+            run = self._on_replicas(chunk, bool(self.jit_compile))
             self.train_function = lambda iterator: run(next(iterator))
         return self.train_function
 

@@ -66,9 +66,9 @@ def test_batches_made_in_the_step_are_the_same():
     given = make().given("label")
     made = given.resident_batches("train", 5, 2)
     wanted = iter(given.batches("train", 5, 2, start_step=2))
-    block = next(iter(made.blocks(2, 6)))
+    chunk = next(iter(made.chunks(2, 6)))
     for index in range(6):
-        found = made({name: value[index] for name, value in block.items()})
+        found = made({name: value[index] for name, value in chunk.items()})
         batch = next(wanted)
         np.testing.assert_array_equal(found.x, batch.x)
         np.testing.assert_array_equal(found.c, batch.c)

@@ -117,10 +117,10 @@ def test_batches_made_inside_the_step_are_the_same(files, names, jit):
     expected = arrays(dataset.batches("train", 6, seed=5, start_step=2), 6)
     made = tf.function(feed, jit_compile=jit)
     step = 0
-    for block in feed.blocks(2, 3).take(2):
-        assert {leaf.shape[0] for leaf in tf.nest.flatten(block)} == {3}
+    for chunk in feed.chunks(2, 3).take(2):
+        assert {leaf.shape[0] for leaf in tf.nest.flatten(chunk)} == {3}
         for index in range(3):
-            x, z = made(tf.nest.map_structure(lambda leaf, i=index: leaf[i], block))
+            x, z = made(tf.nest.map_structure(lambda leaf, i=index: leaf[i], chunk))
             # XLA may multiply by 1/255 where TensorFlow divides: a float's last digit.
             np.testing.assert_allclose(x, expected[step][0], rtol=2e-7)
             np.testing.assert_allclose(z, expected[step][1], rtol=2e-7)

@@ -49,7 +49,7 @@ def test_batches_are_rows(tmp_path):
     batch = next(iter(found.batches("train", 8, seed=0)))
     assert batch.shape == (8, 7)
     resident = found.resident_batches("train", 8, seed=0)
-    numbers = next(iter(resident.blocks(0, 1)))
+    numbers = next(iter(resident.chunks(0, 1)))
     np.testing.assert_array_equal(resident({k: v[0] for k, v in numbers.items()}), batch)
 
 

@@ -47,8 +47,8 @@ class Poisoned:
     def __init__(self, feed, step):
         self.feed, self.step = feed, step
 
-    def blocks(self, start, size):
-        return self.feed.blocks(start, size)
+    def chunks(self, start, size):
+        return self.feed.chunks(start, size)
 
     def __call__(self, numbers):
         import tensorflow as tf

@@ -35,7 +35,7 @@ def test_with_feed_a_step_is_still_one_step(small, images):
 def test_what_cannot_go_together_is_said_before_training(small, monkeypatch):
     with pytest.raises(InputError, match="Unknown on_nan 'skipp': did you mean 'skip'"):
         small("vae", compile={"on_nan": "skipp"})
-    with pytest.raises(InputError, match="steps_per_execution is 2 where feed takes blocks"):
+    with pytest.raises(InputError, match="steps_per_execution is 2 where feed takes chunks"):
         small("vae", compile={"feed": tf.identity, "steps_per_execution": 2})
     model = small("vae")
     monkeypatch.setattr(type(model), "replicas", 2)

@@ -8,7 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 
-def train_block(model: Any, feed: Callable[[Any], Any], data: Any) -> dict[str, Any]:
+def train_chunk(model: Any, feed: Callable[[Any], Any], data: Any) -> dict[str, Any]:
     """Takes one step for each row of `data`; returns the logs after the last.
 
     Args:
