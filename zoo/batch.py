@@ -43,8 +43,13 @@ class Batch(NamedTuple):
     @classmethod
     def to(cls, model: Any, data: Any) -> tuple[Any, Any, Any]:
         """Returns x, z and c of `data` in the form that `model` needs; None for an absent one."""
+        return cls.of(data, *cls.kind(model)).parts()
+
+    @staticmethod
+    def kind(model: Any) -> tuple[bool, bool]:
+        """Returns whether `model` reads pairs (x, z) of two data sets, and whether it reads c."""
         paired = bool(getattr(getattr(model, "prior", None), "is_data", False))
-        return cls.of(data, paired, getattr(model, "condition", None) is not None).parts()
+        return paired, getattr(model, "condition", None) is not None
 
     def parts(self) -> tuple[Any, Any, Any]:
         """Returns x, z and c, None for an absent one."""

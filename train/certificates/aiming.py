@@ -20,6 +20,7 @@ import numpy as np
 from train.certificates import held_out
 from train.certificates.held_out import Measurements, measure
 from zoo import priors
+from zoo.batch import Batch
 from zoo.bounds.examples import CHOSEN_ON, Examples, Samples
 from zoo.bounds.functionals import FUNCTIONALS
 from zoo.bounds.of_terms import mmd_of_codes
@@ -77,7 +78,7 @@ def read_by_critics(model: Any) -> list[str]:
 
 def samples_of(model: Any, validation: Iterable[Any], training: Iterable[Any]) -> Samples | None:
     """Returns the examples that critics are fitted to, selected on and read on; None if too few."""
-    kind = priors.is_data(model.prior), model.condition is not None
+    kind = Batch.kind(model)
     chosen = Examples.of(validation, CHOSEN_ON, *kind)
     half = len(chosen) // 2
     if half < LEAST_HALF:
@@ -120,10 +121,8 @@ class Margins:
         self._best = best
         self._gaps: dict[str, _Gap] = {}
         self._whole = _whole(model)
-        conditional = model.condition is not None
-        self._codes = (
-            Examples.of(batches(), CHOSEN_ON, conditional=conditional) if self._whole else None
-        )
+        kind = Batch.kind(model)
+        self._codes = Examples.of(batches(), CHOSEN_ON, *kind) if self._whole else None
         if samples is not None:
             self._gaps = {name: _Gap(model, name, samples) for name in read_by_critics(model)}
 

@@ -10,6 +10,7 @@ from typing import Any
 from train.certificates import sides, verdict
 from train.certificates.held_out import Measurements, measure
 from zoo import priors
+from zoo.batch import Batch
 from zoo.bounds import power as planting
 from zoo.bounds.examples import CHOSEN_ON, FITTED_TO, READ_ON, Examples, Samples
 from zoo.bounds.functionals import FUNCTIONALS
@@ -73,7 +74,7 @@ def _bounds(
     sides = {model.term(name).side for name in lagrangian.constrained_terms}
     if sides <= {"exact"} and "MMD_z" not in lagrangian.constrained_terms:
         return None
-    kind = priors.is_data(model.prior), getattr(model, "condition", None) is not None
+    kind = Batch.kind(model)
     read = Examples.of(batches, READ_ON, *kind)
     try:
         if training is None:

@@ -14,6 +14,7 @@ from zoo.bounds.bound import Side
 from zoo.bounds.of_terms import Bounds, TermBounds
 from zoo.errors import InputError
 from zoo.metrics.intervals import MIN_VALUES, mean_interval
+from zoo.objectives.declaration import Constraint
 
 
 def of_constraint(
@@ -55,7 +56,8 @@ def of_constraint(
     column = dict(zip(lagrangian.terms, lagrangian.slopes[:, index].astype(float), strict=True))
     column = {name: c for name, c in column.items() if c}
     sides = {name: model.term(name).side for name in column}
-    tolerance = lagrangian.learned[index].at_most
+    constraint = lagrangian.learned[index]
+    tolerance = constraint.at_most
     assert tolerance is not None
     eps = tolerance.at(0.0)
     found: dict[str, Any] = {
@@ -75,15 +77,14 @@ def of_constraint(
         found["interval"] = [whole.lower.limit, whole.upper.limit]
         if relative and neutral and (best := _whole_mmd(neutral[1])):
             parts = [(1.0, _against(whole, best, factor))]
-            # MMD's estimate may be negative, MMD is not.
-            found |= _here(best.lower.value, declared, least=0.0)
+            found |= _here(best.lower.value, declared, constraint)
     elif relative and neutral and exact == column:
         best = neutral[0].constraints[index]
         if np.all(np.isfinite(best)):
             difference = measured.constraints[index] - factor * best
             shift = factor * float(best.mean())
             parts = [_interval(difference, shift, measured, "against the neutral run")]
-            found |= _here(float(best.mean()), declared)
+            found |= _here(float(best.mean()), declared, constraint)
     parts += [
         (c, _or_one_sided(bounds, name, measured, sides[name]))
         for name, c in column.items()
@@ -93,8 +94,8 @@ def of_constraint(
     return found
 
 
-def _here(best: float, declared: Any, least: float = -math.inf) -> dict[str, float]:
-    return {"best_here": best, "tolerance_here": declared.at(max(best, least))}
+def _here(best: float, declared: Any, constraint: Constraint) -> dict[str, float]:
+    return {"best_here": best, "tolerance_here": declared.at(constraint.reachable(best))}
 
 
 def _whole_mmd(bounds: Bounds | None) -> Any:

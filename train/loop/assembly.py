@@ -10,7 +10,6 @@ from train.loop import phases
 from train.workdirs.archive import Build
 from train.workdirs.config import RunConfig
 from zoo.errors import InputError
-from zoo.objectives import critic_defaults
 from zoo.objectives.algebra import TractableForm
 from zoo.objectives.named_terms import NAMED_TERMS
 from zoo.tables import Table
@@ -206,14 +205,9 @@ def _built(
 
 def _compile(model: Any, config: RunConfig, steps: int | None) -> None:
     """Compiles the model; rates that fall do so over `steps`, the first length of its run."""
-    led = critic_defaults.constrains_codes(model.objective)
-    falls = config.lr_schedule == "cosine" or (config.lr_schedule == "auto" and led)
-    # Critics of codes must catch up with an encoder that comes to rest.
+    rates = config.learning_rate, config.critic_learning_rate
     model.compile(
-        optimizer=model.adam(config.learning_rate, steps if falls else None),
-        critic_optimizer=model.critic_adam(
-            config.critic_learning_rate, steps if falls and not led else None
-        ),
+        **phases.optimizers(model, steps, config.lr_schedule, *rates),
         critic_steps=config.critic_steps,
         jit_compile=jit(config),
     )

@@ -174,10 +174,33 @@ def second_phase(
     options.setdefault("slacks", slacks(best.objective, best.values, best.noise))
     model = zoo.build(best.resolved, multiplier_rule=rule, **options)
     warm_start(model, best.neutral)
-    falls = critic_defaults.constrains_codes(best.resolved)
-    optimizer = model.adam(steps=steps if falls else None)
-    model.compile(**{"optimizer": optimizer, **(compile_options or {})})
+    model.compile(**{**optimizers(model, steps), **(compile_options or {})})
     return model
+
+
+def optimizers(
+    model: LagrangianModel,
+    steps: int | None,
+    schedule: str = "auto",
+    learning_rate: float | None = None,
+    critic_learning_rate: float | None = None,
+) -> dict[str, Any]:
+    """Returns the optimizers of a run as arguments of `compile`.
+
+    Critics of codes under a learned multiplier keep their rate, so that they catch up with an
+    encoder that comes to rest.
+
+    Args:
+      model: the model.
+      steps: the first length of the run, over which rates fall; None for constant rates.
+      schedule: "constant", "cosine", or "auto": cosine if `critic_defaults.constrains_codes`.
+      learning_rate, critic_learning_rate: the first rates; the defaults of `adam` if None.
+    """
+    led = critic_defaults.constrains_codes(model.objective)
+    falls = schedule == "cosine" or (schedule == "auto" and led)
+    primal = model.adam(learning_rate, steps if falls else None)
+    critics = model.critic_adam(critic_learning_rate, steps if falls and not led else None)
+    return {"optimizer": primal, "critic_optimizer": critics}
 
 
 def warm_start(model: Any, source: Any) -> None:

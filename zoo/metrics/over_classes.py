@@ -55,11 +55,7 @@ def over_classes(
     Raises:
       InputError: as `of_classes`, or a class has too few images for the measure.
     """
-    shares, rows = [], []
-    for share, given, chosen in of_classes(model, images, classes):
-        shares.append(share)
-        rows.append(measure(given, chosen))
-    return averaged(shares, rows)
+    return averaged(*_of_each(measure, model, images, classes))
 
 
 def averaged(shares: Sequence[float], rows: Sequence[Measured]) -> Measured:
@@ -103,10 +99,7 @@ def information_given_classes(
     Raises:
       InputError: as `over_classes`.
     """
-    shares, rows = [], []
-    for share, given, chosen in of_classes(model, images, classes):
-        shares.append(share)
-        rows.append(measure(given, chosen))
+    shares, rows = _of_each(measure, model, images, classes)
 
     def mean(name: str) -> float:
         return _mean(shares, [getattr(row, name) for row in rows])
@@ -124,6 +117,15 @@ def information_given_classes(
         leave_one_out=mean("leave_one_out"),
         leave_one_out_error=error("leave_one_out_error"),
     )
+
+
+def _of_each(
+    measure: Callable[[Any, np.ndarray], Any], model: Any, images: Any, classes: Any
+) -> tuple[list[float], list[Any]]:
+    """Returns q(c) and the measure of the model given c, for each class c."""
+    found = of_classes(model, images, classes)
+    rows = [(share, measure(given, chosen)) for share, given, chosen in found]
+    return [share for share, _ in rows], [row for _, row in rows]
 
 
 def _mean(shares: Sequence[float], values: Sequence[float]) -> float:

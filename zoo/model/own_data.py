@@ -63,7 +63,7 @@ class TakesOwnData(keras.Model):
             self._look(x)
             return x
         if is_rows(x):
-            return self._of_rows(x)
+            return self._table_of(x).encode(x)
         if isinstance(x, np.ndarray):
             self._check(x)
         return x
@@ -76,14 +76,15 @@ class TakesOwnData(keras.Model):
         for batch in batches.take(1).as_numpy_iterator():
             first = batch[0] if isinstance(batch, tuple) else batch
             if isinstance(first, Mapping):
-                self._of_rows(first)
+                self._table_of(first).encode(first)
             else:
                 self._check(np.asarray(first))
 
-    def _of_rows(self, rows: Any) -> np.ndarray:
+    def _table_of(self, rows: Any) -> Table:
+        """Returns the table that raw rows are of; raises InputError without one."""
         if self.table is None:
             raise InputError(_no_table(rows))
-        return self.table.encode(rows)
+        return self.table
 
     def _check(self, x: np.ndarray) -> None:
         """Raises InputError for numbers that p(x|z) is not of."""
@@ -114,10 +115,9 @@ class TakesOwnData(keras.Model):
     def as_x(self, values: Any) -> Any:
         """Returns x of raw rows or of uint8 images; anything else as it is."""
         if is_rows(values):
-            if self.table is None:
-                raise InputError(_no_table(values))
+            table = self._table_of(values)
             symbolic = any(tf.is_tensor(values[name]) for name in values)
-            return tensors.encode(self.table, values) if symbolic else self.table.encode(values)
+            return tensors.encode(table, values) if symbolic else table.encode(values)
         if getattr(values, "dtype", None) in (np.uint8, tf.uint8) and self.table is None:
             if not self._said:
                 self._said = True

@@ -150,8 +150,7 @@ class Players(ReplicatedModel):
         """
         if learning_rate is None and steps and critic_defaults.constrains_codes(self.objective):
             learning_rate = critic_defaults.LEARNING_RATE
-        penalised = critic_defaults.penalises_critics(self.objective)
-        return adam(learning_rate, self.adversarial, penalised, steps)
+        return self._adam(learning_rate, steps)
 
     def critic_adam(
         self, learning_rate: float | None = None, steps: int | None = None
@@ -159,6 +158,9 @@ class Players(ReplicatedModel):
         """Returns `zoo.model.optimizers.adam` for the critics; faster if they constrain codes."""
         if learning_rate is None and critic_defaults.constrains_codes(self.objective):
             learning_rate = critic_defaults.CRITIC_LEARNING_RATE
+        return self._adam(learning_rate, steps)
+
+    def _adam(self, learning_rate: float | None, steps: int | None) -> FusedAdam:
         penalised = critic_defaults.penalises_critics(self.objective)
         return adam(learning_rate, self.adversarial, penalised, steps)
 
